@@ -1,0 +1,1 @@
+"""The customer lifecycle engine: events in; states, timed checks and planned messages out."""

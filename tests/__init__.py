@@ -1,0 +1,1 @@
+"""The tests: each tells a history, and its name is the rule that it proves."""

@@ -1,0 +1,1 @@
+"""dramatiq actors and scheduler ticks: thin, ids only; each calls one use case of the engine."""
