@@ -1,0 +1,48 @@
+"""What an event is, and the one order in which events happen; wire formats are `intake`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+OUR_SOURCE = "lifecycle"  # events that this system records itself; outsiders get `reserved_type`
+OUR_PREFIX = "lifecycle."
+MOVED = "lifecycle.moved"  # an operator's manual move: properties {to, by, why}
+
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+END = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+
+class EventKey(NamedTuple):
+    """The total order of events: text compares by code point, which is what Python's str does."""
+
+    occurred_at: datetime
+    source: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a customer; `(source, id)` names it for ever."""
+
+    source: str  # the system that posted it
+    id: str  # unique within its source
+    customer: str  # the identifier under which it was posted
+    type: str  # declared in the policy, built in, or one of ours (`lifecycle.…`)
+    occurred_at: datetime  # event time, aware UTC
+    received_at: datetime  # when we first saw it, aware UTC
+    properties: Mapping[str, Any]  # JSON values only; money as plain decimal text
+
+    @property
+    def key(self) -> EventKey:
+        return EventKey(self.occurred_at, self.source, self.id)
+
+    @property
+    def cause(self) -> str:
+        """The text under which steps and messages name this event; unambiguous for any source."""
+        source = self.source
+        if "|" in source or "%" in source:
+            source = source.replace("%", "%25").replace("|", "%7C")
+        return f"event:{source}|{self.id}"

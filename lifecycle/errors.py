@@ -1,0 +1,95 @@
+"""Everything that can be refused, as one tree; interfaces translate it to HTTP or exit codes, the core knows neither.
+
+LifecycleError
+├── Problem                 one thing wrong with what somebody gave us: code, pointer, got, expected
+├── PolicyRefused           a policy file with every finding at once
+├── Unusable                the installation cannot run as it is configured (exit 78)
+├── Unavailable             a service that we need does not answer (exit 69)
+├── NotFound                no such customer, event, policy version
+├── NotReady                an answer would be wrong now (events pending, checks due)
+└── FoldBroken              a promise of the fold was about to be broken: never expected, quarantines the event
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+UNCHANGED = "nothing was changed"
+
+
+class LifecycleError(Exception):
+    """The root: catching it catches everything that this system refuses on purpose."""
+
+
+class Problem(LifecycleError):
+    """One thing wrong with one input, in words that name what, where and what is allowed.
+
+    `code` is stable and machine-readable; `pointer` is a JSON pointer, or line:column, or a flag;
+    `got` is what was found (clipped and masked by whoever raises it); `status` is the class of the
+    answer in HTTP's numbers, which every interface understands.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        status: int = 422,
+        pointer: str = "",
+        got: str | None = None,
+        expected: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.status = status
+        self.pointer = pointer
+        self.got = got
+        self.expected = expected
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One problem of a policy file, placed."""
+
+    file: str
+    line: int  # from 1
+    column: int  # from 1
+    code: str  # stable: unknown_key, undeclared_state, guard_raises …
+    message: str  # what was found, what is allowed, did you mean
+    warning: bool = False  # shown, but the policy is accepted
+
+    def __str__(self) -> str:
+        kind = "warning" if self.warning else "error"
+        return f"{self.file}:{self.line}:{self.column}: {kind} {self.code}: {self.message}"
+
+
+class PolicyRefused(LifecycleError):
+    """The policy file has errors; all of them are in `findings`, and nothing was changed."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(map(str, findings)))
+        self.findings = tuple(findings)
+
+
+class Unusable(LifecycleError):
+    """This configuration cannot run; the message is one line that says what to do."""
+
+
+class Unavailable(LifecycleError):
+    """A service that we need does not answer; trying again later may help."""
+
+
+class NotFound(LifecycleError):
+    """There is nothing under that name."""
+
+
+class NotReady(LifecycleError):
+    """Asked now, the answer would not be the final one; the message says what is outstanding."""
+
+
+class FoldBroken(LifecycleError):
+    """The fold was about to break one of its own rules, such as ten steps without time passing."""
