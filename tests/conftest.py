@@ -1,0 +1,93 @@
+"""What every test may ask for: a fresh database of either kind, and the data shared with the project.
+
+It also closes the network: Python's sockets reach this machine and nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support import postgres
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+settings.register_profile(
+    "lifecycle",
+    deadline=None,  # a busy machine is not a defect of the engine
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.load_profile("lifecycle")
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The administrator's URL of a real PostgreSQL, one for the whole run, its workers included."""
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        directory = directory.parent
+    with postgres.server(directory / "postgres") as url:
+        yield url
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
+)
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a fresh, empty database; the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        tmp_path: Path = request.getfixturevalue("tmp_path")
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    with postgres.fresh_database(request.getfixturevalue("postgres_url")) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_database_url(postgres_url: str) -> Iterator[str]:
+    """The URL of a fresh, empty PostgreSQL database; mark the test `postgres`."""
+    with postgres.fresh_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real histories that lies beside the repository; it is not part of it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real data is not here: it is looked for in ../shared/data")
+    return SHARED_DATA
+
+
+class NetworkClosed(Exception):
+    """A test tried to reach, or to be reached from, another machine."""
+
+
+def _only_this_machine(event: str, arguments: tuple[object, ...]) -> None:
+    if event not in {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"}:
+        return
+    address = arguments[0] if event == "socket.getaddrinfo" else arguments[1]
+    host = address[0] if isinstance(address, tuple) else address
+    if isinstance(address, tuple) or event == "socket.getaddrinfo":
+        name = host.decode() if isinstance(host, bytes) else host
+        if not _is_loopback(name):
+            raise NetworkClosed(f"{event} with {host!r}: tests talk to this machine only")
+
+
+def _is_loopback(host: object) -> bool:
+    if host in {None, "localhost"}:
+        return True
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+sys.addaudithook(_only_this_machine)

@@ -1,0 +1,1 @@
+"""What tests of several parts stand on: real databases, and the data shared with the project."""

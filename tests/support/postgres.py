@@ -1,0 +1,147 @@
+"""Which PostgreSQL do the tests run on, and when does it end? A server that is named by its URL is
+only used; one from the wheel runs for these tests alone. How one is started: `postgres_warden`.
+
+Every process that uses the wheel's server holds a shared lock on a file. The *warden*, a process of
+its own, waits for the exclusive lock, which the kernel hands over when the last user closes the
+file or dies, by whatever signal. Then the warden stops the server and removes its directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+URL_VARIABLE = "LIFECYCLE_TEST_POSTGRES_URL"
+"""Names a server on which the tests may create and drop databases called `lifecycle_test_…`."""
+
+
+class PostgresUnavailable(Exception):
+    """No PostgreSQL to test on: the message says which way was tried and what is missing."""
+
+
+@contextlib.contextmanager
+def server(directory: Path, *, fsync: bool = False) -> Iterator[str]:
+    """The URL of a running server's `postgres` database, as an administrator.
+
+    `LIFECYCLE_TEST_POSTGRES_URL` decides; without it the wheel's server runs until the block ends.
+    Processes that pass the same `directory` share one such server.
+    """
+    named = os.environ.get(URL_VARIABLE)
+    if named:
+        _must_answer(named)
+        yield named
+        return
+    with wheel_server(directory, fsync=fsync) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def wheel_server(directory: Path, *, fsync: bool = False) -> Iterator[str]:
+    """The wheel's server of `directory`, started by the first who asks and shared with the others.
+
+    `fsync=False` is for tests that never pull the plug: what the server acknowledged is lost when
+    the machine stops. A test of durability asks for its own directory and `fsync=True`.
+    """
+    with _locked(directory / "users", fcntl.LOCK_SH):
+        with _locked(directory / "starting", fcntl.LOCK_EX):
+            if not (directory / "url").exists():
+                _start_warden(directory, fsync=fsync)
+        yield (directory / "url").read_text()
+
+
+def wait_until_stopped(directory: Path) -> None:
+    """Returns when nobody uses the server of `directory` and its warden has cleaned up."""
+    with _locked(directory / "users", fcntl.LOCK_EX):
+        pass
+
+
+@contextlib.contextmanager
+def fresh_database(admin_url: str) -> Iterator[str]:
+    """An empty database of its own, dropped at the end with whoever is still connected.
+
+    Its defaults are chosen to hurt: the zone is not UTC, and where the server knows how (the
+    wheel's does not) text sorts as in a dictionary. Code that relies on a server's settings instead
+    of stating what it needs is found out.
+    """
+    name = f"lifecycle_test_{secrets.token_hex(6)}"
+    database = sql.Identifier(name)
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        as_in_a_dictionary = sql.SQL(
+            "LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" if _knows_icu(admin) else ""
+        )
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' {}").format(
+                database, as_in_a_dictionary
+            )
+        )
+        admin.execute(
+            sql.SQL("ALTER DATABASE {} SET timezone TO 'Asia/Kathmandu'").format(database)
+        )
+    try:
+        yield _with_database(admin_url, name)
+    finally:
+        with psycopg.connect(admin_url, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
+def _knows_icu(admin: psycopg.Connection) -> bool:
+    """ICU as a database's own collation came with PostgreSQL 15, and a build may leave ICU out."""
+    if admin.info.server_version < 150000:
+        return False
+    found = admin.execute("SELECT 1 FROM pg_collation WHERE collname = 'en-US-x-icu'").fetchone()
+    return found is not None
+
+
+def _with_database(url: str, name: str) -> str:
+    scheme, _, rest = url.partition("://")
+    authority_and_path, question, query = rest.partition("?")
+    authority, _, _ = authority_and_path.partition("/")
+    return f"{scheme}://{authority}/{name}{question}{query}"
+
+
+def _must_answer(url: str) -> None:
+    try:
+        psycopg.connect(url, connect_timeout=10).close()
+    except psycopg.Error as error:
+        raise PostgresUnavailable(
+            f"{URL_VARIABLE} names a server that does not answer: {error}"
+            f" Start it, name another one, or unset {URL_VARIABLE} to use the wheel's."
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path, how: int) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, how)
+        yield
+
+
+def _start_warden(directory: Path, *, fsync: bool) -> None:
+    """Start the warden and wait for its word that the server takes connections."""
+    program = Path(__file__).with_name("postgres_warden.py")
+    warden = subprocess.Popen(
+        [sys.executable, str(program), str(directory), "on" if fsync else "off"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C ends the tests; only then, and thereby, the warden
+        text=True,
+    )
+    assert warden.stdout is not None
+    with warden.stdout as words:
+        said = words.readline()
+        if said.strip() != "ready":
+            said += words.read()
+            warden.wait()
+            raise PostgresUnavailable(f"The wheel's PostgreSQL did not start. {said}")
+    warden.returncode = 0  # it outlives us on purpose, so its still running is nothing to warn of
