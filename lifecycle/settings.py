@@ -1,0 +1,190 @@
+"""Which database, which policy folder, which port, which clock? Flags first, then the environment,
+then `settings.yaml` in the config folder, then the defaults below; nothing else is ever asked.
+
+The working directory has a say in one thing only, on purpose: without any database named, a command
+line's database is the file `lifecycle.db` where one stands. Whoever wants another says so.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+
+from lifecycle import resources
+from lifecycle.clock import ClockSpec
+from lifecycle.errors import Unusable
+
+DEFAULT_DATABASE_URL = "sqlite:///lifecycle.db"
+DEFAULT_PORT = 8000
+HIGHEST_PORT = 65535
+
+SETTINGS_FILE = "settings.yaml"
+SETTINGS_FILE_LIMIT = 64 * 1024  # bytes: a settings file is a page, not a log that got its name
+
+PREFIX = "LIFECYCLE_"
+VARIABLES = {
+    "database_url": "LIFECYCLE_DATABASE_URL",
+    "config_dir": "LIFECYCLE_CONFIG_DIR",
+    "port": "LIFECYCLE_PORT",
+    "clock": "LIFECYCLE_CLOCK",
+}
+FLAGS = {
+    "database_url": "--database",
+    "config_dir": "--config-dir",
+    "port": "--port",
+    "clock": "--clock",
+}
+DEBUG_VARIABLE = "LIFECYCLE_DEBUG"  # any value: a bug shows its traceback (see `lifecycle.cli`)
+
+_IN_FILE = ("database_url", "port", "clock")  # the folder that holds the file is not among them
+_SQLITE_FILE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an installation runs with; made by `read_settings`, and by tests directly."""
+
+    database_url: str  # sqlite:///path, or postgresql://…
+    config_dir: Path  # policy.yaml, settings.yaml, mappings/
+    port: int = DEFAULT_PORT  # of the API; 0: any free one
+    clock: ClockSpec | None = None  # None: nobody asked for a made-up clock
+
+
+def read_settings(
+    flags: Mapping[str, str | None] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Raises Unusable, with where the value stands and what is allowed.
+
+    An environment variable that is set but empty counts as unset, as container tools leave them.
+    """
+    environment = os.environ if environment is None else environment
+    _refuse_misspelt(environment)
+    named = dict(_named(flags or {}, environment))
+    config_dir = _config_dir(named.get("config_dir"))
+    values = dict(_filed(config_dir)) | named
+    database, port, clock = (values.get(name) for name in ("database_url", "port", "clock"))
+    return Settings(
+        database_url=_database_url(database),
+        config_dir=config_dir,
+        port=DEFAULT_PORT if port is None else _port(port),
+        clock=None if clock is None else ClockSpec.parse(clock.text, where=clock.where),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Value:
+    """One value as it was written, and where, for the message when it is wrong."""
+
+    text: str
+    where: str  # a flag, a variable, or file:line:column
+    base: Path  # what a relative path in it starts from
+
+
+def _named(
+    flags: Mapping[str, str | None], environment: Mapping[str, str]
+) -> Iterator[tuple[str, _Value]]:
+    """What flags and the environment say; a flag wins."""
+    for name, variable in VARIABLES.items():
+        flag, text = flags.get(name), environment.get(variable)
+        if flag is not None:
+            yield name, _Value(text=flag, where=FLAGS[name], base=Path.cwd())
+        elif text:
+            yield name, _Value(text=text, where=variable, base=Path.cwd())
+
+
+def _refuse_misspelt(environment: Mapping[str, str]) -> None:
+    """LIFECYCLE_DATABSE_URL would otherwise mean, in silence, the default database."""
+    known = [*VARIABLES.values(), DEBUG_VARIABLE]
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            meant = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+            if meant:
+                raise Unusable(f"{name} is not a setting; did you mean {meant[0]}?")
+
+
+def _config_dir(value: _Value | None) -> Path:
+    if value is None:
+        return resources.config_dir()
+    folder = (value.base / value.text).resolve()
+    if not folder.is_dir():
+        raise Unusable(f"{value.where}: there is no folder {str(folder)!r}")
+    return folder
+
+
+def _database_url(value: _Value | None) -> str:
+    """With the path of an SQLite file made absolute, so that it is the same file from then on.
+
+    A relative one starts from the working directory; in settings.yaml, from the folder of that file.
+    """
+    if value is None:
+        value = _Value(text=DEFAULT_DATABASE_URL, where="", base=Path.cwd())
+    path = value.text.removeprefix(_SQLITE_FILE)
+    if path == value.text or not path or path.startswith((":", "/", "?")):
+        return value.text
+    return f"{_SQLITE_FILE}{value.base / path}"
+
+
+def _port(value: _Value) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", value.text) or int(value.text) > HIGHEST_PORT:
+        raise Unusable(
+            f"{value.where}: {value.text[:40]!r} is not a port;"
+            f" allowed: 1 to {HIGHEST_PORT}, or 0 for any that is free"
+        )
+    return int(value.text)
+
+
+def _filed(config_dir: Path) -> Iterator[tuple[str, _Value]]:
+    """What settings.yaml says; a folder without one says nothing."""
+    file = config_dir / SETTINGS_FILE
+    if not file.exists():
+        return
+    seen: set[str] = set()
+    for key, node in _pairs(file):
+        where = f"{file}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
+        if key.value not in _IN_FILE:
+            meant = difflib.get_close_matches(key.value, _IN_FILE, n=1)
+            raise Unusable(
+                f"{where}: unknown setting {key.value[:40]!r}"
+                + (f", did you mean {meant[0]!r}?" if meant else "")
+                + f"; allowed: {', '.join(_IN_FILE)}"
+            )
+        if key.value in seen:
+            raise Unusable(f"{where}: {key.value!r} is set twice; keep one of them")
+        seen.add(key.value)
+        if not isinstance(node, ScalarNode) or not node.value:
+            raise Unusable(f"{where}: {key.value!r} needs one value, as text or number")
+        yield key.value, _Value(text=node.value, where=f"{where}: {key.value}", base=config_dir)
+
+
+def _pairs(file: Path) -> list[tuple[ScalarNode, Node]]:
+    """The nodes as written: a port stays text and a clock is not taken for a date by YAML."""
+    try:
+        if file.stat().st_size > SETTINGS_FILE_LIMIT:
+            raise Unusable(
+                f"{file}: larger than {SETTINGS_FILE_LIMIT} bytes; this is no settings file"
+            )
+        root = YAML(typ="safe", pure=True).compose(file.read_text("utf-8"))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise Unusable(f"{file}{at}: not YAML: {error.problem or error.context}") from error
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise Unusable(f"{file}: cannot be read: {error}") from error
+    if root is None:
+        return []
+    if not isinstance(root, MappingNode) or not all(
+        isinstance(key, ScalarNode) for key, _ in root.value
+    ):
+        raise Unusable(
+            f"{file}: settings are lines of `name: value`; allowed: {', '.join(_IN_FILE)}"
+        )
+    return list(root.value)

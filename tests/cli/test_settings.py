@@ -1,0 +1,125 @@
+"""Where a setting comes from, and what is said when one is wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lifecycle import resources
+from lifecycle.clock import ClockSpec
+from lifecycle.errors import Unusable
+from lifecycle.settings import FLAGS, VARIABLES, read_settings
+
+
+def config(folder: Path, text: str) -> dict[str, str | None]:
+    (folder / "settings.yaml").write_text(text, "utf-8")
+    return {"config_dir": str(folder)}
+
+
+def test_a_flag_wins_over_the_environment_which_wins_over_the_file(tmp_path: Path) -> None:
+    flags = config(
+        tmp_path, "port: 1111\ndatabase_url: postgresql://file\nclock: 2001-01-01T00:00:00Z"
+    )
+    environment = {"LIFECYCLE_PORT": "2222", "LIFECYCLE_DATABASE_URL": "postgresql://environment"}
+    settings = read_settings({**flags, "port": "3333"}, environment)
+    assert settings.port == 3333
+    assert settings.database_url == "postgresql://environment"
+    assert settings.clock == ClockSpec.parse("2001-01-01T00:00:00Z")
+
+
+def test_without_anything_named_the_defaults_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default database alone depends on where one stands."""
+    monkeypatch.chdir(tmp_path)
+    settings = read_settings({}, {})
+    assert settings.database_url == f"sqlite:///{tmp_path}/lifecycle.db"
+    assert settings.config_dir == resources.config_dir()
+    assert settings.port == 8000
+    assert settings.clock is None
+
+
+def test_a_variable_that_is_set_but_empty_counts_as_unset() -> None:
+    assert read_settings({}, {"LIFECYCLE_PORT": "", "LIFECYCLE_CLOCK": ""}).port == 8000
+
+
+def test_a_relative_database_file_starts_from_where_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the command line from the working directory; in settings.yaml from that file's folder."""
+    folder = tmp_path / "config"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    filed = read_settings(config(folder, "database_url: sqlite:///shop.db"), {})
+    flagged = read_settings({"database_url": "sqlite:///shop.db"}, {})
+    assert filed.database_url == f"sqlite:///{folder}/shop.db"
+    assert flagged.database_url == f"sqlite:///{tmp_path}/shop.db"
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////srv/a.db", "sqlite:///:memory:", "postgresql://u@h/db", "mysql://x"]
+)
+def test_any_other_database_url_is_handed_on_as_it_is(url: str) -> None:
+    assert read_settings({"database_url": url}, {}).database_url == url
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "prot: 8000",
+            r"settings.yaml:1:1: unknown setting 'prot', did you mean 'port'\?; allowed: ",
+        ),
+        ("port: 1\nport: 2", "settings.yaml:2:1: 'port' is set twice"),
+        ("port: [1]", "settings.yaml:1:1: 'port' needs one value"),
+        ("port:", "settings.yaml:1:1: 'port' needs one value"),
+        ("port: 99999", "settings.yaml:1:1: port: '99999' is not a port; allowed: 1 to 65535"),
+        ("port: -1", "'-1' is not a port"),
+        ("port: 8e3", "'8e3' is not a port"),
+        ("clock: noon", "settings.yaml:1:1: clock: 'noon' is not a clock; allowed: "),
+        ("port: 1\n\tclock: x", "settings.yaml:2:1: not YAML"),
+        ("- port", "settings are lines of `name: value`"),
+        ("port: 1 # " + "x" * 70_000, "larger than 65536 bytes"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_with_its_place(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(Unusable, match=said):
+        read_settings(config(tmp_path, text), {})
+
+
+def test_a_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_bytes(b"port: \xff")
+    with pytest.raises(Unusable, match=r"settings\.yaml: cannot be read") as refused:
+        read_settings({"config_dir": str(tmp_path)}, {})
+    assert "\n" not in str(refused.value)
+
+
+def test_a_misspelt_variable_is_refused_and_not_passed_over() -> None:
+    """Passed over, it would mean working on the default database without a word."""
+    with pytest.raises(Unusable, match="did you mean LIFECYCLE_DATABASE_URL"):
+        read_settings({}, {"LIFECYCLE_DATABSE_URL": "postgresql://production"})
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    environment = {"LIFECYCLE_TEST_POSTGRES_URL": "x", "LIFECYCLEPORT": "x", "LIFECYCLE_STAGE": "x"}
+    assert read_settings({}, environment).port == 8000
+
+
+def test_a_config_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        Unusable, match=re.escape(f"LIFECYCLE_CONFIG_DIR: there is no folder '{tmp_path}/x'")
+    ):
+        read_settings({}, {"LIFECYCLE_CONFIG_DIR": str(tmp_path / "x")})
+
+
+def test_the_shipped_file_names_every_setting_and_sets_none() -> None:
+    """What an installer reads there is complete, and a fresh checkout runs on the defaults."""
+    text = (resources.config_dir() / "settings.yaml").read_text("utf-8")
+    assert read_settings({}, {}).port == 8000
+    for name in FLAGS.keys() - {"config_dir"}:
+        assert f"# {name}: " in text
+        assert f"{VARIABLES[name]}, {FLAGS[name]}" in text
