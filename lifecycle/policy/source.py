@@ -1,0 +1,245 @@
+"""YAML 1.2 text as a tree whose every node knows its line and column.
+
+Scalars keep the text that the author wrote (`3.10`, `08:30`, `on` and `no` stay what they are), so
+what a key allows is decided by `shapes` alone. Nothing in a file can name a type, repeat a part of
+itself or grow beyond the file: tags, anchors and aliases are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from lifecycle.policy.report import START, Place, Report, found
+
+MOST_BYTES = 1024 * 1024
+MOST_NESTING = 20
+
+_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalar:
+    text: str  # as written, without quotes
+    plain: bool  # written without quotes
+    place: Place
+
+    @property
+    def empty(self) -> bool:
+        return self.plain and self.text in {"", "~", "null", "Null", "NULL"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNode:
+    items: tuple[Node, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapNode:
+    entries: tuple[tuple[Scalar, Node], ...]  # no key twice
+    place: Place
+
+
+Node = Scalar | ListNode | MapNode
+
+
+def described(node: Node) -> str:
+    """What was found, for a message about a node of the wrong kind."""
+    if isinstance(node, MapNode):
+        return "found a map"
+    if isinstance(node, ListNode):
+        return "found a list"
+    return "found nothing" if node.empty else found(node.text)
+
+
+def decoded(content: bytes, report: Report) -> str | None:
+    """The text of a file, or None with the reason reported."""
+    if len(content) > MOST_BYTES:
+        report.error(
+            START,
+            "file_too_large",
+            f"found {len(content):,} bytes; allowed: at most {MOST_BYTES:,}",
+        )
+        return None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8", "replace")
+        report.error(
+            _place_after(before),
+            "not_utf8",
+            f"found the byte 0x{content[error.start]:02X}; allowed: text in UTF-8, "
+            "so save the file with that encoding",
+        )
+        return None
+
+
+def tree(text: str, report: Report) -> Node | None:
+    """The one document of a file, or None when there is none that could be read on."""
+    strange = _NOT_TEXT.search(text)
+    if strange:
+        report.error(
+            _place_after(text[: strange.start()]),
+            "not_text",
+            f"found the character U+{ord(strange.group()):04X}, which no text file may hold",
+        )
+        return None
+    try:
+        return _Composer(report).compose(text)
+    except MarkedYAMLError as error:
+        report.error(_mark(error.problem_mark or error.context_mark), "not_yaml", _why(error))
+    except YAMLError as error:
+        report.error(START, "not_yaml", " ".join(str(error).split()))
+    except _TooDeep as error:
+        report.error(
+            error.place, "too_deep", f"found more than {MOST_NESTING} levels of maps and lists"
+        )
+    return None
+
+
+class _TooDeep(Exception):
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+
+
+@dataclass(slots=True)
+class _Open:
+    """A map or list whose end has not been read yet."""
+
+    place: Place
+    is_map: bool
+    nodes: list[Node] = field(default_factory=list)
+
+
+class _Composer:
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def compose(self, text: str) -> Node | None:
+        """Raises what the parser raises, and `_TooDeep`."""
+        document: Node | None = None
+        stack: list[_Open] = []
+        for event in self._events(text):
+            done = self._take(event, stack)
+            if done is not None and stack:
+                stack[-1].nodes.append(done)
+            elif done is not None:
+                document = done
+        return document
+
+    def _events(self, text: str) -> Iterator[Any]:
+        """The events of the first document; a second one is refused."""
+        documents = 0
+        for event in YAML(typ="safe", pure=True).parse(StringIO(text)):
+            documents += isinstance(event, DocumentStartEvent)
+            if documents > 1:
+                self._report.error(
+                    _mark(event.start_mark),
+                    "two_documents",
+                    'found a second document after "---"; allowed: one document a file',
+                )
+                return
+            yield event
+
+    def _take(self, event: Any, stack: list[_Open]) -> Node | None:
+        """The node that this event completes, if any."""
+        place = _mark(event.start_mark)
+        match event:
+            case MappingStartEvent() | SequenceStartEvent():
+                self._refuse_tricks(event, place)
+                stack.append(_Open(place, isinstance(event, MappingStartEvent)))
+                if len(stack) > MOST_NESTING:
+                    raise _TooDeep(place)
+                return None
+            case MappingEndEvent() | SequenceEndEvent():
+                return self._close(stack.pop())
+            case ScalarEvent():
+                self._refuse_tricks(event, place)
+                return Scalar(text=event.value, plain=event.style is None, place=place)
+            case AliasEvent():
+                self._refuse_alias(event, place)
+                return Scalar(text="", plain=True, place=place)
+            case _:
+                return None  # the begin and end of the stream and of the document say nothing
+
+    def _close(self, opened: _Open) -> Node:
+        if not opened.is_map:
+            return ListNode(items=tuple(opened.nodes), place=opened.place)
+        entries: dict[str, tuple[Scalar, Node]] = {}
+        for key, value in zip(opened.nodes[::2], opened.nodes[1::2], strict=True):
+            if not isinstance(key, Scalar):
+                self._report.error(
+                    key.place, "key_not_text", f"{described(key)} as a key; allowed: a word"
+                )
+            elif key.text in entries:
+                first = entries[key.text][0].place
+                self._report.error(
+                    key.place,
+                    "duplicate_key",
+                    f"{found(key.text)} a second time; the first is in line {first.line}, "
+                    "and each key may stand once",
+                )
+            else:
+                entries[key.text] = (key, value)
+        return MapNode(entries=tuple(entries.values()), place=opened.place)
+
+    def _refuse_tricks(self, event: NodeEvent, place: Place) -> None:
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            self._report.error(
+                place,
+                "tag_refused",
+                f"{found('!!' + tag.rsplit(':', 1)[-1] if tag.startswith('tag:') else tag)}; "
+                "tags are not allowed, and nothing is ever made from one",
+            )
+        if event.anchor is not None:
+            self._report.error(
+                place,
+                "anchor_refused",
+                f"{found('&' + event.anchor)}; anchors and aliases are not allowed: "
+                "write each rule out, so that it can be read on its own",
+            )
+
+    def _refuse_alias(self, event: NodeEvent, place: Place) -> None:
+        self._report.error(
+            place,
+            "anchor_refused",
+            f"{found('*' + str(event.anchor))}; anchors and aliases are not allowed: "
+            "write each rule out, so that it can be read on its own",
+        )
+
+
+def _why(error: MarkedYAMLError) -> str:
+    problem = " ".join(str(error.problem or "this is not YAML").split())
+    context = " ".join(str(error.context).split()) + ": " if error.context else ""
+    hint = "; indent with spaces, a tab is not allowed" if "\\t" in problem else ""
+    if "mapping values are not allowed" in problem:
+        hint = "; is the indentation off, or should the text before the colon be in quotes?"
+    return f"{context}{problem}{hint}"
+
+
+def _mark(mark: Any) -> Place:
+    return Place(mark.line + 1, mark.column + 1) if mark is not None else START
+
+
+def _place_after(text: str) -> Place:
+    lines = text.split("\n")
+    return Place(len(lines), len(lines[-1]) + 1)
