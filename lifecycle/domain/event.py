@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 OUR_SOURCE = "lifecycle"  # events that this system records itself; outsiders get `reserved_type`
 OUR_PREFIX = "lifecycle."
 MOVED = "lifecycle.moved"  # an operator's manual move: properties {to, by, why}
-
-BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
-END = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
 class EventKey(NamedTuple):

@@ -98,4 +98,14 @@ class Fired:
     cause: str
 
 
-Outcome = Moved | Refused | NotApplicable | Fired
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unplanned:
+    """A rule of outreach would have planned a message, but its guard said no."""
+
+    at: datetime
+    trigger: str  # name of the outreach rule
+    cause: str
+    refusal: Refusal
+
+
+Outcome = Moved | Refused | NotApplicable | Fired | Unplanned

@@ -1,0 +1,535 @@
+"""The heart: from a customer's events to her state, the steps she made and the messages they plan.
+
+`fold` is pure: no clock, no randomness, no I/O. Live processing, rebuilding, explaining and
+backtesting are this one function, so they cannot disagree. Its meaning is told by worked histories
+in the tests. Before each event it fires the timed checks due at or before that event's time; after
+the last event, those due up to `until`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from lifecycle.domain import builtin, calendar
+from lifecycle.domain.event import MOVED, Event, EventKey
+from lifecycle.domain.guard import GuardError
+from lifecycle.domain.instant import END, instant_text, later
+from lifecycle.domain.policy import TransitionRule
+from lifecycle.domain.snapshot import Mark, Snapshot
+from lifecycle.domain.step import (
+    Fired,
+    Moved,
+    NotApplicable,
+    Outcome,
+    PlannedMessage,
+    Refusal,
+    Refused,
+    Step,
+    Unplanned,
+)
+from lifecycle.domain.timeline import BoundGuard, BoundOutreach, Check, Timeline
+from lifecycle.errors import FoldBroken
+
+STEPS_AT_ONCE = 10  # may follow from one event or check without time passing
+
+Witness = Callable[[Outcome], None]
+_Armed = tuple[datetime, datetime | None, date | None]  # due at, anchor of a check, date of a slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """What a fold concluded."""
+
+    snapshot: Snapshot  # after everything up to the horizon
+    steps: tuple[Step, ...]  # made in this fold, in order
+    messages: tuple[PlannedMessage, ...]  # planned in this fold, in order
+    waiting: tuple[Event, ...]  # events that lie after the horizon
+    wake_at: datetime | None  # when something next happens without a new event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A timed check or calendar slot that stands armed."""
+
+    at: datetime
+    check: Check
+    anchor: datetime | None  # of a timed check
+    day: date | None  # of a calendar slot
+
+
+def fold(
+    timeline: Timeline,
+    snapshot: Snapshot | None,
+    events: Sequence[Event],
+    until: datetime,
+    witness: Witness | None = None,
+) -> Folded:
+    """Fold `events`, sorted by key and all later than what `snapshot` holds, up to `until`.
+
+    `snapshot` None starts at the customer's beginning. `witness` is told every outcome, in order.
+    The given snapshot is not changed. Raises `FoldBroken` where the caller broke the order, the
+    shape, or a policy that no check would pass loops without time passing.
+    """
+    run = _Run(timeline, timeline.blank() if snapshot is None else snapshot, witness)
+    waiting: tuple[Event, ...] = ()
+    for position, event in enumerate(events):
+        at = event.occurred_at
+        if at > until:
+            waiting = tuple(events[position:])
+            break
+        if run.wake <= at:
+            run.advance(at)
+        run.take(event)
+    if run.wake <= until:
+        run.advance(until)
+    wake = run.wake
+    if waiting:
+        wake = min(wake, waiting[0].occurred_at)
+    return Folded(
+        snapshot=run.snapshot(),
+        steps=tuple(run.steps),
+        messages=tuple(run.messages),
+        waiting=waiting,
+        wake_at=None if wake == END else wake,
+    )
+
+
+def armed(timeline: Timeline, snapshot: Snapshot, now: datetime) -> tuple[Due, ...]:
+    """Every timed check and calendar slot that stands armed at `now`, the earliest first.
+
+    What was due up to `now` must have been folded already.
+    """
+    run = _Run(timeline, snapshot, None)
+    run.enter_version_at(now)
+    return tuple(sorted(run.dues(), key=_order))
+
+
+def is_late(snapshot: Snapshot, event: Event) -> bool:
+    """Whether an event belongs before something that was already folded."""
+    if snapshot.last_key is not None and event.key <= snapshot.last_key:
+        return True
+    return snapshot.checked_at is not None and event.occurred_at < snapshot.checked_at
+
+
+def facts_at(timeline: Timeline, snapshot: Snapshot, at: datetime) -> dict[str, Any]:
+    """The facts as canonical JSON, windows ending at `at`, which is not before the last event."""
+    version = timeline.at(at)
+    return {
+        name: timeline.keepers[cell].exact(snapshot.cells[cell], at)
+        for name, cell in sorted(version.facts().items())
+    }
+
+
+def _order(due: Due) -> tuple[datetime, int]:
+    return (due.at, due.check.position)
+
+
+class _Run:
+    """One fold under way: the only place where a customer's state changes."""
+
+    def __init__(self, timeline: Timeline, before: Snapshot, witness: Witness | None) -> None:
+        if before.shape != timeline.shape:
+            raise FoldBroken("this snapshot was made with other facts: fold from the beginning")
+        self._timeline = timeline
+        self._before = before
+        self._witness = witness
+        self.steps: list[Step] = []
+        self.messages: list[PlannedMessage] = []
+        self.cells = [
+            keeper.copy(cell) for keeper, cell in zip(timeline.keepers, before.cells, strict=True)
+        ]
+        self.state = before.state
+        self.attributes = dict(before.attributes)
+        self.tags: tuple[str, ...] = before.tags
+        self._consents = before.consents
+        self._entered_at = before.entered_at
+        self._stay = before.stay
+        self._began_at = before.began_at
+        self._last_key: tuple[datetime, str, str] | None = before.last_key
+        self._checked_at = before.checked_at
+        self._moved_at = before.moved_at
+        self._calendar_since = before.calendar_since
+        self._marks = {name: mark.copy() for name, mark in before.marks.items()}
+        self._slots = dict(before.slots)
+        self._slots_ahead: dict[
+            str, _Armed | None
+        ] = {}  # until a date, the zone or the version changes
+        self._next: tuple[Check, datetime | None, date | None] | None = None
+        self._next_at = END
+        self._refused = dict(before.refused)
+        self._instant: datetime | None = None  # of the newest step, for the bound on steps at once
+        self._at_once = 0
+        reached = max(
+            before.last_key.occurred_at if before.last_key else timeline.versions[0].effective_at,
+            before.checked_at or timeline.versions[0].effective_at,
+        )
+        self._index = timeline.index_at(reached)
+        self._enter_version()
+        self.wake = END
+        self.arm()
+
+    # -- versions ----------------------------------------------------------------------------
+
+    def _enter_version(self) -> None:
+        self._slots_ahead.clear()
+        versions = self._timeline.versions
+        self._version = versions[self._index]
+        more = self._index + 1 < len(versions)
+        self._switch_at = versions[self._index + 1].effective_at if more else END
+
+    def enter_version_at(self, now: datetime) -> None:
+        """Judge by the version in force at `now`, where nothing has happened since the snapshot."""
+        self._index = max(self._index, self._timeline.index_at(now))
+        self._enter_version()
+
+    # -- events ------------------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        """One event, after the checks due before it: facts first, then rules, then outreach."""
+        at, kind = event.occurred_at, event.type
+        last = self._last_key
+        key = (at, event.source, event.id)  # a plain tuple: this runs for every event
+        if last is not None and key <= last:
+            raise FoldBroken(f"event {key} is not after {last}")
+        self._last_key = key
+        if at >= self._switch_at:
+            self.advance(at)
+        if self._began_at is None:
+            self._began_at = self._calendar_since = self._entered_at = at
+            self._slots_ahead.clear()
+        for update in self._timeline.updates(kind):
+            update(self.cells, event)
+        if kind in _PROFILE:
+            self._profile(event)
+        if kind == MOVED:
+            self._move(event)
+        else:
+            if (kind, self.state) in self._version.leaves:
+                self._trigger(f"event:{kind}", kind, event.cause, at)
+            elif self._witness is not None:
+                self._witness(
+                    NotApplicable(at=at, trigger=kind, cause=event.cause, state=self.state)
+                )
+            for outreach in self._version.on_event.get(kind, ()):
+                self._plan(outreach, event.cause, at)
+        self.arm()
+
+    def _profile(self, event: Event) -> None:
+        """Attributes, tags and consents: the last write by event time wins, one by one."""
+        given = event.properties
+        match event.type:
+            case builtin.PROFILE_CHANGED:
+                changed = given.get("attributes", {})
+                before = {name: self.attributes.get(name) for name in changed}
+                self.attributes.update(changed)
+                for name in [name for name, value in changed.items() if value is None]:
+                    del self.attributes[name]
+                if any(
+                    name in self._version.calendar_attributes and before[name] != value
+                    for name, value in changed.items()
+                ):
+                    self._calendar_since = event.occurred_at
+                    self._slots_ahead.clear()
+            case builtin.TAG_ADDED:
+                self.tags = tuple(sorted({*self.tags, given["tag"]}))
+            case builtin.TAG_REMOVED:
+                self.tags = tuple(tag for tag in self.tags if tag != given["tag"])
+            case _:
+                about = f"{given['purpose']}/{given['channel']}"
+                given_now = event.type == builtin.CONSENT_GIVEN
+                self._consents = {**self._consents, about: given_now}
+
+    def _move(self, event: Event) -> None:
+        """An operator's manual move: no guard is asked, and anchors start again."""
+        at, target = event.occurred_at, event.properties["to"]
+        if target == self.state or target not in self._version.states:
+            if self._witness is not None:
+                self._witness(
+                    Refused(at=at, trigger=MOVED, cause=event.cause, state=self.state, refusals=())
+                )
+            return
+        self._moved_at = at
+        self._step(
+            Step(
+                rule="moved",
+                from_state=self.state,
+                to_state=target,
+                trigger=MOVED,
+                cause=event.cause,
+                at=at,
+                guard=None,
+                read={},
+                version=self._version.number,
+                by=event.properties.get("by"),
+                why=event.properties.get("why"),
+            ),
+            (),
+        )
+
+    # -- rules -------------------------------------------------------------------------------
+
+    def _trigger(self, machine_trigger: str, trigger: str, cause: str, at: datetime) -> None:
+        """Ask the machine; the first rule whose guard holds makes a step."""
+        refusals: list[Refusal] = []
+        read: dict[str, Any] = {}
+
+        def judge(rule: TransitionRule) -> bool:
+            if rule.guard is None:
+                return True
+            verdict = self._judge(rule.name, self._version.guards[rule.name], at)
+            if isinstance(verdict, Refusal):
+                refusals.append(verdict)
+                return False
+            read.update(verdict)
+            return True
+
+        rule = self._version.machine.fire(machine_trigger, self.state, judge)
+        for refusal in refusals:
+            self._refused[refusal.rule] = self._refused.get(refusal.rule, 0) + 1
+        if rule is None:
+            if self._witness is not None:
+                self._witness(
+                    Refused(
+                        at=at,
+                        trigger=trigger,
+                        cause=cause,
+                        state=self.state,
+                        refusals=tuple(refusals),
+                    )
+                )
+            return
+        self._step(
+            Step(
+                rule=rule.name,
+                from_state=self.state,
+                to_state=rule.to,
+                trigger=trigger,
+                cause=cause,
+                at=at,
+                guard=rule.guard,
+                read=read,
+                version=self._version.number,
+            ),
+            tuple(refusals),
+        )
+
+    def _judge(self, rule: str, bound: BoundGuard, at: datetime) -> dict[str, Any] | Refusal:
+        """The values that the guard read where it holds, a refusal where it does not."""
+        error = None
+        holds = False
+        try:
+            holds = bound.guard.judge({name: read(self, at) for name, read, _ in bound.readers})
+        except GuardError as raised:
+            error = str(raised)
+        values = {name: exact(self, at) for name, _, exact in bound.readers}
+        if holds:
+            return values
+        return Refusal(rule=rule, guard=bound.guard.text, read=values, error=error)
+
+    def _step(self, step: Step, refusals: tuple[Refusal, ...]) -> None:
+        self._at_once = self._at_once + 1 if self._instant == step.at else 1
+        self._instant = step.at
+        if self._at_once > STEPS_AT_ONCE:
+            raise FoldBroken(f"more than {STEPS_AT_ONCE} steps at {instant_text(step.at)}")
+        self.state = step.to_state
+        self._entered_at = step.at
+        self._stay += 1
+        self.steps.append(step)
+        if self._witness is not None:
+            self._witness(Moved(at=step.at, step=step, refusals=refusals))
+        for outreach in self._version.on_step.get(step.rule, ()):
+            self._plan(outreach, step.cause, step.at)
+
+    # -- outreach ----------------------------------------------------------------------------
+
+    def _plan(self, outreach: BoundOutreach, cause: str, at: datetime) -> bool:
+        """Plan the messages of a rule where its guard holds; what becomes of them is decided later."""
+        rule = outreach.rule
+        if outreach.guard is not None:
+            verdict = self._judge(rule.name, outreach.guard, at)
+            if isinstance(verdict, Refusal):
+                self._refused[rule.name] = self._refused.get(rule.name, 0) + 1
+                if self._witness is not None:
+                    self._witness(Unplanned(at=at, trigger=rule.name, cause=cause, refusal=verdict))
+                return False
+        for number, delay in enumerate(rule.delays, start=1):
+            planned_at = later(at, delay)
+            self.messages.append(
+                PlannedMessage(
+                    rule=rule.name,
+                    cause=cause,
+                    number=number,
+                    caused_at=at,
+                    planned_at=planned_at,
+                    expires_at=None if rule.expires is None else later(planned_at, rule.expires),
+                    settle=rule.settle,
+                    again_after=rule.again_after,
+                    message_class=rule.message_class,
+                    channels=rule.channels,
+                    version=self._version.number,
+                )
+            )
+        return True
+
+    # -- timed checks and calendar slots -----------------------------------------------------
+
+    def arm(self) -> None:
+        """Look what comes due next as things are now; ties go to the earlier rule of the file."""
+        self._next = None
+        self._next_at = END
+        if self._began_at is None:
+            self.wake = END
+            return
+        for check in self._version.checks(self.state):
+            due = self._due(check)
+            if due is not None and due[0] < self._next_at:
+                self._next_at = due[0]
+                self._next = (check, due[1], due[2])
+        self.wake = min(self._next_at, self._switch_at)
+
+    def dues(self) -> list[Due]:
+        """Everything that stands armed as things are now, in file order."""
+        if self._began_at is None:
+            return []
+        found = ((check, self._due(check)) for check in self._version.checks(self.state))
+        return [
+            Due(at=due[0], check=check, anchor=due[1], day=due[2])
+            for check, due in found
+            if due is not None
+        ]
+
+    def _due(self, check: Check) -> _Armed | None:
+        if check.anchor is None:
+            return self._slot(check)
+        anchor: datetime | None = self.cells[check.anchor]
+        if anchor is None:
+            return None
+        mark = self._marks.get(check.name)
+        earliest = self._version.effective_at
+        if check.transition is None:
+            if mark is not None and anchor in mark.counts:
+                return None
+        else:
+            if self._moved_at is not None and self._moved_at > anchor:
+                anchor = self._moved_at
+            if mark is not None and mark.stay == self._stay and anchor in mark.spent:
+                return None
+            if self._entered_at is not None and self._entered_at > earliest:
+                earliest = self._entered_at
+        at = later(anchor, self._wait(check) if check.wait is None else check.wait)
+        return (max(at, earliest), anchor, None)
+
+    def _wait(self, check: Check) -> timedelta:
+        """The customer's own rhythm, held between the rule's bounds."""
+        if check.rhythm is None:
+            raise FoldBroken(f"timed check {check.name} has nothing to wait for")
+        rhythm, cell = check.rhythm
+        gap: timedelta | None = self._timeline.keepers[cell].read(self.cells[cell], END)
+        if gap is None:
+            return rhythm.otherwise
+        return min(max(gap, rhythm.at_least), rhythm.at_most)
+
+    def _slot(self, check: Check) -> _Armed | None:
+        if check.name not in self._slots_ahead:
+            self._slots_ahead[check.name] = self._find_slot(check)
+        return self._slots_ahead[check.name]
+
+    def _find_slot(self, check: Check) -> _Armed | None:
+        rule = check.calendar
+        if rule is None or self._calendar_since is None:
+            return None
+        month_day = rule.month_day
+        if rule.attribute is not None:
+            text = self.attributes.get(rule.attribute)
+            if text is None:
+                return None
+            day = date.fromisoformat(text)
+            month_day = (day.month, day.day)
+        if month_day is None:
+            raise FoldBroken(f"calendar rule {check.name} names no date")
+        found = calendar.next_slot(
+            month_day,
+            rule.at,
+            calendar.zone(self.attributes.get("timezone"), self._version.zone_name),
+            after=self._calendar_since,
+            not_before=self._version.effective_at,
+            fired=self._slots.get(check.name),
+        )
+        return None if found is None else (found[0], None, found[1])
+
+    def advance(self, limit: datetime) -> None:
+        """Fire everything due at or before `limit`, each at its own instant, under its version."""
+        while self.wake <= limit and self.wake < END:
+            if self._switch_at <= self._next_at:
+                self._index += 1
+                self._enter_version()
+            else:
+                self._fire()
+            self.arm()
+
+    def _fire(self) -> None:
+        if self._next is None:
+            raise FoldBroken("a check was to fire, but none stands armed")
+        (check, anchor, day), at = self._next, self._next_at
+        self._checked_at = at
+        if day is not None:
+            self._slots[check.name] = day
+            self._slots_ahead.pop(check.name, None)
+            cause = f"calendar:{check.name}@{day.isoformat()}"
+        elif anchor is not None:
+            cause = f"check:{check.name}@{instant_text(anchor)}#{self._spend(check, anchor)}"
+        else:
+            raise FoldBroken(f"timed check {check.name} came due without an anchor")
+        if check.transition is not None:
+            self._trigger(f"check:{check.name}", check.name, cause, at)
+        elif check.outreach is not None:
+            planned = self._plan(check.outreach, cause, at)
+            if planned and self._witness is not None:
+                self._witness(Fired(at=at, trigger=check.name, cause=cause))
+
+    def _spend(self, check: Check, anchor: datetime) -> int:
+        """Mark a timed check as evaluated at this anchor; how often it has been, now included."""
+        mark = self._marks.get(check.name)
+        if mark is None:
+            mark = self._marks[check.name] = Mark(stay=self._stay, spent=[], counts={})
+        elif mark.stay != self._stay:
+            mark.stay, mark.spent = self._stay, []
+        mark.spent.append(anchor)
+        count = mark.counts[anchor] = mark.counts.get(anchor, 0) + 1
+        return count
+
+    # -- the result --------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            shape=self._timeline.shape,
+            state=self.state,
+            entered_at=self._entered_at,
+            stay=self._stay,
+            began_at=self._began_at,
+            last_key=None if self._last_key is None else EventKey(*self._last_key),
+            checked_at=self._checked_at,
+            moved_at=self._moved_at,
+            calendar_since=self._calendar_since,
+            cells=tuple(self.cells),
+            attributes=self.attributes,
+            tags=self.tags,
+            consents=self._consents,
+            marks=self._marks,
+            slots=self._slots,
+            refused=self._refused,
+        )
+
+
+_PROFILE = frozenset(
+    {
+        builtin.PROFILE_CHANGED,
+        builtin.TAG_ADDED,
+        builtin.TAG_REMOVED,
+        builtin.CONSENT_GIVEN,
+        builtin.CONSENT_WITHDRAWN,
+    }
+)

@@ -1,0 +1,51 @@
+"""A guard: a CEL expression over facts and attributes that says yes or no, or why it cannot say.
+
+CEL has no side effects and always ends; what a policy may write is checked by `lifecycle.policy`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import cel
+
+
+class GuardError(Exception):
+    """The guard could not be evaluated over these values, or its answer was not a boolean."""
+
+
+class Guard:
+    """Compiled once; the same text is the same guard.
+
+    Raises `GuardError` at construction where the text is not CEL.
+    """
+
+    __slots__ = ("_program", "text", "variables")
+
+    def __init__(self, text: str) -> None:
+        try:
+            self._program = cel.compile(text)
+        except ValueError as error:
+            raise GuardError(str(error)) from error
+        self.text = text
+        self.variables: tuple[str, ...] = tuple(sorted(self._program.variables()))
+
+    def judge(self, values: dict[str, Any]) -> bool:
+        """Whether it holds; `values` must have every one of `variables`.
+
+        Counts are int, sums float, instants aware datetime, durations timedelta, empty facts None.
+        """
+        try:
+            answer = self._program.execute(values)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise GuardError(str(error)) from error
+        if answer is True or answer is False:
+            return answer
+        raise GuardError(f"answered {answer!r}, not true or false")
+
+
+@lru_cache(maxsize=4096)
+def compiled(text: str) -> Guard:
+    """The guard of a text, shared by every policy version that writes it the same way."""
+    return Guard(text)

@@ -1,0 +1,262 @@
+"""The policies in force, one after the other, compiled once: tables that the fold looks things up in."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from lifecycle.domain.event import OUR_PREFIX
+from lifecycle.domain.facts import Accumulator, Update, accumulator, fed_by, readable
+from lifecycle.domain.guard import Guard, compiled
+from lifecycle.domain.instant import instant_text
+from lifecycle.domain.machine import PolicyMachine
+from lifecycle.domain.policy import (
+    INTERACTION,
+    After,
+    OnCalendar,
+    OnEvent,
+    OnTransition,
+    OutreachRule,
+    OwnRhythm,
+    PolicyVersion,
+    TransitionRule,
+)
+from lifecycle.domain.snapshot import Snapshot
+from lifecycle.errors import FoldBroken
+
+Reader = Callable[[Any, datetime], Any]  # (what is being folded, instant) → value for a guard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundGuard:
+    """A guard together with where each of its variables is found."""
+
+    guard: Guard
+    readers: tuple[tuple[str, Reader, Reader], ...]  # name, value for the guard, canonical value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundOutreach:
+    rule: OutreachRule
+    guard: BoundGuard | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A timed check, with or without a transition, or a calendar rule."""
+
+    name: str
+    position: int  # file order: transitions first, then outreach
+    anchor: int | None  # cell of its FIRST or LAST fact; None for calendar rules
+    wait: timedelta | None
+    rhythm: tuple[OwnRhythm, int] | None  # with the cell of its gap fact
+    calendar: OnCalendar | None  # of a calendar rule
+    transition: TransitionRule | None = None
+    outreach: BoundOutreach | None = None
+
+
+def leaves(check: Check, state: str) -> bool:
+    return check.transition is not None and state in check.transition.sources
+
+
+class Version:
+    """One policy version, compiled against the cells of its timeline."""
+
+    def __init__(
+        self, version: PolicyVersion, index: Mapping[str, int], keepers: Sequence[Accumulator]
+    ) -> None:
+        policy = version.policy
+        self.number = version.number
+        self.hash = version.hash
+        self.effective_at = version.effective_at
+        self.policy = policy
+        self.machine = PolicyMachine(policy)
+        self.states = frozenset(state.name for state in policy.states)
+        self.zone_name = policy.timezone
+        self._cells = {
+            fact.name: index[accumulator(fact, policy).definition] for fact in policy.facts
+        }
+        self._keepers = keepers
+        self.guards = {
+            rule.name: self._bound(rule.guard)
+            for rule in policy.transitions
+            if rule.guard is not None
+        }
+        outreach = [
+            BoundOutreach(rule=rule, guard=None if rule.guard is None else self._bound(rule.guard))
+            for rule in policy.outreach
+        ]
+        self.leaves: frozenset[tuple[str, str]] = frozenset(
+            (kind, source)
+            for rule in policy.transitions
+            if isinstance(rule.trigger, OnEvent)
+            for kind in rule.trigger.types
+            for source in rule.sources
+        )
+        self.on_step = _by(outreach, OnTransition, lambda trigger: trigger.names)
+        self.on_event = _by(outreach, OnEvent, lambda trigger: trigger.types)
+        checks = [
+            self._check(rule.name, position, rule.trigger, transition=rule)
+            for position, rule in enumerate(policy.transitions)
+            if isinstance(rule.trigger, After)
+        ]
+        standing = [
+            self._check(bound.rule.name, position, bound.rule.trigger, outreach=bound)
+            for position, bound in enumerate(outreach, start=len(policy.transitions))
+            if isinstance(bound.rule.trigger, After | OnCalendar)
+        ]
+        self._standing = tuple(standing)
+        self._checks: dict[str, tuple[Check, ...]] = {
+            state: (*(check for check in checks if leaves(check, state)), *standing)
+            for state in self.states
+        }
+        self.calendar_attributes = frozenset(
+            trigger.attribute
+            for trigger in (rule.trigger for rule in policy.outreach)
+            if isinstance(trigger, OnCalendar) and trigger.attribute is not None
+        ) | {"timezone"}
+
+    def checks(self, state: str) -> tuple[Check, ...]:
+        """What can stand armed in a state, in file order; a state since dropped has no way out."""
+        return self._checks.get(state, self._standing)
+
+    def facts(self) -> Mapping[str, int]:
+        """Fact name → cell."""
+        return self._cells
+
+    def keeper(self, cell: int) -> Accumulator:
+        return self._keepers[cell]
+
+    def _check(
+        self,
+        name: str,
+        position: int,
+        trigger: After | OnCalendar,
+        *,
+        transition: TransitionRule | None = None,
+        outreach: BoundOutreach | None = None,
+    ) -> Check:
+        wait = trigger.wait if isinstance(trigger, After) else None
+        return Check(
+            name=name,
+            position=position,
+            anchor=self._cells[trigger.since] if isinstance(trigger, After) else None,
+            wait=wait if isinstance(wait, timedelta) else None,
+            rhythm=(wait, self._cells[wait.fact]) if isinstance(wait, OwnRhythm) else None,
+            calendar=trigger if isinstance(trigger, OnCalendar) else None,
+            transition=transition,
+            outreach=outreach,
+        )
+
+    def _bound(self, text: str) -> BoundGuard:
+        guard = compiled(text)
+        return BoundGuard(
+            guard=guard,
+            readers=tuple((name, *self._reader(name)) for name in guard.variables),
+        )
+
+    def _reader(self, name: str) -> tuple[Reader, Reader]:
+        """How a variable is read: its value for guards, and its canonical value for the record."""
+        if name == "at":
+            return _at, lambda run, at: instant_text(at)
+        if name == "tags":
+            return _tags, _tags
+        if name in self._cells:
+            cell = self._cells[name]
+            keeper = self._keepers[cell]
+            return (
+                lambda run, at: keeper.read(run.cells[cell], at),
+                lambda run, at: keeper.exact(run.cells[cell], at),
+            )
+        kind = self.policy.attributes[name]
+        return (
+            lambda run, at: readable(run.attributes.get(name), kind),
+            lambda run, at: run.attributes.get(name),
+        )
+
+
+def _at(run: Any, at: datetime) -> datetime:
+    return at
+
+
+def _tags(run: Any, at: datetime) -> list[str]:
+    return list(run.tags)
+
+
+def _by(
+    outreach: Sequence[BoundOutreach], kind: type[Any], names: Callable[[Any], Sequence[str]]
+) -> dict[str, tuple[BoundOutreach, ...]]:
+    table: dict[str, list[BoundOutreach]] = {}
+    for bound in outreach:
+        if isinstance(bound.rule.trigger, kind):
+            for name in names(bound.rule.trigger):
+                table.setdefault(name, []).append(bound)
+    return {name: tuple(rules) for name, rules in table.items()}
+
+
+class Timeline:
+    """The policy versions in force, by the instant from which each judges.
+
+    Facts of all versions are kept side by side, so that each is right over the whole history; two
+    versions that define a fact alike share its cell. `shape` names that set of cells.
+    """
+
+    def __init__(self, versions: Sequence[PolicyVersion]) -> None:
+        if not versions:
+            raise FoldBroken("a timeline needs at least one policy version")
+        ordered = sorted(versions, key=lambda version: (version.effective_at, version.number))
+        keepers: dict[str, Accumulator] = {}
+        feeds: dict[str, list[tuple[str, str]]] = {}
+        for version in ordered:
+            for fact in version.policy.facts:
+                kept = accumulator(fact, version.policy)
+                if kept.definition not in keepers:
+                    keepers[kept.definition] = kept
+                    feeds[kept.definition] = fed_by(fact, version.policy)
+        self.keepers: tuple[Accumulator, ...] = tuple(keepers.values())
+        self.shape = hashlib.sha256("\n".join(keepers).encode()).hexdigest()[:16]
+        index = {definition: cell for cell, definition in enumerate(keepers)}
+        self.versions = tuple(Version(version, index, self.keepers) for version in ordered)
+        self._starts = [version.effective_at for version in ordered]
+        self._updates = _updates(index, feeds, self.keepers)
+        self._known = frozenset(kind for version in ordered for kind in version.policy.events)
+        self._unknown = self._updates.get(INTERACTION, ())
+
+    def index_at(self, instant: datetime) -> int:
+        """Which version judges at an instant; the first one before all."""
+        return max(bisect_right(self._starts, instant) - 1, 0)
+
+    def at(self, instant: datetime) -> Version:
+        return self.versions[self.index_at(instant)]
+
+    def updates(self, kind: str) -> tuple[Update, ...]:
+        """What an event of this type does to the cells; unknown types count as interactions."""
+        updates = self._updates.get(kind)
+        if updates is not None:
+            return updates
+        ours = kind.startswith(OUR_PREFIX)
+        return () if ours or kind in self._known else self._unknown
+
+    def blank(self) -> Snapshot:
+        """A customer of whom nothing is known yet."""
+        return Snapshot(
+            shape=self.shape,
+            state=self.versions[0].policy.initial,
+            cells=tuple(keeper.empty() for keeper in self.keepers),
+        )
+
+
+def _updates(
+    index: Mapping[str, int],
+    feeds: Mapping[str, list[tuple[str, str]]],
+    keepers: Sequence[Accumulator],
+) -> dict[str, tuple[Update, ...]]:
+    table: dict[str, list[Update]] = {}
+    for definition, cell in index.items():
+        for kind, role in feeds[definition]:
+            table.setdefault(kind, []).append(keepers[cell].updater(cell, role))
+    return {kind: tuple(updates) for kind, updates in table.items()}
