@@ -5,7 +5,7 @@
 #   make setup   only make .venv, with the `lifecycle` command in it
 #   make check   format, lint, types, import layers: what CI asks before it runs the tests
 #   make bench   measure, and print a table of ratios
-#   make lock    pin the dependencies of pyproject.toml anew
+#   make lock    pin what pyproject.toml asks for; LOCK_ARGS=--upgrade takes the newest versions
 #   make clean   remove .venv and every cache
 #
 # Needed on the machine: make, and Python 3.11 or newer with pip. PYTHON=/path/to/python names one.
@@ -77,7 +77,7 @@ $(VENV)/.dev-stamp: requirements-dev.lock $(VENV)/.runtime-stamp
 	@touch $@
 
 # Versions and hashes only: no index is named, so every machine asks the one that it is set up for.
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(LOCK_ARGS)
 lock: setup-dev
 	$(INSTALL) uv
 	$(BIN)/$(LOCK) pyproject.toml --extra build --output-file requirements.lock

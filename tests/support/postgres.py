@@ -59,8 +59,8 @@ def wheel_server(directory: Path, *, fsync: bool = False) -> Iterator[str]:
 
 
 def wait_until_stopped(directory: Path) -> None:
-    """Returns when nobody uses the server of `directory` and its warden has cleaned up."""
-    with _locked(directory / "users", fcntl.LOCK_EX):
+    """Return when the server of `directory`, which nobody uses any more, has left no trace."""
+    with _locked(directory / "warden", fcntl.LOCK_EX):
         pass
 
 

@@ -7,8 +7,9 @@ as an unprivileged account in a new directory, and no existing directory is touc
 
     python postgres_warden.py DIRECTORY on|off
 
-`DIRECTORY/users` is the file whose lock the users share; `DIRECTORY/url` appears when the server
-takes connections, and `ready` is printed; on|off is PostgreSQL's `fsync`.
+`DIRECTORY/users` is the file whose lock the users share; `DIRECTORY/warden` is locked as long as
+this program runs; `DIRECTORY/url` appears when the server takes connections, and `ready` is
+printed; on|off is PostgreSQL's `fsync`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -56,28 +58,31 @@ class Server:
 
 def main(directory: Path, *, fsync: bool) -> None:
     """Start a server, say so, wait until its last user has gone, stop it, remove it."""
-    address = directory / "url"
-    account = unprivileged_account()
-    home = private_directory(account)
-    try:
-        programs = reachable_programs(home, account)
-        server = Server(home=home, programs=programs, account=account, fsync=fsync)
-        url = start(server)
+    with (directory / "warden").open("a") as on_duty, (directory / "users").open("a") as users:
+        fcntl.flock(on_duty, fcntl.LOCK_EX)
+        account = unprivileged_account()
+        home = private_directory(account)
         try:
-            write_secret(address, url, None)
-            with contextlib.suppress(BrokenPipeError):  # whoever asked for it is dead already
-                sys.stdout.write("ready\n")
-                sys.stdout.flush()
-            with (directory / "users").open("a") as users:
+            programs = reachable_programs(home, account)
+            server = Server(home=home, programs=programs, account=account, fsync=fsync)
+            url = start(server)
+            try:
+                announce(directory, url)
+                # Kept until everything is gone: who comes meanwhile waits, and starts a new server.
                 fcntl.flock(users, fcntl.LOCK_EX)
-                address.unlink()
+            finally:
+                (directory / "url").unlink(missing_ok=True)
                 stop(server)
-        except BaseException:
-            address.unlink(missing_ok=True)
-            stop(server)
-            raise
-    finally:
-        shutil.rmtree(home)
+        finally:
+            shutil.rmtree(home)
+
+
+def announce(directory: Path, url: str) -> None:
+    """Tell those who wait, and those who come later, where the server is."""
+    write_secret(directory / "url", url, None)
+    with contextlib.suppress(BrokenPipeError):  # who asked for the server is dead already
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
 
 
 def unprivileged_account() -> Account | None:
@@ -244,7 +249,13 @@ def free_port() -> int:
         return port
 
 
+def end(_signal: int, _frame: object) -> None:
+    """Told to end, the warden cleans up first."""
+    sys.exit("The warden was told to end.")
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, end)
     try:
         main(Path(sys.argv[1]), fsync=sys.argv[2] == "on")
     except StartFailed as failed:
