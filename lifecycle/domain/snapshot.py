@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -62,7 +63,7 @@ class Snapshot:
                 self.entered_at,
                 self.stay,
                 self.began_at,
-                self.last_key,
+                None if self.last_key is None else tuple(self.last_key),
                 self.checked_at,
                 self.moved_at,
                 self.calendar_since,
@@ -77,9 +78,15 @@ class Snapshot:
                 self.slots,
                 self.refused,
             ),
-            default=str,  # Decimal
+            default=_decimal,
             option=orjson.OPT_SORT_KEYS,
         )
+
+
+def _decimal(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{value!r} has no place in a snapshot")
 
 
 def shape_of(dumped: bytes) -> str:

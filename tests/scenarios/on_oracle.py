@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.domain.event import Event
-from lifecycle.domain.policy import Policy
+from lifecycle.policy import loads
 from tests.oracle.oracle import oracle
 from tests.oracle.truth import Truth
 from tests.scenarios.driver import Planned, Told, day, number_of
 
 
 class OracleLife:
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, policy: str) -> None:
+        self._policy = loads(policy).policy
         self._events: dict[tuple[str, str], Event] = {}
         self._now = day(0)
 
