@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -130,7 +131,7 @@ def _database_url(value: _Value | None) -> str:
     path = value.text.removeprefix(_SQLITE_FILE)
     if path == value.text or not path or path.startswith((":", "/", "?")):
         return value.text
-    return f"{_SQLITE_FILE}{value.base / path}"
+    return f"{_SQLITE_FILE}{quote(str(value.base))}/{path}"
 
 
 def _port(value: _Value) -> int:

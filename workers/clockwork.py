@@ -1,0 +1,58 @@
+"""What happens every so often, and how often? APScheduler in memory; every tick may come twice or late.
+
+Nothing is scheduled for one customer: what is due lies in the database, and a tick only has a look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from lifecycle.bootstrap import Complaints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    name: str
+    every: timedelta  # of real time
+    do: Callable[[], object]
+
+
+class Clockwork:
+    """Calls each tick in a thread of its own, never twice at once; a late one is not made up for."""
+
+    def __init__(self, ticks: Iterable[Tick], complaints: Complaints) -> None:
+        ticks = list(ticks)
+        self._complaints = complaints
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(max(1, len(ticks)))},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        for tick in ticks:
+            self._scheduler.add_job(
+                self._guarded(tick),
+                "interval",
+                seconds=tick.every.total_seconds(),
+                id=tick.name,
+            )
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Waits for the ticks that are running."""
+        self._scheduler.shutdown(wait=True)
+
+    def _guarded(self, tick: Tick) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                tick.do()
+            except Exception as error:  # noqa: BLE001 - the next tick must come; the complaint is logged
+                self._complaints.about(f"tick {tick.name!r}", error)
+
+        return run

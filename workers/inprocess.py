@@ -1,0 +1,91 @@
+"""dramatiq inside one process: its in-memory broker with real worker threads, no server to install.
+
+A message is a ring without payload, and one batch of work; whatever is lost with the memory (a crash,
+a stop) is found again in the database by the next sweep. What the work is, is the caller's business.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+import dramatiq
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.middleware import TimeLimit
+from dramatiq.worker import Worker
+
+from lifecycle.bootstrap import Complaints
+from workers.doorbell import Doorbell
+
+THREADS = 2  # while one waits for the database, the other may work
+QUEUE = "lifecycle"
+BATCH_LIMIT = (
+    120_000  # ms: far beyond any batch; what takes longer is cut off and counts as an attempt
+)
+STOP_WITHIN = 30_000  # ms: for the batches that are running
+_IDLE_WAKE = 250  # ms: how long a stop may wait for an idle thread
+
+Batch = Callable[[], bool]
+"""Does one batch of work, and says whether more is waiting."""
+
+
+class InProcessWorkers:
+    """Runs the named batches whenever their bell is rung, until nothing is left to do.
+
+    A batch that raises is logged, and tried again at the next ring: the clockwork sweeps every few
+    seconds, and it is the engine that counts attempts and puts a culprit aside.
+    """
+
+    def __init__(self, complaints: Complaints, *, threads: int = THREADS) -> None:
+        # No middleware that repeats or delays: the database is the queue, the sweep is the retry.
+        self._time_limit = TimeLimit(time_limit=BATCH_LIMIT)
+        self._broker = StubBroker(middleware=[self._time_limit])
+        self._complaints = complaints
+        self._threads = threads
+        self._worker: Worker | None = None
+        self._bells: dict[str, Doorbell] = {}
+        self._stopping = threading.Event()
+
+    def start(self, batches: Mapping[str, Batch]) -> None:
+        """Begins with one look at everything, for what an earlier process left behind."""
+        for name, batch in batches.items():
+            self._bells[name] = self._actor(name, batch)
+        self._broker.emit_after("process_boot")  # starts the time limit's watch
+        self._worker = Worker(self._broker, worker_threads=self._threads, worker_timeout=_IDLE_WAKE)
+        self._worker.start()
+        for name in batches:
+            self.ring(name)
+
+    def ring(self, name: str) -> None:
+        """Before the start and after the stop nobody listens, and nothing is lost by it."""
+        if name in self._bells and not self._stopping.is_set():
+            self._bells[name].ring()
+
+    def stop(self) -> None:
+        """Lets the batches that are running finish, and begins no other."""
+        self._stopping.set()
+        if self._worker is not None:
+            self._worker.stop(timeout=STOP_WITHIN)
+            self._worker = None
+        self._broker.close()
+
+    def _actor(self, name: str, batch: Batch) -> Doorbell:
+        bell: Doorbell
+
+        def work() -> None:
+            bell.answer()
+            if self._stopping.is_set():
+                return
+            try:
+                more = batch()
+            except Exception as error:  # noqa: BLE001 - the thread must live; the complaint is logged
+                self._complaints.about(f"work {name!r}", error)
+                return
+            if more:
+                self.ring(name)
+
+        actor = dramatiq.actor(
+            actor_name=name, queue_name=QUEUE, broker=self._broker, time_limit=BATCH_LIMIT
+        )(work)
+        bell = Doorbell(actor.send)
+        return bell
