@@ -3,6 +3,7 @@
 LifecycleError
 ├── Problem                 one thing wrong with what somebody gave us: code, pointer, got, expected
 ├── PolicyRefused           a policy file with every finding at once
+├── MappingRefused          an import mapping with every finding at once
 ├── Unusable                the installation cannot run as it is configured (exit 78)
 ├── Unavailable             a service that we need does not answer (exit 69)
 ├── NotFound                no such customer, event, policy version
@@ -69,6 +70,14 @@ class Finding:
 
 class PolicyRefused(LifecycleError):
     """The policy file has errors; all of them are in `findings`, and nothing was changed."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(map(str, findings)))
+        self.findings = tuple(findings)
+
+
+class MappingRefused(LifecycleError):
+    """The mapping of an import has errors; all of them are in `findings`, and nothing was changed."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("\n".join(map(str, findings)))

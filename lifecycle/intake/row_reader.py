@@ -1,0 +1,319 @@
+"""What does one row say? Its fields, by a mapping, as the draft of an event.
+
+A row becomes the draft that the same event posted as JSON would have become, its `body_hash`
+included, so that a file may come in by either way, or by both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from lifecycle.domain.event import Event
+from lifecycle.domain.instant import instant_text
+from lifecycle.domain.policy import Policy, ValueType
+from lifecycle.errors import Problem
+from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.local_time import InstantReader
+from lifecycle.intake.mapping import (
+    ColumnValue,
+    Comparison,
+    Condition,
+    EventRule,
+    Identity,
+    Missing,
+    Repeats,
+    TableMapping,
+)
+from lifecycle.intake.native import ID_LENGTH
+from lifecycle.intake.properties import PropertyReader
+from lifecycle.intake.rows import RowProblem, clip
+from lifecycle.intake.strict_json import LIMITS, shown
+from lifecycle.intake.values import identifier
+
+REMEMBERED = 100_000  # customers; a file that is sorted by time names each many times
+
+Fields = Sequence[str]
+Test = Callable[[Fields], bool]
+
+_EXCEL = re.compile(r"[0-9](\.[0-9]+)?E\+[0-9]+")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A row that is no event, by a rule of the mapping."""
+
+    line: int
+    reason: str
+
+
+class RowReader:
+    """A mapping laid over the columns of one file; what rows share is worked out once."""
+
+    def __init__(
+        self, mapping: TableMapping, columns: Sequence[str], policy: Policy, now: datetime
+    ) -> None:
+        places = {name: index for index, name in enumerate(columns)}
+        self._source = mapping.source
+        self._now = now
+        self._latest = now + policy.skew
+        self._customer_column = mapping.customer
+        self._customer_at = places[mapping.customer]
+        self._customers: dict[str, str] = {}
+        self._identities = _IdReader(mapping.id, places)
+        self._time_column = mapping.occurred_at.column
+        self._time_at = places[mapping.occurred_at.column]
+        self._instants = InstantReader(mapping.occurred_at)
+        self._rules: list[tuple[tuple[Test, ...], _EventReader | str]] = [
+            (
+                tuple(_test(condition, places) for condition in rule.when),
+                _EventReader(rule, places, policy) if isinstance(rule, EventRule) else rule.reason,
+            )
+            for rule in mapping.rules
+        ]
+
+    def read(self, line: int, fields: Fields) -> Draft | RowProblem | Skipped:
+        try:
+            for tests, reader in self._rules:
+                if all(test(fields) for test in tests):
+                    if isinstance(reader, str):
+                        return Skipped(line=line, reason=reader)
+                    return self._draft(reader, fields)
+        except _BadField as bad:
+            return _row_problem(line, bad.column, bad.problem)
+        return RowProblem(
+            line=line,
+            column="",
+            code="no_rule_matches",
+            message=f"line {line}: no rule of the mapping takes this row",
+            got=clip(" | ".join(fields)),
+        )
+
+    def _draft(self, reader: _EventReader, fields: Fields) -> Draft:
+        event_id = self._identities.read(fields)
+        name = fields[self._customer_at]
+        customer = self._customers.get(name) or self._customer(name)
+        occurred_at = self._instant(fields[self._time_at])
+        properties = reader.properties(fields)
+        return Draft(
+            event=Event(
+                source=self._source,
+                id=event_id,
+                customer=customer,
+                type=reader.type,
+                occurred_at=occurred_at,
+                received_at=self._now,
+                properties=properties,
+            ),
+            dated=True,
+            body_hash=content_hash(customer, reader.type, occurred_at, properties),
+            backfill=True,
+            too_late=False,
+        )
+
+    def _customer(self, text: str) -> str:
+        try:
+            customer = _name(text, code="customer_key", what="the customer", spaces=True)
+        except Problem as problem:
+            raise _BadField(self._customer_column, problem) from None
+        if len(self._customers) >= REMEMBERED:
+            self._customers.clear()
+        self._customers[text] = customer
+        return customer
+
+    def _instant(self, text: str) -> datetime:
+        try:
+            instant = self._instants.read(text)
+        except Problem as problem:
+            raise _BadField(self._time_column, problem) from None
+        if instant > self._latest:
+            raise _BadField(self._time_column, _future(text, self._latest))
+        return instant
+
+
+class _BadField(Exception):
+    def __init__(self, column: str, problem: Problem) -> None:
+        super().__init__(column)
+        self.column = column
+        self.problem = problem
+
+
+def _row_problem(line: int, column: str, problem: Problem) -> RowProblem:
+    expected = f"; expected {problem.expected}" if problem.expected else ""
+    hint = f"; {problem.hint}" if problem.hint else ""
+    return RowProblem(
+        line=line,
+        column=column,
+        code=problem.code,
+        message=f"line {line}, column {column}: {problem.detail}{expected}{hint}",
+        got=problem.got or "",
+    )
+
+
+def _future(text: str, latest: datetime) -> Problem:
+    return Problem(
+        "timestamp_in_future",
+        "this time is still to come",
+        got=shown(text),
+        expected=f"at most {instant_text(latest)}",
+        hint="check `timezone` in the mapping",
+    )
+
+
+def _name(text: str, *, code: str, what: str, spaces: bool) -> str:
+    """An identifier, and none that a spreadsheet has damaged."""
+    if "E+" in text and _EXCEL.fullmatch(text):
+        raise Problem(
+            f"{code}_format",
+            f"{what} looks like Excel's scientific notation, which has lost digits",
+            got=shown(text),
+            expected="the number in full",
+            hint="format the column as text before saving it as CSV",
+        )
+    return identifier(text, code=code, what=what, longest=ID_LENGTH, spaces=spaces)
+
+
+# -- ids ---------------------------------------------------------------------------------------
+
+
+class _IdReader:
+    """Gives a row its id; equal rows that are events of their own are numbered from /2 on.
+
+    Numbering keeps one count for each distinct id of the file.
+    """
+
+    def __init__(self, said: Identity, places: dict[str, int]) -> None:
+        self._columns = said.columns
+        self._at = tuple(places[name] for name in said.columns)
+        self._counts: dict[str, int] | None = {} if said.repeats is Repeats.NUMBER else None
+
+    def read(self, fields: Fields) -> str:
+        if len(self._at) == 1:
+            text = fields[self._at[0]]
+        else:
+            text = "/".join([_escaped(fields[at]) for at in self._at])
+        try:
+            name = _name(text, code="event_id", what="the id", spaces=False)
+        except Problem as problem:
+            raise _BadField(", ".join(self._columns), problem) from None
+        if self._counts is None:
+            return name
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        return name if count == 1 else f"{name}/{count}"
+
+
+def _escaped(part: str) -> str:
+    """Keeps what is joined by / apart, and spaces, which no id may have, out of it."""
+    if "/" in part or "%" in part or " " in part:
+        return part.replace("%", "%25").replace("/", "%2F").replace(" ", "%20")
+    return part
+
+
+# -- conditions --------------------------------------------------------------------------------
+
+
+def _test(condition: Condition, places: dict[str, int]) -> Test:
+    column, at, texts = condition.column, places[condition.column], condition.texts
+    number, empty = condition.number, condition.empty
+    match condition.comparison:
+        case Comparison.IS:
+            return lambda fields: fields[at] in texts
+        case Comparison.NOT:
+            return lambda fields: fields[at] not in texts
+        case Comparison.EMPTY:
+            return lambda fields: (not fields[at].strip()) is empty
+        case Comparison.EQUALS:
+            return lambda fields: _decimal(column, fields[at]) == number
+        case Comparison.LESS_THAN:
+            return lambda fields: _decimal(column, fields[at]) < number
+        case Comparison.MORE_THAN:
+            return lambda fields: _decimal(column, fields[at]) > number
+
+
+def _decimal(column: str, text: str) -> Decimal:
+    if _NUMBER.fullmatch(text) is None:
+        problem = Problem(
+            "number_format",
+            "this is not a number, and the mapping compares it with one",
+            got=shown(text),
+            expected="a number such as 12.5",
+        )
+        raise _BadField(column, problem)
+    return Decimal(text)
+
+
+# -- properties --------------------------------------------------------------------------------
+
+
+class _EventReader:
+    """Reads the properties of the rows that one rule takes."""
+
+    def __init__(self, rule: EventRule, places: dict[str, int], policy: Policy) -> None:
+        self.type = rule.type
+        self._constants = dict(rule.constants)
+        self._values = [
+            (name, value.column, places[value.column], _value_reader(value))
+            for name, value in rule.values.items()
+        ]
+        self._columns = {name: value.column for name, value in rule.values.items()}
+        self._reader = PropertyReader(rule.type, policy.events.get(rule.type), policy)
+
+    def properties(self, fields: Fields) -> dict[str, Any]:
+        posted: dict[str, Any] = dict(self._constants)
+        for name, column, at, read in self._values:
+            text = fields[at]
+            try:
+                value = read(text) if read is not None else text or None
+            except Problem as problem:
+                raise _BadField(column, problem) from None
+            if value is not None:
+                posted[name] = value
+        try:
+            return self._reader.read(posted, LIMITS, [])
+        except Problem as problem:
+            name = problem.pointer.removeprefix("/").split("/")[0]
+            raise _BadField(self._columns.get(name, name), problem) from None
+
+
+def _value_reader(said: ColumnValue) -> Callable[[str], Any] | None:
+    """How a field is turned into what JSON would have held; None: as it stands, empty as nothing."""
+    convert = _CONVERT.get(said.type)
+    if convert is None and not said.negate and said.missing is Missing.OMIT:
+        return None
+
+    def read(text: str) -> Any:
+        if not text:
+            if said.missing is Missing.REFUSE:
+                raise Problem("value_missing", "the field is empty", expected="a value")
+            return None
+        if said.negate:
+            text = _negated(text)
+        return convert(text) if convert is not None else text
+
+    return read
+
+
+def _negated(text: str) -> str:
+    if text.startswith("-"):
+        return text[1:]
+    return text if not text.strip("0.") else f"-{text}"
+
+
+def _integer(text: str) -> int | str:
+    """What is no whole number stays text, for the reader of properties to refuse."""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
+
+
+def _boolean(text: str) -> bool | str:
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+_CONVERT: dict[ValueType, Callable[[str], Any]] = {
+    ValueType.INT: _integer,
+    ValueType.BOOL: _boolean,
+}
