@@ -95,30 +95,35 @@ class ClockSpec:
         return _origin(self, self.at(origin, real_now), real_now, run_for=timedelta(0))
 
 
-def begin(spec: ClockSpec, found: Origin | None, real_now: datetime) -> Origin:
-    """The row to write when a process starts with `spec`; a clock is never turned back.
+def begin(
+    spec: ClockSpec | None, found: Origin | None, real_now: datetime, *, alone: bool
+) -> Origin | None:
+    """The row that a process writes when it starts with `spec`; None is real time, and no row.
 
-    The same spec goes on where it stood. Another one starts anew, and must not start earlier than
-    what the database has already lived through: raises Unusable.
+    The same spec goes on where the clock stood. Another one starts anew, never earlier than what the
+    database has lived through, and never under the hands of another process, which only `alone`
+    rules out: raises Unusable.
     """
-    if found is not None and found.spec == str(spec):
+    if found is None:
+        return None if spec is None else _origin(spec, spec.start, real_now, run_for=WOUND_FOR)
+    if spec is not None and str(spec) == found.spec:
         return spec.wind(found, real_now)
-    if found is not None:
-        refuse_turning_back(spec.start, found, real_now, wanted=f"LIFECYCLE_CLOCK={spec}")
-    return _origin(spec, spec.start, real_now, run_for=WOUND_FOR)
-
-
-def refuse_turning_back(
-    start: datetime, found: Origin, real_now: datetime, *, wanted: str = "real time"
-) -> None:
-    """Raises Unusable if `start` is before what the clock of this database has already said."""
+    wanted = f"LIFECYCLE_CLOCK={spec}" if spec else "real time"
+    kept = f"this database has its own clock, LIFECYCLE_CLOCK={found.spec}"
+    if not alone and real_now - found.real_origin < WOUND_FOR:
+        raise Unusable(
+            f"{wanted}: {kept}, and another process keeps it running;"
+            " use the same clock, or stop that process first"
+        )
     lived_until = ClockSpec.parse(found.spec).at(found, real_now)
+    start = spec.start if spec else real_now
     if start < lived_until:
         raise Unusable(
-            f"{wanted} would turn the clock back: with LIFECYCLE_CLOCK={found.spec} this database"
-            f" has lived until {lived_until:%Y-%m-%dT%H:%M:%SZ}; nothing was changed."
+            f"{wanted} would turn the clock back: {kept}, and has lived until"
+            f" {lived_until:%Y-%m-%dT%H:%M:%SZ}; nothing was changed."
             " Set that clock again, one that starts later, or use another database"
         )
+    return None if spec is None else _origin(spec, start, real_now, run_for=WOUND_FOR)
 
 
 def _origin(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.clock import WOUND_FOR, ClockSpec, Origin, begin, refuse_turning_back
+from lifecycle.clock import WOUND_FOR, ClockSpec, Origin, begin
 from lifecycle.errors import Unusable
 
 START = datetime(2011, 12, 10, tzinfo=UTC)
@@ -18,6 +17,13 @@ SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
 A_DAY_A_SECOND = ClockSpec.parse("2011-12-10T00:00:00Z*86400")
 STANDING = ClockSpec.parse("2011-12-10T00:00:00Z")
+
+
+def started(spec: ClockSpec, found: Origin | None, real_now: datetime) -> Origin:
+    """The row after a process has started with this clock, alone on its database."""
+    origin = begin(spec, found, real_now, alone=True)
+    assert origin is not None
+    return origin
 
 
 @pytest.mark.parametrize(
@@ -61,18 +67,18 @@ def test_what_is_no_clock_is_refused_with_what_is_allowed(text: str, said: str) 
 
 
 def test_it_starts_there_and_runs_that_many_times_faster() -> None:
-    origin = begin(A_DAY_A_SECOND, None, REAL)
+    origin = started(A_DAY_A_SECOND, None, REAL)
     assert A_DAY_A_SECOND.at(origin, REAL) == START
     assert A_DAY_A_SECOND.at(origin, REAL + 2 * SECOND) == START + 2 * DAY
 
 
 def test_without_a_rate_it_stands_still() -> None:
-    origin = begin(STANDING, None, REAL)
+    origin = started(STANDING, None, REAL)
     assert STANDING.at(origin, REAL + 1000 * DAY) == START
 
 
 def test_wound_every_second_it_runs_on_without_losing_any_time() -> None:
-    origin = begin(A_DAY_A_SECOND, None, REAL)
+    origin = started(A_DAY_A_SECOND, None, REAL)
     for second in range(1, 101):
         origin = A_DAY_A_SECOND.wind(origin, REAL + second * SECOND)
     assert A_DAY_A_SECOND.at(origin, REAL + 100 * SECOND) == START + 100 * DAY
@@ -80,23 +86,23 @@ def test_wound_every_second_it_runs_on_without_losing_any_time() -> None:
 
 def test_after_a_crash_it_does_not_leap_over_the_night() -> None:
     """Nobody winds it while nothing runs: it stands still at most one winding after the crash."""
-    crashed = begin(A_DAY_A_SECOND, None, REAL)
-    morning = begin(A_DAY_A_SECOND, crashed, REAL + timedelta(hours=9))
+    crashed = started(A_DAY_A_SECOND, None, REAL)
+    morning = started(A_DAY_A_SECOND, crashed, REAL + timedelta(hours=9))
     said = A_DAY_A_SECOND.at(morning, REAL + timedelta(hours=9))
     assert said == START + DAY * (WOUND_FOR / SECOND)
     assert A_DAY_A_SECOND.at(morning, REAL + timedelta(hours=9) + SECOND) == said + DAY
 
 
 def test_after_a_stop_it_goes_on_exactly_where_it_stood() -> None:
-    stopped = A_DAY_A_SECOND.stop(begin(A_DAY_A_SECOND, None, REAL), REAL + 2 * SECOND)
+    stopped = A_DAY_A_SECOND.stop(started(A_DAY_A_SECOND, None, REAL), REAL + 2 * SECOND)
     assert A_DAY_A_SECOND.at(stopped, REAL + 500 * DAY) == START + 2 * DAY
-    again = begin(A_DAY_A_SECOND, stopped, REAL + 500 * DAY)
+    again = started(A_DAY_A_SECOND, stopped, REAL + 500 * DAY)
     assert A_DAY_A_SECOND.at(again, REAL + 500 * DAY + SECOND) == START + 3 * DAY
 
 
 def test_a_machine_that_slept_does_not_make_it_leap_either() -> None:
     """The same process goes on after eight hours of a closed lid; its next winding is late."""
-    origin = begin(A_DAY_A_SECOND, None, REAL)
+    origin = started(A_DAY_A_SECOND, None, REAL)
     woken = REAL + timedelta(hours=8)
     latest = START + DAY * (WOUND_FOR / SECOND)
     assert A_DAY_A_SECOND.at(origin, woken) == latest
@@ -114,7 +120,7 @@ def test_whatever_happens_to_real_time_it_never_goes_back_behind_its_latest_wind
 ) -> None:
     """And while real time only goes forward, no reading is before an earlier one."""
     spec = ClockSpec.parse(f"2011-12-10T00:00:00Z{rate}")
-    real, origin, before = REAL, begin(spec, None, REAL), START
+    real, origin, before = REAL, started(spec, None, REAL), START
     for milliseconds, what in beats:
         real += timedelta(milliseconds=milliseconds)
         if milliseconds < 0:
@@ -125,7 +131,7 @@ def test_whatever_happens_to_real_time_it_never_goes_back_behind_its_latest_wind
             case "stop":
                 origin = spec.stop(origin, real)
             case "begin":
-                origin = begin(spec, origin, real)
+                origin = started(spec, origin, real)
         now = spec.at(origin, real)
         assert before <= now <= origin.seen
         before = now
@@ -133,29 +139,41 @@ def test_whatever_happens_to_real_time_it_never_goes_back_behind_its_latest_wind
 
 def test_it_stands_still_at_the_end_of_time_instead_of_overflowing() -> None:
     spec = ClockSpec.parse("9998-12-31T00:00:00Z*100000000")
-    origin = begin(spec, None, REAL)
+    origin = started(spec, None, REAL)
     for second in range(5):
         origin = spec.wind(origin, REAL + second * SECOND)
     assert spec.at(origin, REAL + 9 * DAY) == datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def test_another_clock_may_start_later_but_never_earlier() -> None:
-    lived = A_DAY_A_SECOND.stop(begin(A_DAY_A_SECOND, None, REAL), REAL + 3 * SECOND)
+    lived = A_DAY_A_SECOND.stop(started(A_DAY_A_SECOND, None, REAL), REAL + 3 * SECOND)
     later = ClockSpec.parse("2012-01-01T00:00:00Z")
-    assert later.at(begin(later, lived, REAL), REAL) == datetime(2012, 1, 1, tzinfo=UTC)
+    assert later.at(started(later, lived, REAL), REAL) == datetime(2012, 1, 1, tzinfo=UTC)
     with pytest.raises(
         Unusable, match=r"has lived until 2011-12-13T00:00:00Z; nothing was changed"
     ):
-        begin(ClockSpec.parse("2011-12-11T00:00:00Z"), lived, REAL)
+        started(ClockSpec.parse("2011-12-11T00:00:00Z"), lived, REAL)
 
 
-def test_real_time_is_refused_while_the_database_has_lived_beyond_it() -> None:
-    ahead = Origin(
-        spec="2030-01-01T00:00:00Z",
-        real_origin=REAL,
-        virtual_origin=datetime(2030, 1, 1, tzinfo=UTC),
-        seen=datetime(2030, 1, 1, tzinfo=UTC),
-    )
+def test_real_time_comes_back_unless_the_database_has_lived_beyond_it() -> None:
+    past = started(STANDING, None, REAL)
+    assert begin(None, past, REAL, alone=True) is None
+    ahead = started(ClockSpec.parse("2030-01-01T00:00:00Z"), None, REAL)
     with pytest.raises(Unusable, match="real time would turn the clock back"):
-        refuse_turning_back(REAL, ahead, REAL)
-    refuse_turning_back(REAL, replace(ahead, virtual_origin=START, seen=START), REAL)
+        begin(None, ahead, REAL, alone=True)
+
+
+@pytest.mark.parametrize("spec", [None, ClockSpec.parse("2020-01-01T00:00:00Z")])
+def test_a_clock_that_another_process_keeps_running_is_not_taken_from_it(
+    spec: ClockSpec | None,
+) -> None:
+    """Where several processes may work, the row in use stays; once it has run down it is free."""
+    used = started(A_DAY_A_SECOND, None, REAL)
+    with pytest.raises(Unusable, match="another process keeps it running"):
+        begin(spec, used, REAL + SECOND, alone=False)
+    assert begin(A_DAY_A_SECOND, used, REAL + SECOND, alone=False) is not None
+    assert begin(spec, used, REAL + WOUND_FOR, alone=False) != used
+
+
+def test_without_a_made_up_clock_there_is_no_row() -> None:
+    assert begin(None, None, REAL, alone=False) is None
