@@ -1,0 +1,217 @@
+"""Which customers have work waiting, who works on them, and what is their truth so far?
+
+A claim locks customers until the transaction ends. On PostgreSQL others skip them, and intake may
+go on adding events for them; whatever is read after the claim is as the last holder left it,
+because it is read by later statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lifecycle.errors import NotFound
+from lifecycle.store.sql import Tx, both, bulk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerRow:
+    """A customer's derived truth so far."""
+
+    id: int
+    key: str  # her own identifier, the first under which an event of hers was posted
+    state: str
+    entered_at: datetime | None  # when she entered it; None: she never moved
+    snapshot: bytes | None  # of the fold; None: fold from the beginning
+    folded_until: datetime | None  # the horizon of that fold
+    wake_at: datetime | None  # the earliest instant at which time alone may change something
+    policy_version: int | None  # whose facts the snapshot holds
+
+
+def claim_pending(tx: Tx, max_events: int) -> list[int]:
+    """Lock customers for whom events wait, those who wait longest first.
+
+    Together they have about `max_events` waiting, or it is one customer with more. Some may turn
+    out to have none, when another process was faster. What ended imports left comes last.
+    """
+    claimed: dict[int, int] = {}
+    for waiting in (_waiting_singly, _waiting_held):
+        for window in (max_events, 8 * max_events, 64 * max_events):
+            candidates, complete = waiting(tx, window)
+            room = max_events - sum(claimed.values())
+            others = [each for each in candidates if each[0] not in claimed]
+            wanted = dict(_fitting(others, room, even_too_many=not claimed))
+            locked = lock(tx, wanted)
+            claimed.update((customer_id, wanted[customer_id]) for customer_id in locked)
+            if complete or len(locked) == len(wanted):
+                break  # else others hold the head of the queue: look further down
+    return list(claimed)
+
+
+def claim_due(tx: Tx, now: datetime, limit: int) -> list[int]:
+    """Lock customers whose `wake_at` has come, the longest overdue first."""
+    return [row[0] for row in tx.rows(_DUE, tx.to_db(now), limit)]
+
+
+def lock(tx: Tx, customer_ids: Iterable[int]) -> list[int]:
+    """Lock those of the customers that nobody else has locked; the answer keeps the order."""
+    wanted = list(customer_ids)
+    if tx.dialect == "sqlite" or not wanted:
+        return wanted  # the one writer has everything
+    locked = {row[0] for row in tx.rows(_LOCK, tx.ids(wanted))}
+    return [customer_id for customer_id in wanted if customer_id in locked]
+
+
+def rows(tx: Tx, customer_ids: Iterable[int]) -> dict[int, CustomerRow]:
+    """The customers as they are stored; one that does not exist is not in the answer."""
+    instant = tx.from_db_or_none
+    return {
+        row[0]: CustomerRow(
+            id=row[0],
+            key=row[1],
+            state=row[2],
+            entered_at=instant(row[3]),
+            snapshot=row[4],
+            folded_until=instant(row[5]),
+            wake_at=instant(row[6]),
+            policy_version=row[7],
+        )
+        for row in tx.rows(_ROWS, tx.ids(customer_ids))
+    }
+
+
+def save(tx: Tx, customers: Sequence[CustomerRow]) -> None:
+    """Store everything but the key; the customers must be locked by this transaction."""
+    instant, blob = tx.to_db_or_none, tx.blob
+    saved = tx.bulk(
+        _SAVE,
+        [
+            (
+                row.state,
+                instant(row.entered_at),
+                None if row.snapshot is None else blob(row.snapshot),
+                instant(row.folded_until),
+                instant(row.wake_at),
+                row.policy_version,
+                row.id,
+            )
+            for row in customers
+        ],
+    )
+    if saved != len(customers):
+        raise NotFound(f"{len(customers) - saved} of {len(customers)} customers do not exist")
+
+
+def find(tx: Tx, key: str) -> int:
+    """The id of the customer whom any identifier names; `NotFound` if it names none."""
+    row = tx.row(_FIND, key)
+    if row is None:
+        raise NotFound(f"no customer is known as {key!r}")
+    customer_id: int = row[0]
+    return customer_id
+
+
+def identifiers(tx: Tx, customer_id: int) -> list[str]:
+    """Every identifier that names the customer, in the order in which they were first posted."""
+    return [row[0] for row in tx.rows(_IDENTIFIERS, customer_id)]
+
+
+def ids_after(tx: Tx, customer_id: int, limit: int) -> list[int]:
+    """The next ids in order, for a sweep over all customers; 0 starts it, empty ends it."""
+    return [row[0] for row in tx.rows(_AFTER, customer_id, limit)]
+
+
+def count_by_state(tx: Tx) -> dict[str, int]:
+    """How many customers are in each state that has any."""
+    return dict((state, count) for state, count in tx.rows(_BY_STATE))
+
+
+def due_count(tx: Tx, now: datetime) -> int:
+    """For how many customers a timed check or a waiting event has come due."""
+    count: int = tx.value(_DUE_COUNT, tx.to_db(now))
+    return count
+
+
+_Waiting = tuple[int, int]  # customer, number of events
+
+_OLDEST = both(
+    "SELECT i.customer_id, count(*) FROM"
+    " (SELECT event_id, identity_id FROM pending ORDER BY event_id LIMIT ?) AS p"
+    " JOIN identity AS i ON i.id = p.identity_id"
+    " GROUP BY i.customer_id ORDER BY min(p.event_id)"
+)
+_COUNTS = both(
+    "SELECT i.customer_id, count(*) FROM identity AS i JOIN pending AS p ON p.identity_id = i.id"
+    " WHERE i.customer_id IN [ids] GROUP BY i.customer_id"
+)
+_ENDED_HOLDERS = both(
+    "SELECT r.id FROM import_run AS r WHERE r.ended_at IS NOT NULL"
+    " AND EXISTS (SELECT 1 FROM held AS h WHERE h.run_id = r.id) ORDER BY r.id"
+)
+_HELD = both(
+    "SELECT i.customer_id, h.events FROM"
+    " (SELECT identity_id, events FROM held WHERE run_id = ? ORDER BY identity_id LIMIT ?) AS h"
+    " JOIN identity AS i ON i.id = h.identity_id ORDER BY h.identity_id"
+)
+
+
+def _waiting_singly(tx: Tx, window: int) -> tuple[list[_Waiting], bool]:
+    """Whose events are the `window` oldest, how many each has, and whether these are all."""
+    head: list[_Waiting] = [(row[0], row[1]) for row in tx.rows(_OLDEST, window)]
+    if sum(events for _, events in head) < window:
+        return head, True
+    counts = {row[0]: row[1] for row in tx.rows(_COUNTS, tx.ids(each[0] for each in head))}
+    return [(customer_id, counts[customer_id]) for customer_id, _ in head], False
+
+
+def _waiting_held(tx: Tx, window: int) -> tuple[list[_Waiting], bool]:
+    """The same of what ended imports left, by identity instead of by age."""
+    waiting: dict[int, int] = {}
+    left = window
+    for (run_id,) in tx.rows(_ENDED_HOLDERS):
+        held = tx.rows(_HELD, run_id, left)
+        for customer_id, events in held:
+            waiting[customer_id] = waiting.get(customer_id, 0) + events
+        left -= len(held)
+        if left == 0:
+            return list(waiting.items()), False
+    return list(waiting.items()), True
+
+
+def _fitting(
+    candidates: Iterable[_Waiting], room: int, *, even_too_many: bool
+) -> Iterator[_Waiting]:
+    """As many as fit; the first even when it alone is too many, or nobody would ever take it."""
+    for customer_id, events in candidates:
+        if events > room and not even_too_many:
+            return
+        yield customer_id, events
+        room -= events
+        even_too_many = False
+
+
+_DUE = both("SELECT id FROM customer WHERE wake_at <= ? ORDER BY wake_at LIMIT ? [lock]")
+_LOCK = both("SELECT id FROM customer WHERE id IN [ids] [lock]")
+_ROWS = both(
+    "SELECT id, key, state, entered_at, snapshot, folded_until, wake_at, policy_version"
+    " FROM customer WHERE id IN [ids]"
+)
+_SAVE = bulk(
+    "state text, entered_at timestamptz, snapshot bytea, folded_until timestamptz,"
+    " wake_at timestamptz, policy_version integer, id bigint",
+    sqlite=(
+        "UPDATE customer SET state = ?, entered_at = ?, snapshot = ?, folded_until = ?,"
+        " wake_at = ?, policy_version = ? WHERE id = ?"
+    ),
+    postgresql=(
+        "UPDATE customer AS c SET state = r.state, entered_at = r.entered_at,"
+        " snapshot = r.snapshot, folded_until = r.folded_until, wake_at = r.wake_at,"
+        " policy_version = r.policy_version FROM [rows] WHERE c.id = r.id"
+    ),
+)
+_FIND = both("SELECT customer_id FROM identity WHERE key = ?")
+_IDENTIFIERS = both("SELECT key FROM identity WHERE customer_id = ? ORDER BY id")
+_AFTER = both("SELECT id FROM customer WHERE id > ? ORDER BY id LIMIT ?")
+_BY_STATE = both("SELECT state, count(*) FROM customer GROUP BY state ORDER BY state")
+_DUE_COUNT = both("SELECT count(*) FROM customer WHERE wake_at <= ?")

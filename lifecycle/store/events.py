@@ -1,0 +1,484 @@
+"""Which events were accepted, which of them wait to be folded, and what is a customer's history?
+
+An event waits in one of two ways: singly, as a row of `pending`; or, when an import stored it,
+together with the run's other events of the same identity, as one row of `held`, which counts as
+pending once the run has ended. Nobody outside the store sees the difference.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from lifecycle.domain.event import Event
+from lifecycle.store.identities import Named, find_or_make
+from lifecycle.store.sql import Bulk, Row, Tx, as_records, both, bulk, either
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """A valid event to be accepted."""
+
+    event: Event
+    body_hash: bytes  # of the content that a repetition is compared with; 16 bytes suffice
+    dated: bool  # the poster said when; otherwise `occurred_at` is no part of that content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An accepted event, and whose it is today."""
+
+    row_id: int
+    customer_id: int
+    event: Event
+    identity_id: int
+    held_by: int | None = None  # the import run with whose events it waits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """The event is new, and stored when the transaction commits."""
+
+    row_id: int
+    customer_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """An event of that source and id was there before, or earlier in the same batch."""
+
+    row_id: int
+    customer_id: int
+    body_hash: bytes
+    dated: bool
+    event: Event  # as it was first accepted
+
+
+def add(
+    tx: Tx,
+    news: Sequence[NewEvent],
+    *,
+    initial: str,
+    run_id: int | None = None,
+    too_late: Mapping[int, str] | None = None,
+) -> list[Added | Known]:
+    """Store what is new, as pending, and tell for each, in order, whether it was.
+
+    Customers named for the first time begin in the state `initial`. What `run_id` adds is held
+    until that run ends. Indexes in `too_late` (with the reason in words) never enter the fold:
+    they are stored as dead.
+
+    Call it once a transaction: rows are written in the order of their keys, so that concurrent
+    batches never wait for each other in a circle.
+    """
+    first: dict[tuple[str, str], int] = {}
+    for index, new in enumerate(news):
+        first.setdefault((new.event.source, new.event.id), index)
+    named = _named(tx, news, first, initial)
+    wanted = sorted(key for key, index in first.items() if news[index].event.customer in named)
+    inserted = _insert(tx, [(news[first[key]], named) for key in wanted], run_id)
+    _wait(tx, news, first, inserted, named, run_id, too_late or {})
+    stored = _known(tx, [key for key in first if key not in inserted])
+    results: list[Added | Known] = []
+    for index, new in enumerate(news):
+        event = new.event
+        key = (event.source, event.id)
+        row_id = inserted.get(key)
+        if row_id is None:
+            results.append(stored[key])
+        elif first[key] == index:
+            results.append(Added(row_id=row_id, customer_id=named[event.customer].customer_id))
+        else:
+            results.append(_repeated(news[first[key]], row_id, named))
+    return results
+
+
+def pending_of(tx: Tx, customer_ids: Iterable[int]) -> dict[int, list[StoredEvent]]:
+    """The events of each customer that wait to be folded, in the order of events.
+
+    A customer for whom nothing waits is not in the answer.
+    """
+    ids = tx.ids(customer_ids)
+    rows = tx.rows(_PENDING, ids) + tx.rows(_HELD, ids)
+    return _by_customer(tx, rows)
+
+
+def histories(
+    tx: Tx,
+    customer_ids: Iterable[int],
+    pending: Mapping[int, Sequence[StoredEvent]] | None = None,
+    *,
+    at_once: int = 20_000,
+) -> Iterator[tuple[int, list[StoredEvent]]]:
+    """Everything that belongs in each customer's fold, in the order of events.
+
+    That is what was folded before and the `pending` events given, which were read earlier in this
+    transaction: an event that intake adds meanwhile has a pending row that was not read, so it is
+    in no history until it is claimed. Dead events are left out.
+
+    About `at_once` events are in memory at a time, or one customer's when she has more. Customers
+    without any event are not in the answer; the others come in the order of their ids.
+    """
+    waiting = pending or {}
+    for ids in _portions(tx, customer_ids, at_once):
+        settled = _by_customer(tx, tx.rows(_SETTLED, tx.ids(ids)))
+        for customer_id in ids:
+            history = settled.pop(customer_id, [])
+            more = waiting.get(customer_id)
+            if more:
+                history = sorted([*history, *more], key=_order) if history else list(more)
+            if history:
+                yield customer_id, history
+
+
+def clear_pending(tx: Tx, events: Iterable[StoredEvent]) -> None:
+    """Say that exactly these events have been folded; whatever else waits goes on waiting."""
+    single: list[int] = []
+    held: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for event in events:
+        if event.held_by is None:
+            single.append(event.row_id)
+        else:
+            held[event.identity_id, event.held_by].append(event.row_id)
+    if single:
+        tx.run(_CLEAR, tx.ids(single))
+    if held:
+        _clear_held(tx, held)
+
+
+def release(tx: Tx, identity_ids: Iterable[int]) -> None:
+    """Let the events of these identities that ended imports hold wait singly from now on."""
+    ids = tx.ids(identity_ids)
+    tx.run(_RELEASE, ids)
+    tx.run(_RELEASED, ids)
+
+
+def get(tx: Tx, source: str, event_id: str) -> StoredEvent | None:
+    """The event of that name, whatever became of it."""
+    row = tx.row(_BY_KEY, source, event_id)
+    return None if row is None else _stored(tx, row)
+
+
+def by_row_ids(tx: Tx, row_ids: Iterable[int]) -> dict[int, StoredEvent]:
+    """The events of these rows; a row that is not there is not in the answer."""
+    return {row[0]: _stored(tx, row) for row in tx.rows(_BY_ROW, tx.ids(row_ids))}
+
+
+# --- adding ------------------------------------------------------------------------------------
+
+_INSERT = Bulk(
+    columns=("s", "e", "i", "t", "o", "r", "d", "p", "h"),
+    sqlite=(
+        "INSERT INTO event (id, source, event_id, identity_id, type, occurred_at, received_at,"
+        " dated, properties, body_hash, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING"
+    ),
+    postgresql=(
+        "INSERT INTO event (source, event_id, identity_id, type, occurred_at, received_at,"
+        " dated, properties, body_hash, run_id)"
+        " SELECT s, e, i, t, o, r, d, p, h, %s::bigint FROM json_to_recordset(%s::json) AS r"
+        " (s text, e text, i bigint, t text, o timestamptz, r timestamptz, d boolean, p text,"
+        " h bytea) ON CONFLICT (source, event_id) DO NOTHING RETURNING source, event_id, id"
+    ),
+)
+_LAST_ROW = both("SELECT coalesce(max(id), 0) FROM event")
+_ROWS_AFTER = both("SELECT source, event_id, id FROM event WHERE id > ?")
+_WAIT = bulk(
+    "event_id bigint, identity_id bigint",
+    sqlite="INSERT INTO pending (event_id, identity_id) VALUES (?, ?)",
+    postgresql="INSERT INTO pending (event_id, identity_id) SELECT * FROM [rows]",
+)
+_HOLD = bulk(
+    "identity_id bigint, run_id bigint, events integer",
+    sqlite=(
+        "INSERT INTO held (identity_id, run_id, events) VALUES (?, ?, ?)"
+        " ON CONFLICT (identity_id, run_id) DO UPDATE SET events = events + excluded.events"
+    ),
+    postgresql=(
+        "INSERT INTO held (identity_id, run_id, events) SELECT * FROM [rows]"
+        " ON CONFLICT (identity_id, run_id) DO UPDATE SET events = held.events + excluded.events"
+    ),
+)
+_TOO_LATE = bulk(
+    "event_id bigint, identity_id bigint, detail text, at timestamptz",
+    sqlite=(
+        "INSERT INTO dead (event_id, identity_id, detail, at, status, reason, attempts)"
+        " VALUES (?, ?, ?, ?, 'quarantined', 'too_late', 0)"
+    ),
+    postgresql=(
+        "INSERT INTO dead (event_id, identity_id, detail, at, status, reason, attempts)"
+        " SELECT event_id, identity_id, detail, at, 'quarantined', 'too_late', 0 FROM [rows]"
+    ),
+)
+
+
+def _named(
+    tx: Tx, news: Sequence[NewEvent], first: Mapping[tuple[str, str], int], initial: str
+) -> dict[str, Named]:
+    """The identities of the batch, made where they are new.
+
+    An event that is already known makes no customer, whatever customer this repetition names.
+    """
+    since: dict[str, datetime] = {}
+    for index in first.values():
+        event = news[index].event
+        since.setdefault(event.customer, event.received_at)
+
+    def of_new_events(keys: set[str]) -> set[str]:
+        of_theirs = {
+            key: index for key, index in first.items() if news[index].event.customer in keys
+        }
+        known = _known(tx, list(of_theirs))
+        return {news[index].event.customer for key, index in of_theirs.items() if key not in known}
+
+    return find_or_make(tx, since, initial, only=of_new_events)
+
+
+def _insert(
+    tx: Tx, ordered: Sequence[tuple[NewEvent, Mapping[str, Named]]], run_id: int | None
+) -> dict[tuple[str, str], int]:
+    """The row ids of what was not known before, by source and id."""
+    if not ordered:
+        return {}
+    to_db, blob, dumps = tx.to_db, tx.blob, orjson.dumps
+    rows = []
+    for new, named in ordered:
+        event = new.event
+        rows.append(
+            (
+                event.source,
+                event.id,
+                named[event.customer].identity_id,
+                event.type,
+                to_db(event.occurred_at),
+                to_db(event.received_at),
+                new.dated,
+                dumps(event.properties).decode(),
+                blob(new.body_hash),
+            )
+        )
+    if tx.dialect == "postgresql":
+        answer = tx.rows(_INSERTED, run_id, as_records(_INSERT, rows))
+        return {(source, event_id): row_id for source, event_id, row_id in answer}
+    last: int = tx.value(_LAST_ROW)
+    numbered = [(last + n, *row, run_id) for n, row in enumerate(rows, 1)]
+    if tx.bulk(_INSERT, numbered) == len(numbered):
+        return {(row[1], row[2]): row[0] for row in numbered}
+    return {(source, event_id): row_id for source, event_id, row_id in tx.rows(_ROWS_AFTER, last)}
+
+
+_INSERTED = either(sqlite="", postgresql=_INSERT.postgresql.replace("%s", "?"))
+
+
+def _wait(
+    tx: Tx,
+    news: Sequence[NewEvent],
+    first: Mapping[tuple[str, str], int],
+    inserted: Mapping[tuple[str, str], int],
+    named: Mapping[str, Named],
+    run_id: int | None,
+    too_late: Mapping[int, str],
+) -> None:
+    """What was inserted waits to be folded, except for what came too late."""
+    waiting: list[Row] = []
+    late: list[Row] = []
+    for key, row_id in inserted.items():
+        index = first[key]
+        event = news[index].event
+        identity_id = named[event.customer].identity_id
+        if index in too_late:
+            late.append((row_id, identity_id, too_late[index], tx.to_db(event.received_at)))
+        else:
+            waiting.append((row_id, identity_id))
+    if run_id is None:
+        tx.bulk(_WAIT, waiting)
+    else:
+        counts = Counter(identity_id for _, identity_id in waiting)
+        tx.bulk(_HOLD, [(identity, run_id, counts[identity]) for identity in sorted(counts)])
+    tx.bulk(_TOO_LATE, late)
+
+
+_KEYS = Bulk(columns=("source", "event_id"), sqlite="", postgresql="")
+_COLUMNS = (
+    "e.id, i.customer_id, e.source, e.event_id, i.key, e.type, e.occurred_at, e.received_at,"
+    " e.properties, e.identity_id"
+)
+_KNOWN = either(
+    sqlite=(
+        f"SELECT {_COLUMNS}, e.body_hash, e.dated FROM json_each(?) AS k CROSS JOIN event AS e"
+        " ON e.source = json_extract(k.value, '$.source')"
+        " AND e.event_id = json_extract(k.value, '$.event_id')"
+        " CROSS JOIN identity AS i ON i.id = e.identity_id"
+    ),
+    postgresql=(
+        f"SELECT {_COLUMNS}, e.body_hash, e.dated"
+        " FROM json_to_recordset(?::json) AS k (source text, event_id text)"
+        " JOIN event AS e ON e.source = k.source AND e.event_id = k.event_id"
+        " JOIN identity AS i ON i.id = e.identity_id"
+    ),
+)
+
+
+def _known(tx: Tx, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Known]:
+    if not keys:
+        return {}
+    known = {}
+    for row in tx.rows(_KNOWN, as_records(_KEYS, keys)):
+        known[row[2], row[3]] = Known(
+            row_id=row[0],
+            customer_id=row[1],
+            event=_event(tx, row),
+            body_hash=row[10],
+            dated=bool(row[11]),
+        )
+    return known
+
+
+def _repeated(new: NewEvent, row_id: int, named: Mapping[str, Named]) -> Known:
+    return Known(
+        row_id=row_id,
+        customer_id=named[new.event.customer].customer_id,
+        body_hash=new.body_hash,
+        dated=new.dated,
+        event=new.event,
+    )
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+_PENDING = both(
+    f"SELECT {_COLUMNS}, NULL FROM identity AS i JOIN pending AS p ON p.identity_id = i.id"
+    " JOIN event AS e ON e.id = p.event_id WHERE i.customer_id IN [ids]"
+)
+_HELD = both(
+    f"SELECT {_COLUMNS}, h.run_id FROM identity AS i JOIN held AS h ON h.identity_id = i.id"
+    " JOIN import_run AS r ON r.id = h.run_id AND r.ended_at IS NOT NULL"
+    " JOIN event AS e ON e.identity_id = h.identity_id AND e.run_id = h.run_id"
+    " WHERE i.customer_id IN [ids]"
+    " AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
+)
+_SETTLED = both(
+    f"SELECT {_COLUMNS}, NULL FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
+    " WHERE i.customer_id IN [ids]"
+    " AND NOT EXISTS (SELECT 1 FROM pending AS p WHERE p.event_id = e.id)"
+    " AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
+    " AND (e.run_id IS NULL OR NOT EXISTS (SELECT 1 FROM held AS h"
+    " WHERE h.identity_id = e.identity_id AND h.run_id = e.run_id))"
+)
+_COUNTS = both(
+    "SELECT i.customer_id, count(*) FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
+    " WHERE i.customer_id IN [ids] GROUP BY i.customer_id ORDER BY i.customer_id"
+)
+_BY_KEY = both(
+    f"SELECT {_COLUMNS}, NULL FROM event AS e JOIN identity AS i ON i.id = e.identity_id"
+    " WHERE e.source = ? AND e.event_id = ?"
+)
+_BY_ROW = both(
+    f"SELECT {_COLUMNS}, NULL FROM event AS e JOIN identity AS i ON i.id = e.identity_id"
+    " WHERE e.id IN [ids]"
+)
+
+
+def _order(stored: StoredEvent) -> tuple[object, str, str]:
+    event = stored.event
+    return (event.occurred_at, event.source, event.id)
+
+
+def _row_order(row: Row) -> tuple[object, str, str]:
+    return (row[6], row[2], row[3])
+
+
+def _by_customer(tx: Tx, rows: list[Row]) -> dict[int, list[StoredEvent]]:
+    rows.sort(key=_row_order)
+    found: dict[int, list[StoredEvent]] = {}
+    for row in rows:
+        stored = _stored(tx, row)
+        mine = found.get(row[1])
+        if mine is None:
+            found[row[1]] = [stored]
+        else:
+            mine.append(stored)
+    return found
+
+
+def _stored(tx: Tx, row: Row) -> StoredEvent:
+    return StoredEvent(
+        row_id=row[0],
+        customer_id=row[1],
+        event=_event(tx, row),
+        identity_id=row[9],
+        held_by=row[10],
+    )
+
+
+def _event(tx: Tx, row: Row) -> Event:
+    return Event(
+        source=row[2],
+        id=row[3],
+        customer=row[4],
+        type=row[5],
+        occurred_at=tx.from_db(row[6]),
+        received_at=tx.from_db(row[7]),
+        properties=orjson.loads(row[8]),
+    )
+
+
+def _portions(tx: Tx, customer_ids: Iterable[int], at_once: int) -> Iterator[list[int]]:
+    """Customers with events, by id, so many at a time that their events are about `at_once`."""
+    portion: list[int] = []
+    size = 0
+    for customer_id, events in tx.rows(_COUNTS, tx.ids(customer_ids)):
+        if portion and size + events > at_once:
+            yield portion
+            portion, size = [], 0
+        portion.append(customer_id)
+        size += events
+    if portion:
+        yield portion
+
+
+# --- clearing ----------------------------------------------------------------------------------
+
+_CLEAR = both("DELETE FROM pending WHERE event_id IN [ids]")
+_HELD_ROWS = both("SELECT identity_id, run_id, events FROM held WHERE identity_id IN [ids]")
+_UNHOLD = bulk(
+    "identity_id bigint, run_id bigint",
+    sqlite="DELETE FROM held WHERE identity_id = ? AND run_id = ?",
+    postgresql=(
+        "DELETE FROM held AS h USING [rows]"
+        " WHERE h.identity_id = r.identity_id AND h.run_id = r.run_id"
+    ),
+)
+_RELEASE = both(
+    "INSERT INTO pending (event_id, identity_id) SELECT e.id, e.identity_id FROM held AS h"
+    " JOIN import_run AS r ON r.id = h.run_id AND r.ended_at IS NOT NULL"
+    " JOIN event AS e ON e.identity_id = h.identity_id AND e.run_id = h.run_id"
+    " WHERE h.identity_id IN [ids]"
+    " AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
+)
+_RELEASED = both(
+    "DELETE FROM held WHERE identity_id IN [ids]"
+    " AND run_id IN (SELECT id FROM import_run WHERE ended_at IS NOT NULL)"
+)
+
+
+def _clear_held(tx: Tx, cleared: Mapping[tuple[int, int], Sequence[int]]) -> None:
+    """Most often all of an identity's held events were folded; if not, the others wait singly."""
+    complete: list[Row] = []
+    partly: list[tuple[int, int]] = []
+    for identity_id, run_id, events in tx.rows(_HELD_ROWS, tx.ids({key[0] for key in cleared})):
+        row_ids = cleared.get((identity_id, run_id))
+        if row_ids is None:
+            continue
+        if len(row_ids) == events:
+            complete.append((identity_id, run_id))
+        else:
+            partly.append((identity_id, run_id))
+    tx.bulk(_UNHOLD, complete)
+    if partly:
+        release(tx, {identity_id for identity_id, _ in partly})
+        tx.run(_CLEAR, tx.ids(row_id for key in partly for row_id in cleared[key]))

@@ -1,0 +1,172 @@
+"""Which messages did the policy plan, and what became of each?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from lifecycle.domain.fate import Fate
+from lifecycle.domain.policy import MessageClass
+from lifecycle.domain.step import PlannedMessage
+from lifecycle.store.sql import Row, Tx, both, bulk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRow:
+    """A planned message as it is kept, with its fate."""
+
+    row_id: int  # 0 until it is stored
+    customer_id: int
+    message: PlannedMessage
+    live: bool  # its cause stands
+    fate: Fate
+    reason: str | None  # of a fate that needs one
+    fate_at: datetime  # since when it has that fate
+    not_before: datetime  # earliest sending: max(planned, recorded) + settle
+    sent_at: datetime | None
+    recorded_at: datetime
+
+
+def of(tx: Tx, customer_ids: Iterable[int]) -> dict[int, list[MessageRow]]:
+    """Every message of each customer by planned instant; one without any is not in the answer."""
+    found: dict[int, list[MessageRow]] = {}
+    for row in tx.rows(_OF, tx.ids(customer_ids)):
+        found.setdefault(row[1], []).append(_message_row(tx, row))
+    return found
+
+
+def insert(tx: Tx, messages: Sequence[MessageRow]) -> None:
+    """Store new messages; one whose key the customer has already is an error."""
+    to_db, instant, dumps = tx.to_db, tx.to_db_or_none, orjson.dumps
+    rows = []
+    for row in messages:
+        message = row.message
+        rows.append(
+            (
+                row.customer_id,
+                message.rule,
+                message.cause,
+                message.number,
+                to_db(message.caused_at),
+                to_db(message.planned_at),
+                instant(message.expires_at),
+                message.settle.total_seconds(),
+                message.again_after.total_seconds(),
+                message.message_class.value,
+                dumps(message.channels).decode(),
+                message.version,
+                row.live,
+                row.fate.value,
+                row.reason,
+                to_db(row.fate_at),
+                to_db(row.not_before),
+                instant(row.sent_at),
+                to_db(row.recorded_at),
+            )
+        )
+    tx.bulk(_INSERT, rows)
+
+
+def update(tx: Tx, messages: Sequence[MessageRow]) -> None:
+    """Store what may change of messages: whether they live, their fate, and when to send."""
+    to_db, instant = tx.to_db, tx.to_db_or_none
+    tx.bulk(
+        _UPDATE,
+        [
+            (
+                row.live,
+                row.fate.value,
+                row.reason,
+                to_db(row.fate_at),
+                to_db(row.not_before),
+                instant(row.sent_at),
+                row.row_id,
+            )
+            for row in messages
+        ],
+    )
+
+
+def expire(tx: Tx, now: datetime, limit: int = 1000) -> int:
+    """Give queued messages whose `expires_at` has come the fate expired; how many these were.
+
+    At most `limit` a call, so that the transaction stays short. On PostgreSQL it passes over what
+    another process works on.
+    """
+    instant = tx.to_db(now)
+    return tx.run(_EXPIRE, instant, instant, limit)
+
+
+def count_by_rule_and_fate(tx: Tx) -> dict[tuple[str, Fate], int]:
+    """How many messages of each rule have each fate."""
+    return {(rule, Fate(fate)): count for rule, fate, count in tx.rows(_BY_FATE)}
+
+
+_COLUMNS = (
+    "id, customer_id, rule, cause, number, caused_at, planned_at, expires_at, settle_seconds,"
+    " again_after_seconds, message_class, channels, version, live, fate, reason, fate_at,"
+    " not_before, sent_at, recorded_at"
+)
+_INSERTED = _COLUMNS.removeprefix("id, ")
+_OF = both(
+    f"SELECT {_COLUMNS} FROM message WHERE customer_id IN [ids]"
+    " ORDER BY customer_id, planned_at, rule, cause, number"
+)
+_INSERT = bulk(
+    "customer_id bigint, rule text, cause text, number integer, caused_at timestamptz,"
+    " planned_at timestamptz, expires_at timestamptz, settle_seconds double precision,"
+    " again_after_seconds double precision, message_class text, channels text, version integer,"
+    " live boolean, fate text, reason text, fate_at timestamptz, not_before timestamptz,"
+    " sent_at timestamptz, recorded_at timestamptz",
+    sqlite=f"INSERT INTO message ({_INSERTED}) VALUES ({', '.join('?' * 19)})",
+    postgresql=f"INSERT INTO message ({_INSERTED}) SELECT * FROM [rows]",
+)
+_UPDATE = bulk(
+    "live boolean, fate text, reason text, fate_at timestamptz, not_before timestamptz,"
+    " sent_at timestamptz, id bigint",
+    sqlite=(
+        "UPDATE message SET live = ?, fate = ?, reason = ?, fate_at = ?, not_before = ?,"
+        " sent_at = ? WHERE id = ?"
+    ),
+    postgresql=(
+        "UPDATE message AS m SET live = r.live, fate = r.fate, reason = r.reason,"
+        " fate_at = r.fate_at, not_before = r.not_before, sent_at = r.sent_at"
+        " FROM [rows] WHERE m.id = r.id"
+    ),
+)
+_EXPIRE = both(
+    "UPDATE message SET fate = 'expired', fate_at = ? WHERE id IN"
+    " (SELECT id FROM message WHERE fate = 'queued' AND expires_at <= ?"
+    " ORDER BY expires_at LIMIT ? [lock]) AND fate = 'queued'"
+)
+_BY_FATE = both("SELECT rule, fate, count(*) FROM message GROUP BY rule, fate ORDER BY rule, fate")
+
+
+def _message_row(tx: Tx, row: Row) -> MessageRow:
+    return MessageRow(
+        row_id=row[0],
+        customer_id=row[1],
+        message=PlannedMessage(
+            rule=row[2],
+            cause=row[3],
+            number=row[4],
+            caused_at=tx.from_db(row[5]),
+            planned_at=tx.from_db(row[6]),
+            expires_at=tx.from_db_or_none(row[7]),
+            settle=timedelta(seconds=row[8]),
+            again_after=timedelta(seconds=row[9]),
+            message_class=MessageClass(row[10]),
+            channels=tuple(orjson.loads(row[11])),
+            version=row[12],
+        ),
+        live=bool(row[13]),
+        fate=Fate(row[14]),
+        reason=row[15],
+        fate_at=tx.from_db(row[16]),
+        not_before=tx.from_db(row[17]),
+        sent_at=tx.from_db_or_none(row[18]),
+        recorded_at=tx.from_db(row[19]),
+    )

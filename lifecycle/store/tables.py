@@ -1,0 +1,289 @@
+"""Which tables are there, and what does a row of each mean?
+
+These classes are for definitions and migrations. Rows are read and written in bulk, by plain SQL,
+in the modules beside this one; nobody makes objects of these classes.
+
+`event`, `pending` and `held` have no foreign keys: intake must never wait for whoever is folding a
+customer, and a row-by-row check would cost more than the insert.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Text, UniqueConstraint
+from sqlalchemy import text as sql_text
+from sqlmodel import Field, SQLModel
+
+from lifecycle.store.columns import (
+    CurrentTransaction,
+    TransactionId,
+    big,
+    blob,
+    instant,
+    key_text,
+    row_id,
+)
+
+
+class Customer(SQLModel, table=True):
+    """A customer's derived truth so far, and when she must be looked at again."""
+
+    __tablename__: ClassVar[str] = "customer"
+    __table_args__ = (
+        Index("customer_state", "state"),
+        Index(
+            "customer_wake",
+            "wake_at",
+            sqlite_where=sql_text("wake_at IS NOT NULL"),
+            postgresql_where=sql_text("wake_at IS NOT NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    key: str = Field(sa_column=Column("key", key_text(), nullable=False, unique=True))
+    state: str = Field(sa_column=Column("state", key_text(), nullable=False))
+    entered_at: datetime | None = Field(sa_column=Column("entered_at", instant()))
+    snapshot: bytes | None = Field(sa_column=Column("snapshot", blob()))
+    folded_until: datetime | None = Field(sa_column=Column("folded_until", instant()))
+    wake_at: datetime | None = Field(sa_column=Column("wake_at", instant()))
+    policy_version: int | None = Field(sa_column=Column("policy_version", Integer()))
+    created_at: datetime = Field(sa_column=Column("created_at", instant(), nullable=False))
+
+
+class Identity(SQLModel, table=True):
+    """An identifier under which events were posted, and the customer whom it names today."""
+
+    __tablename__: ClassVar[str] = "identity"
+    __table_args__ = (Index("identity_customer", "customer_id"),)
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    key: str = Field(sa_column=Column("key", key_text(), nullable=False, unique=True))
+    customer_id: int = Field(
+        sa_column=Column("customer_id", big(), ForeignKey("customer.id"), nullable=False)
+    )
+
+
+class AcceptedEvent(SQLModel, table=True):
+    """An accepted event; never updated, never deleted."""
+
+    __tablename__: ClassVar[str] = "event"
+    __table_args__ = (
+        UniqueConstraint("source", "event_id", name="event_key"),
+        Index("event_identity", "identity_id", "occurred_at"),
+    )
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    source: str = Field(sa_column=Column("source", key_text(), nullable=False))
+    event_id: str = Field(sa_column=Column("event_id", key_text(), nullable=False))
+    identity_id: int = Field(sa_column=Column("identity_id", big(), nullable=False))
+    type: str = Field(sa_column=Column("type", key_text(), nullable=False))
+    occurred_at: datetime = Field(sa_column=Column("occurred_at", instant(), nullable=False))
+    received_at: datetime = Field(sa_column=Column("received_at", instant(), nullable=False))
+    dated: bool = Field(sa_column=Column("dated", Boolean(), nullable=False))
+    properties: str = Field(sa_column=Column("properties", Text(), nullable=False))
+    body_hash: bytes = Field(sa_column=Column("body_hash", blob(), nullable=False))
+    run_id: int | None = Field(sa_column=Column("run_id", big()))
+
+
+class Pending(SQLModel, table=True):
+    """An event that was accepted and is not folded yet."""
+
+    __tablename__: ClassVar[str] = "pending"
+    __table_args__ = (Index("pending_identity", "identity_id"),)
+
+    event_id: int = Field(
+        sa_column=Column("event_id", big(), primary_key=True, autoincrement=False)
+    )
+    identity_id: int = Field(sa_column=Column("identity_id", big(), nullable=False))
+
+
+class Held(SQLModel, table=True):
+    """An import's events of one identity: not to be folded before the run has ended, pending then.
+
+    One row an identity instead of one an event: an import writes a tenth of the rows.
+    """
+
+    __tablename__: ClassVar[str] = "held"
+    __table_args__ = (Index("held_run", "run_id", "identity_id"), {"sqlite_with_rowid": False})
+
+    identity_id: int = Field(
+        sa_column=Column("identity_id", big(), primary_key=True, autoincrement=False)
+    )
+    run_id: int = Field(sa_column=Column("run_id", big(), primary_key=True, autoincrement=False))
+    events: int = Field(sa_column=Column("events", Integer(), nullable=False))
+
+
+class RecordedStep(SQLModel, table=True):
+    """A step that a customer made; once it no longer follows it is marked revoked and kept."""
+
+    __tablename__: ClassVar[str] = "step"
+    __table_args__ = (
+        UniqueConstraint("customer_id", "seq", name="step_seq"),
+        Index(
+            "step_cause",
+            "customer_id",
+            "cause",
+            unique=True,
+            sqlite_where=sql_text("revoked_at IS NULL"),
+            postgresql_where=sql_text("revoked_at IS NULL"),
+        ),
+        Index("step_recorded", "recorded_xid", "id"),
+    )
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    customer_id: int = Field(sa_column=Column("customer_id", big(), nullable=False))
+    seq: int | None = Field(sa_column=Column("seq", Integer()))  # from 1; none once revoked
+    rule: str = Field(sa_column=Column("rule", key_text(), nullable=False))
+    from_state: str = Field(sa_column=Column("from_state", key_text(), nullable=False))
+    to_state: str = Field(sa_column=Column("to_state", key_text(), nullable=False))
+    trigger: str = Field(sa_column=Column("trigger", key_text(), nullable=False))
+    cause: str = Field(sa_column=Column("cause", key_text(), nullable=False))
+    at: datetime = Field(sa_column=Column("at", instant(), nullable=False))
+    guard: str | None = Field(sa_column=Column("guard", Text()))
+    read: str = Field(sa_column=Column("read", Text(), nullable=False))
+    version: int = Field(sa_column=Column("version", Integer(), nullable=False))
+    by: str | None = Field(sa_column=Column("by", Text()))
+    why: str | None = Field(sa_column=Column("why", Text()))
+    recorded_at: datetime = Field(sa_column=Column("recorded_at", instant(), nullable=False))
+    recorded_xid: int = Field(
+        sa_column=Column(
+            "recorded_xid", TransactionId(), nullable=False, server_default=CurrentTransaction()
+        )
+    )
+    revoked_by: int | None = Field(sa_column=Column("revoked_by", big()))  # row of the event
+    revoked_at: datetime | None = Field(sa_column=Column("revoked_at", instant()))
+
+
+class RecordedMessage(SQLModel, table=True):
+    """A message that the policy planned, and what became of it."""
+
+    __tablename__: ClassVar[str] = "message"
+    __table_args__ = (
+        UniqueConstraint("customer_id", "rule", "cause", "number", name="message_key"),
+        Index(
+            "message_queued",
+            "not_before",
+            sqlite_where=sql_text("fate = 'queued'"),
+            postgresql_where=sql_text("fate = 'queued'"),
+        ),
+        Index(
+            "message_expiring",
+            "expires_at",
+            sqlite_where=sql_text("fate = 'queued' AND expires_at IS NOT NULL"),
+            postgresql_where=sql_text("fate = 'queued' AND expires_at IS NOT NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    customer_id: int = Field(sa_column=Column("customer_id", big(), nullable=False))
+    rule: str = Field(sa_column=Column("rule", key_text(), nullable=False))
+    cause: str = Field(sa_column=Column("cause", key_text(), nullable=False))
+    number: int = Field(sa_column=Column("number", Integer(), nullable=False))
+    caused_at: datetime = Field(sa_column=Column("caused_at", instant(), nullable=False))
+    planned_at: datetime = Field(sa_column=Column("planned_at", instant(), nullable=False))
+    expires_at: datetime | None = Field(sa_column=Column("expires_at", instant()))
+    settle_seconds: float = Field(sa_column=Column("settle_seconds", Float(53), nullable=False))
+    again_after_seconds: float = Field(
+        sa_column=Column("again_after_seconds", Float(53), nullable=False)
+    )
+    message_class: str = Field(sa_column=Column("message_class", Text(), nullable=False))
+    channels: str = Field(sa_column=Column("channels", Text(), nullable=False))
+    version: int = Field(sa_column=Column("version", Integer(), nullable=False))
+    live: bool = Field(sa_column=Column("live", Boolean(), nullable=False))
+    fate: str = Field(sa_column=Column("fate", Text(), nullable=False))
+    reason: str | None = Field(sa_column=Column("reason", Text()))
+    fate_at: datetime = Field(sa_column=Column("fate_at", instant(), nullable=False))
+    not_before: datetime = Field(sa_column=Column("not_before", instant(), nullable=False))
+    sent_at: datetime | None = Field(sa_column=Column("sent_at", instant()))
+    recorded_at: datetime = Field(sa_column=Column("recorded_at", instant(), nullable=False))
+
+
+class Dead(SQLModel, table=True):
+    """An event that left the fold: too late, quarantined, or discarded by a person."""
+
+    __tablename__: ClassVar[str] = "dead"
+    __table_args__ = (Index("dead_identity", "identity_id"),)
+
+    event_id: int = Field(
+        sa_column=Column("event_id", big(), primary_key=True, autoincrement=False)
+    )
+    identity_id: int = Field(sa_column=Column("identity_id", big(), nullable=False))
+    status: str = Field(sa_column=Column("status", Text(), nullable=False))
+    reason: str = Field(sa_column=Column("reason", Text(), nullable=False))
+    detail: str = Field(sa_column=Column("detail", Text(), nullable=False))
+    attempts: int = Field(sa_column=Column("attempts", Integer(), nullable=False))
+    at: datetime = Field(sa_column=Column("at", instant(), nullable=False))
+
+
+class DeadAction(SQLModel, table=True):
+    """What was done with a dead event, by whom and why; only ever appended."""
+
+    __tablename__: ClassVar[str] = "dead_action"
+    __table_args__ = (Index("dead_action_event", "event_id"),)
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    event_id: int = Field(sa_column=Column("event_id", big(), nullable=False))
+    action: str = Field(sa_column=Column("action", Text(), nullable=False))
+    by: str = Field(sa_column=Column("by", Text(), nullable=False))
+    why: str | None = Field(sa_column=Column("why", Text()))
+    at: datetime = Field(sa_column=Column("at", instant(), nullable=False))
+
+
+class Attempt(SQLModel, table=True):
+    """Work that was begun: committed before it, deleted with it, so what is left had crashed."""
+
+    __tablename__: ClassVar[str] = "attempt"
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    token: str = Field(sa_column=Column("token", Text(), nullable=False))  # of the worker's process
+    level: str = Field(sa_column=Column("level", Text(), nullable=False))
+    customers: str = Field(sa_column=Column("customers", Text(), nullable=False))  # JSON: ids
+    event_id: int | None = Field(sa_column=Column("event_id", big()))  # row of the event
+    count: int = Field(sa_column=Column("count", Integer(), nullable=False))
+    started_at: datetime = Field(sa_column=Column("started_at", instant(), nullable=False))
+
+
+class PublishedPolicy(SQLModel, table=True):
+    """A version of the policy, in force from an instant on."""
+
+    __tablename__: ClassVar[str] = "policy_version"
+
+    number: int = Field(
+        sa_column=Column("number", Integer(), primary_key=True, autoincrement=False)
+    )
+    hash: str = Field(sa_column=Column("hash", Text(), nullable=False))
+    effective_at: datetime = Field(sa_column=Column("effective_at", instant(), nullable=False))
+    content: str = Field(sa_column=Column("content", Text(), nullable=False))
+    published_at: datetime = Field(sa_column=Column("published_at", instant(), nullable=False))
+    by: str = Field(sa_column=Column("by", Text(), nullable=False))
+
+
+class ImportRun(SQLModel, table=True):
+    """One import of one file; what it stored is held until it has ended."""
+
+    __tablename__: ClassVar[str] = "import_run"
+    __table_args__ = (Index("import_run_digest", "digest"),)
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    name: str = Field(sa_column=Column("name", Text(), nullable=False))
+    digest: str = Field(sa_column=Column("digest", Text(), nullable=False))
+    effects: bool = Field(sa_column=Column("effects", Boolean(), nullable=False))
+    started_at: datetime = Field(sa_column=Column("started_at", instant(), nullable=False))
+    ended_at: datetime | None = Field(sa_column=Column("ended_at", instant()))
+
+
+class Clock(SQLModel, table=True):
+    """The origin of a clock that is not the real one; at most one row, number 1."""
+
+    __tablename__: ClassVar[str] = "clock"
+
+    id: int = Field(sa_column=Column("id", Integer(), primary_key=True, autoincrement=False))
+    spec: str = Field(sa_column=Column("spec", Text(), nullable=False))
+    real_origin: datetime = Field(sa_column=Column("real_origin", instant(), nullable=False))
+    virtual_origin: datetime = Field(sa_column=Column("virtual_origin", instant(), nullable=False))
+    seen: datetime = Field(sa_column=Column("seen", instant(), nullable=False))
+
+
+METADATA = SQLModel.metadata
