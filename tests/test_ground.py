@@ -116,7 +116,12 @@ def test_the_wheel_ships_everything_and_finds_it(tmp_path: Path) -> None:
     installed = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
-    shipped = {str(path.relative_to(ROOT)) for path in [*CODE, *(ROOT / "config").rglob("*.*")]}
+    shipped = {
+        str(path.relative_to(ROOT))
+        for folder in ("lifecycle", "workers", "config")
+        for path in [*ROOT.glob("scheduler.py"), *(ROOT / folder).rglob("*.*")]
+        if "__pycache__" not in path.parts
+    }
     expected = {re.sub(r"^config/", "lifecycle/_config/", path) for path in shipped}
     found = {str(path.relative_to(installed)) for path in installed.rglob("*.*")}
 
