@@ -9,23 +9,19 @@ import re
 from decimal import Decimal
 
 from lifecycle.domain.money import CURRENCIES, minor_units
+from lifecycle.policy.records import Choice, Key, Record
 from lifecycle.policy.report import did_you_mean, found
-from lifecycle.policy.shapes import (
+from lifecycle.policy.shapes import Either, ListOf, MapOf
+from lifecycle.policy.words import (
     Checked,
-    Choice,
     Clock,
     Day,
     Duration,
-    Either,
     Exactly,
-    Key,
     Line,
-    ListOf,
-    MapOf,
     Name,
     Number,
     OneWord,
-    Record,
     YesNo,
 )
 from lifecycle.policy.zones import zone
@@ -654,7 +650,7 @@ POLICY = Record(
         ),
         Key(
             name="states",
-            shape=MapOf(STATE, STATE_RECORD, blank=True),
+            shape=MapOf(STATE, STATE_RECORD, blank=True, most=100),
             about="The stages of a customer's life.",
             required=True,
         ),

@@ -9,6 +9,7 @@ from lifecycle.domain.policy import Policy
 from lifecycle.errors import Finding, PolicyRefused
 from lifecycle.policy.build import draft
 from lifecycle.policy.canonical import policy_hash
+from lifecycle.policy.checks import check
 from lifecycle.policy.format import POLICY
 from lifecycle.policy.report import START, Report
 from lifecycle.policy.source import decoded, tree
@@ -48,6 +49,7 @@ def _load(content: bytes, report: Report) -> Loaded:
     if held is None:
         raise PolicyRefused(report.findings())
     made = draft(held.value, report)
+    check(made, report)
     if report.refused:
         raise PolicyRefused(report.findings())
     return Loaded(policy=made.policy, hash=policy_hash(made.policy), findings=report.findings())
