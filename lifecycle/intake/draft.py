@@ -1,0 +1,60 @@
+"""What intake hands on: events fit to be stored, whatever wire format they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import orjson
+
+from lifecycle.domain.event import Event
+from lifecycle.errors import Problem
+
+_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z  # instants read as `instant_text` writes them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something that was taken, and that its sender should know about."""
+
+    code: str  # undeclared_property, unknown_event_type, normalised, same_as
+    pointer: str  # within the event
+    detail: str
+
+
+class Draft(NamedTuple):
+    """An event that is fit to be stored, unless its id has been seen with other content.
+
+    A tuple, where other records are dataclasses: one is made for every event that comes in, and
+    this takes a fifth of the time.
+    """
+
+    event: Event
+    dated: bool  # the sender said when; otherwise `occurred_at` is the time of receipt
+    body_hash: bytes  # of `content_hash`: equal for a repeat, however and whenever it came
+    backfill: bool  # history: exempt from the limit of lateness
+    too_late: bool  # judged once, here, by the policy in force
+    warnings: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One outcome an event, in the order in which they were posted."""
+
+    items: list[Draft | Problem]
+
+
+def content_hash(
+    customer: str, kind: str, occurred_at: datetime | None, properties: Mapping[str, Any]
+) -> bytes:
+    """SHA-256 of what an event says, whatever its id; properties are in their stored form.
+
+    `occurred_at` is None when the sender did not say: the time of receipt is no content.
+    """
+    said: dict[str, Any] = {"customer_id": customer, "properties": properties, "type": kind}
+    if occurred_at is not None:
+        said["occurred_at"] = occurred_at
+    return sha256(orjson.dumps(said, option=_CANONICAL)).digest()
