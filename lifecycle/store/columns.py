@@ -68,3 +68,13 @@ def blob() -> TypeEngine[Any]:
 def row_id(name: str = "id") -> Column[int]:
     """A primary key that the database numbers; on SQLite it is the rowid."""
     return Column(name, BigInteger().with_variant(Integer(), SQLITE), Identity(), primary_key=True)
+
+
+def foreign_row_id(name: str) -> Column[int]:
+    """A primary key that is another table's row id; on SQLite it is the rowid too."""
+    return Column(
+        name,
+        BigInteger().with_variant(Integer(), SQLITE),
+        primary_key=True,
+        autoincrement=False,
+    )

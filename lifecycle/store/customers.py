@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lifecycle.errors import NotFound
-from lifecycle.store.sql import Tx, both, bulk
+from lifecycle.store.sql import Row, Tx, both, bulk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,21 +64,13 @@ def lock(tx: Tx, customer_ids: Iterable[int]) -> list[int]:
 
 
 def rows(tx: Tx, customer_ids: Iterable[int]) -> dict[int, CustomerRow]:
-    """The customers as they are stored; one that does not exist is not in the answer."""
-    instant = tx.from_db_or_none
-    return {
-        row[0]: CustomerRow(
-            id=row[0],
-            key=row[1],
-            state=row[2],
-            entered_at=instant(row[3]),
-            snapshot=row[4],
-            folded_until=instant(row[5]),
-            wake_at=instant(row[6]),
-            policy_version=row[7],
-        )
-        for row in tx.rows(_ROWS, tx.ids(customer_ids))
-    }
+    """Each customer as she is recorded; an id that is not there is not in the answer."""
+    return {row[0]: _customer_row(tx, row) for row in tx.rows(_ROWS, tx.ids(customer_ids))}
+
+
+def after_key(tx: Tx, key: str, limit: int) -> list[CustomerRow]:
+    """The next customers by key in code-point order; an empty key starts, an empty answer ends."""
+    return [_customer_row(tx, row) for row in tx.rows(_AFTER_KEY, key, limit)]
 
 
 def save(tx: Tx, customers: Sequence[CustomerRow]) -> None:
@@ -103,6 +95,11 @@ def save(tx: Tx, customers: Sequence[CustomerRow]) -> None:
         raise NotFound(f"{len(customers) - saved} of {len(customers)} customers do not exist")
 
 
+def forget(tx: Tx, customer_ids: Iterable[int]) -> None:
+    """Drop the snapshots, so that the next fold of each begins at her first event."""
+    tx.run(_FORGET, tx.ids(customer_ids))
+
+
 def find(tx: Tx, key: str) -> int:
     """The id of the customer whom any identifier names; `NotFound` if it names none."""
     row = tx.row(_FIND, key)
@@ -124,7 +121,7 @@ def ids_after(tx: Tx, customer_id: int, limit: int) -> list[int]:
 
 def count_by_state(tx: Tx) -> dict[str, int]:
     """How many customers are in each state that has any."""
-    return dict((state, count) for state, count in tx.rows(_BY_STATE))
+    return {row[0]: row[1] for row in tx.rows(_BY_STATE)}
 
 
 def due_count(tx: Tx, now: datetime) -> int:
@@ -147,12 +144,13 @@ _COUNTS = both(
 )
 _ENDED_HOLDERS = both(
     "SELECT r.id FROM import_run AS r WHERE r.ended_at IS NOT NULL"
-    " AND EXISTS (SELECT 1 FROM held AS h WHERE h.run_id = r.id) ORDER BY r.id"
+    " AND EXISTS (SELECT 1 FROM imported AS m WHERE m.run_id = r.id AND m.waiting > 0)"
+    " ORDER BY r.id"
 )
 _HELD = both(
-    "SELECT i.customer_id, h.events FROM"
-    " (SELECT identity_id, events FROM held WHERE run_id = ? ORDER BY identity_id LIMIT ?) AS h"
-    " JOIN identity AS i ON i.id = h.identity_id ORDER BY h.identity_id"
+    "SELECT i.customer_id, m.waiting FROM (SELECT identity_id, waiting FROM imported"
+    " WHERE run_id = ? AND waiting > 0 ORDER BY identity_id LIMIT ?) AS m"
+    " JOIN identity AS i ON i.id = m.identity_id ORDER BY m.identity_id"
 )
 
 
@@ -193,10 +191,9 @@ def _fitting(
 
 _DUE = both("SELECT id FROM customer WHERE wake_at <= ? ORDER BY wake_at LIMIT ? [lock]")
 _LOCK = both("SELECT id FROM customer WHERE id IN [ids] [lock]")
-_ROWS = both(
-    "SELECT id, key, state, entered_at, snapshot, folded_until, wake_at, policy_version"
-    " FROM customer WHERE id IN [ids]"
-)
+_COLUMNS = "id, key, state, entered_at, snapshot, folded_until, wake_at, policy_version"
+_ROWS = both(f"SELECT {_COLUMNS} FROM customer WHERE id IN [ids]")
+_AFTER_KEY = both(f"SELECT {_COLUMNS} FROM customer WHERE key > ? ORDER BY key LIMIT ?")
 _SAVE = bulk(
     "state text, entered_at timestamptz, snapshot bytea, folded_until timestamptz,"
     " wake_at timestamptz, policy_version integer, id bigint",
@@ -210,8 +207,23 @@ _SAVE = bulk(
         " policy_version = r.policy_version FROM [rows] WHERE c.id = r.id"
     ),
 )
+_FORGET = both("UPDATE customer SET snapshot = NULL WHERE id IN [ids]")
 _FIND = both("SELECT customer_id FROM identity WHERE key = ?")
 _IDENTIFIERS = both("SELECT key FROM identity WHERE customer_id = ? ORDER BY id")
 _AFTER = both("SELECT id FROM customer WHERE id > ? ORDER BY id LIMIT ?")
 _BY_STATE = both("SELECT state, count(*) FROM customer GROUP BY state ORDER BY state")
 _DUE_COUNT = both("SELECT count(*) FROM customer WHERE wake_at <= ?")
+
+
+def _customer_row(tx: Tx, row: Row) -> CustomerRow:
+    instant = tx.from_db_or_none
+    return CustomerRow(
+        id=row[0],
+        key=row[1],
+        state=row[2],
+        entered_at=instant(row[3]),
+        snapshot=None if row[4] is None else bytes(row[4]),
+        folded_until=instant(row[5]),
+        wake_at=instant(row[6]),
+        policy_version=row[7],
+    )

@@ -1,8 +1,8 @@
 """Which events were accepted, which of them wait to be folded, and what is a customer's history?
 
 An event waits in one of two ways: singly, as a row of `pending`; or, when an import stored it,
-together with the run's other events of the same identity, as one row of `held`, which counts as
-pending once the run has ended. Nobody outside the store sees the difference.
+together with the run's other events of the same identity, counted in one row of `imported`, which
+waits once the run has ended. Nobody outside the store need know the difference.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import datetime
 import orjson
 
 from lifecycle.domain.event import Event
+from lifecycle.store import runs
 from lifecycle.store.identities import Named, find_or_make
 from lifecycle.store.sql import Bulk, Row, Tx, as_records, both, bulk, either
 
@@ -75,6 +76,8 @@ def add(
     Call it once a transaction: rows are written in the order of their keys, so that concurrent
     batches never wait for each other in a circle.
     """
+    if run_id is not None:
+        runs.must_be_open(tx, run_id)
     first: dict[tuple[str, str], int] = {}
     for index, new in enumerate(news):
         first.setdefault((new.event.source, new.event.id), index)
@@ -151,10 +154,15 @@ def clear_pending(tx: Tx, events: Iterable[StoredEvent]) -> None:
 
 
 def release(tx: Tx, identity_ids: Iterable[int]) -> None:
-    """Let the events of these identities that ended imports hold wait singly from now on."""
+    """Let what ended imports left of these identities wait singly from now on, event by event."""
     ids = tx.ids(identity_ids)
     tx.run(_RELEASE, ids)
     tx.run(_RELEASED, ids)
+
+
+def all_of(tx: Tx, customer_id: int) -> list[StoredEvent]:
+    """Every event of the customer in the order of events, whatever became of it."""
+    return _by_customer(tx, tx.rows(_ALL_OF, customer_id)).get(customer_id, [])
 
 
 def get(tx: Tx, source: str, event_id: str) -> StoredEvent | None:
@@ -193,14 +201,14 @@ _WAIT = bulk(
     postgresql="INSERT INTO pending (event_id, identity_id) SELECT * FROM [rows]",
 )
 _HOLD = bulk(
-    "identity_id bigint, run_id bigint, events integer",
+    "identity_id bigint, run_id bigint, waiting integer",
     sqlite=(
-        "INSERT INTO held (identity_id, run_id, events) VALUES (?, ?, ?)"
-        " ON CONFLICT (identity_id, run_id) DO UPDATE SET events = events + excluded.events"
+        "INSERT INTO imported (identity_id, run_id, waiting) VALUES (?, ?, ?)"
+        " ON CONFLICT (identity_id, run_id) DO UPDATE SET waiting = waiting + excluded.waiting"
     ),
     postgresql=(
-        "INSERT INTO held (identity_id, run_id, events) SELECT * FROM [rows]"
-        " ON CONFLICT (identity_id, run_id) DO UPDATE SET events = held.events + excluded.events"
+        "INSERT INTO imported AS m (identity_id, run_id, waiting) SELECT * FROM [rows]"
+        " ON CONFLICT (identity_id, run_id) DO UPDATE SET waiting = m.waiting + excluded.waiting"
     ),
 )
 _TOO_LATE = bulk(
@@ -355,23 +363,29 @@ _PENDING = both(
     " JOIN event AS e ON e.id = p.event_id WHERE i.customer_id IN [ids]"
 )
 _HELD = both(
-    f"SELECT {_COLUMNS}, h.run_id FROM identity AS i JOIN held AS h ON h.identity_id = i.id"
-    " JOIN import_run AS r ON r.id = h.run_id AND r.ended_at IS NOT NULL"
-    " JOIN event AS e ON e.identity_id = h.identity_id AND e.run_id = h.run_id"
+    f"SELECT {_COLUMNS}, m.run_id FROM identity AS i"
+    " JOIN imported AS m ON m.identity_id = i.id AND m.waiting > 0"
+    " JOIN import_run AS r ON r.id = m.run_id AND r.ended_at IS NOT NULL"
+    " JOIN event AS e ON e.identity_id = m.identity_id AND e.run_id = m.run_id"
     " WHERE i.customer_id IN [ids]"
     " AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
+    " AND NOT EXISTS (SELECT 1 FROM pending AS p WHERE p.event_id = e.id)"
 )
 _SETTLED = both(
     f"SELECT {_COLUMNS}, NULL FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
     " WHERE i.customer_id IN [ids]"
     " AND NOT EXISTS (SELECT 1 FROM pending AS p WHERE p.event_id = e.id)"
     " AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
-    " AND (e.run_id IS NULL OR NOT EXISTS (SELECT 1 FROM held AS h"
-    " WHERE h.identity_id = e.identity_id AND h.run_id = e.run_id))"
+    " AND (e.run_id IS NULL OR NOT EXISTS (SELECT 1 FROM imported AS m"
+    " WHERE m.identity_id = e.identity_id AND m.run_id = e.run_id AND m.waiting > 0))"
 )
 _COUNTS = both(
     "SELECT i.customer_id, count(*) FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
     " WHERE i.customer_id IN [ids] GROUP BY i.customer_id ORDER BY i.customer_id"
+)
+_ALL_OF = both(
+    f"SELECT {_COLUMNS}, NULL FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
+    " WHERE i.customer_id = ?"
 )
 _BY_KEY = both(
     f"SELECT {_COLUMNS}, NULL FROM event AS e JOIN identity AS i ON i.id = e.identity_id"
@@ -444,41 +458,40 @@ def _portions(tx: Tx, customer_ids: Iterable[int], at_once: int) -> Iterator[lis
 # --- clearing ----------------------------------------------------------------------------------
 
 _CLEAR = both("DELETE FROM pending WHERE event_id IN [ids]")
-_HELD_ROWS = both("SELECT identity_id, run_id, events FROM held WHERE identity_id IN [ids]")
-_UNHOLD = bulk(
+_WAITING = both(
+    "SELECT identity_id, run_id, waiting FROM imported WHERE identity_id IN [ids] AND waiting > 0"
+)
+_FOLDED = bulk(
     "identity_id bigint, run_id bigint",
-    sqlite="DELETE FROM held WHERE identity_id = ? AND run_id = ?",
+    sqlite="UPDATE imported SET waiting = 0 WHERE identity_id = ? AND run_id = ?",
     postgresql=(
-        "DELETE FROM held AS h USING [rows]"
-        " WHERE h.identity_id = r.identity_id AND h.run_id = r.run_id"
+        "UPDATE imported AS m SET waiting = 0 FROM [rows]"
+        " WHERE m.identity_id = r.identity_id AND m.run_id = r.run_id"
     ),
 )
 _RELEASE = both(
-    "INSERT INTO pending (event_id, identity_id) SELECT e.id, e.identity_id FROM held AS h"
-    " JOIN import_run AS r ON r.id = h.run_id AND r.ended_at IS NOT NULL"
-    " JOIN event AS e ON e.identity_id = h.identity_id AND e.run_id = h.run_id"
-    " WHERE h.identity_id IN [ids]"
+    "INSERT INTO pending (event_id, identity_id) SELECT e.id, e.identity_id FROM imported AS m"
+    " JOIN import_run AS r ON r.id = m.run_id AND r.ended_at IS NOT NULL"
+    " JOIN event AS e ON e.identity_id = m.identity_id AND e.run_id = m.run_id"
+    " WHERE m.identity_id IN [ids] AND m.waiting > 0"
     " AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
+    " AND NOT EXISTS (SELECT 1 FROM pending AS p WHERE p.event_id = e.id)"
 )
 _RELEASED = both(
-    "DELETE FROM held WHERE identity_id IN [ids]"
+    "UPDATE imported SET waiting = 0 WHERE identity_id IN [ids] AND waiting > 0"
     " AND run_id IN (SELECT id FROM import_run WHERE ended_at IS NOT NULL)"
 )
 
 
 def _clear_held(tx: Tx, cleared: Mapping[tuple[int, int], Sequence[int]]) -> None:
-    """Most often all of an identity's held events were folded; if not, the others wait singly."""
+    """Most often all that an identity's import left was folded; if not, the others wait singly."""
     complete: list[Row] = []
     partly: list[tuple[int, int]] = []
-    for identity_id, run_id, events in tx.rows(_HELD_ROWS, tx.ids({key[0] for key in cleared})):
-        row_ids = cleared.get((identity_id, run_id))
-        if row_ids is None:
-            continue
-        if len(row_ids) == events:
-            complete.append((identity_id, run_id))
-        else:
-            partly.append((identity_id, run_id))
-    tx.bulk(_UNHOLD, complete)
+    for identity_id, run_id, waiting in tx.rows(_WAITING, tx.ids({key[0] for key in cleared})):
+        key = (identity_id, run_id)
+        if key in cleared:
+            (complete if len(cleared[key]) == waiting else partly).append(key)
+    tx.bulk(_FOLDED, complete)
     if partly:
         release(tx, {identity_id for identity_id, _ in partly})
         tx.run(_CLEAR, tx.ids(row_id for key in partly for row_id in cleared[key]))

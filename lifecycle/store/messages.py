@@ -100,6 +100,14 @@ def expire(tx: Tx, now: datetime, limit: int = 1000) -> int:
     return tx.run(_EXPIRE, instant, instant, limit)
 
 
+def overtaken(tx: Tx, customer_ids: Iterable[int]) -> dict[tuple[int, str], datetime]:
+    """By customer and rule: when a message was last sent whose cause has since been revoked."""
+    return {
+        (customer_id, rule): tx.from_db(sent_at)
+        for customer_id, rule, sent_at in tx.rows(_OVERTAKEN, tx.ids(customer_ids))
+    }
+
+
 def count_by_rule_and_fate(tx: Tx) -> dict[tuple[str, Fate], int]:
     """How many messages of each rule have each fate."""
     return {(rule, Fate(fate)): count for rule, fate, count in tx.rows(_BY_FATE)}
@@ -141,6 +149,10 @@ _EXPIRE = both(
     "UPDATE message SET fate = 'expired', fate_at = ? WHERE id IN"
     " (SELECT id FROM message WHERE fate = 'queued' AND expires_at <= ?"
     " ORDER BY expires_at LIMIT ? [lock]) AND fate = 'queued'"
+)
+_OVERTAKEN = both(
+    "SELECT customer_id, rule, max(sent_at) FROM message WHERE customer_id IN [ids]"
+    " AND fate = 'overtaken' AND sent_at IS NOT NULL GROUP BY customer_id, rule"
 )
 _BY_FATE = both("SELECT rule, fate, count(*) FROM message GROUP BY rule, fate ORDER BY rule, fate")
 

@@ -30,7 +30,12 @@ SELECT set_config('synchronous_commit', 'on', false)
 # Custom plans: tables grow from nothing by a thousand rows a transaction, and a plan made while
 # they were empty would be kept. `synchronous_commit`: what was acknowledged must be durable.
 
-_PASSING = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
+_PASSING = (
+    pg.SerializationFailure,
+    pg.DeadlockDetected,
+    pg.LockNotAvailable,
+    pg.UniqueViolation,  # it looked, found nothing, and somebody else was faster
+)
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BEGIN_LONG = f"{_BEGIN}; SET LOCAL statement_timeout TO 0"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"

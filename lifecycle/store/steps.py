@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +11,8 @@ from datetime import datetime
 import orjson
 
 from lifecycle.domain.step import Step
-from lifecycle.store.sql import Row, Tx, both, bulk
+from lifecycle.errors import Problem
+from lifecycle.store.sql import Row, Statement, Tx, both, bulk, either
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,12 @@ def insert(tx: Tx, steps: Sequence[StepRow]) -> None:
                 to_db(row.recorded_at),
             )
         )
-    tx.bulk(_INSERT, rows)
+    if tx.dialect == "postgresql":
+        tx.bulk(_INSERT, rows)
+    elif rows:
+        last = tx.value(_LAST)
+        tx.bulk(_INSERT, rows)
+        tx.run(_LOG_MADE, last)
 
 
 def revoke(tx: Tx, revoked: Sequence[tuple[int, int | None]], at: datetime) -> None:
@@ -71,6 +79,8 @@ def revoke(tx: Tx, revoked: Sequence[tuple[int, int | None]], at: datetime) -> N
     They keep no place; the steps after them are to be renumbered.
     """
     instant = tx.to_db(at)
+    if tx.dialect == "sqlite":
+        tx.run(_LOG_REVOKED, tx.ids(row_id for row_id, _ in revoked))
     tx.bulk(_REVOKE, [(instant, by, row_id) for row_id, by in revoked])
 
 
@@ -78,6 +88,52 @@ def renumber(tx: Tx, places: Sequence[tuple[int, int]]) -> None:
     """Give live steps, by row id, new places; between themselves they may trade them."""
     tx.bulk(_PLACE, [(-place, row_id) for row_id, place in places])
     tx.bulk(_PLACE, [(place, row_id) for row_id, place in places])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the log: a step was made, or one was revoked."""
+
+    row: StepRow  # as it is now: also the line of its making shows that it was revoked later
+    customer: str  # her own key
+    revoked: bool  # this line tells of the revocation
+
+
+Cursor = str  # opaque: a place in the log as these filters see it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which lines of the log are wanted; None wants all."""
+
+    state: str | None = None  # entered or left
+    rule: str | None = None
+    customer_id: int | None = None
+
+
+def log(
+    tx: Tx, after: Cursor | None, limit: int, filters: Filters | None = None
+) -> tuple[list[Entry], Cursor]:
+    """The next lines, the oldest first, and where to go on; None begins at the beginning.
+
+    Following from the cursor misses nothing and repeats nothing: on PostgreSQL a line shows only
+    once every transaction that began before its own has ended, as those may still add lines that
+    come before it. A cursor that this function did not give for the same filters is a `Problem`.
+    """
+    filters = filters or Filters()
+    start = (0, 0) if after is None else _place(after, filters)
+    end = _end(tx)
+    found = _entries(tx, _FORWARD, (*start, *end, *_wanted(filters), limit))
+    place = end if len(found) < limit else found[-1][0]
+    return [entry for _, entry in found], _cursor(max(place, start), filters)
+
+
+def recent(tx: Tx, limit: int, filters: Filters | None = None) -> tuple[list[Entry], Cursor]:
+    """The latest lines, the newest first, and the cursor from which to follow what comes."""
+    filters = filters or Filters()
+    end = _end(tx)
+    found = _entries(tx, _BACKWARD, (0, 0, *end, *_wanted(filters), limit))
+    return [entry for _, entry in found], _cursor(end, filters)
 
 
 _COLUMNS = (
@@ -100,7 +156,10 @@ _INSERT = bulk(
     " cause text, at timestamptz, guard text, read text, version integer, by text, why text,"
     " recorded_at timestamptz",
     sqlite=f"INSERT INTO step ({_INSERTED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    postgresql=f"INSERT INTO step ({_INSERTED}) SELECT * FROM [rows]",
+    postgresql=(
+        f"WITH made AS (INSERT INTO step ({_INSERTED}) SELECT * FROM [rows] RETURNING id)"
+        " INSERT INTO step_log (step_id, revoked) SELECT id, false FROM made ORDER BY id"
+    ),
 )
 _REVOKE = bulk(
     "at timestamptz, by bigint, id bigint",
@@ -109,8 +168,9 @@ _REVOKE = bulk(
         " WHERE id = ? AND revoked_at IS NULL"
     ),
     postgresql=(
-        "UPDATE step AS s SET revoked_at = r.at, revoked_by = r.by, seq = NULL"
-        " FROM [rows] WHERE s.id = r.id AND s.revoked_at IS NULL"
+        "WITH revoked AS (UPDATE step AS s SET revoked_at = r.at, revoked_by = r.by, seq = NULL"
+        " FROM [rows] WHERE s.id = r.id AND s.revoked_at IS NULL RETURNING s.id)"
+        " INSERT INTO step_log (step_id, revoked) SELECT id, true FROM revoked ORDER BY id"
     ),
 )
 _PLACE = bulk(
@@ -144,3 +204,99 @@ def _step_row(tx: Tx, row: Row) -> StepRow:
         revoked_by=row[15],
         revoked_at=tx.from_db_or_none(row[16]),
     )
+
+
+# --- the log -----------------------------------------------------------------------------------
+
+_Place = tuple[int, int]  # transaction, line
+
+_LAST = both("SELECT coalesce(max(id), 0) FROM step")
+_LOG_MADE = both(
+    "INSERT INTO step_log (step_id, revoked) SELECT id, 0 FROM step WHERE id > ? ORDER BY id"
+)
+_LOG_REVOKED = both(
+    "INSERT INTO step_log (step_id, revoked)"
+    " SELECT id, 1 FROM step WHERE id IN [ids] AND revoked_at IS NULL ORDER BY id"
+)
+_END = either(
+    sqlite="SELECT 0, coalesce(max(id), 0) FROM step_log",
+    postgresql=(
+        "SELECT recorded_xid::text::bigint, id FROM step_log"
+        " WHERE recorded_xid < pg_snapshot_xmin(pg_current_snapshot())"
+        " ORDER BY recorded_xid DESC, id DESC LIMIT 1"
+    ),
+)
+_LINES = (
+    f"SELECT [place], l.revoked, c.key, {_COLUMNS} FROM step_log AS l"
+    " JOIN step AS s ON s.id = l.step_id JOIN customer AS c ON c.id = s.customer_id"
+    " WHERE [after] AND [until]"
+    " AND (CAST(? AS text) IS NULL OR s.from_state = ? OR s.to_state = ?)"
+    " AND (CAST(? AS text) IS NULL OR s.rule = ?)"
+    " AND (CAST(? AS bigint) IS NULL OR s.customer_id = ?) ORDER BY [order] LIMIT ?"
+)
+
+
+def _lines(direction: str) -> Statement:
+    """SQLite needs no transaction ids, and comparing ids alone lets it use the primary key."""
+    return either(
+        sqlite=_LINES.replace("[place]", "0, l.id")
+        .replace("[after]", "? = 0 AND l.id > ?")
+        .replace("[until]", "? = 0 AND l.id <= ?")
+        .replace("[order]", f"l.id {direction}"),
+        postgresql=_LINES.replace("[place]", "l.recorded_xid::text::bigint, l.id")
+        .replace("[after]", "(l.recorded_xid, l.id) > (?::text::xid8, ?)")
+        .replace("[until]", "(l.recorded_xid, l.id) <= (?::text::xid8, ?)")
+        .replace("[order]", f"l.recorded_xid {direction}, l.id {direction}"),
+    )
+
+
+_FORWARD = _lines("ASC")
+_BACKWARD = _lines("DESC")
+
+
+def _end(tx: Tx) -> _Place:
+    """The last line before which no other can appear any more."""
+    row = tx.row(_END)
+    return (0, 0) if row is None else (row[0], row[1])
+
+
+def _wanted(filters: Filters) -> tuple[object, ...]:
+    state, rule, customer_id = filters.state, filters.rule, filters.customer_id
+    return (state, state, state, rule, rule, customer_id, customer_id)
+
+
+def _entries(
+    tx: Tx, statement: Statement, parameters: tuple[object, ...]
+) -> list[tuple[_Place, Entry]]:
+    return [
+        (
+            (row[0], row[1]),
+            Entry(row=_step_row(tx, row[4:]), customer=row[3], revoked=bool(row[2])),
+        )
+        for row in tx.rows(statement, *parameters)
+    ]
+
+
+def _cursor(place: _Place, filters: Filters) -> Cursor:
+    return f"{place[0]}.{place[1]}.{_mark(filters)}"
+
+
+def _mark(filters: Filters) -> str:
+    """Tells a cursor of one query from one of another; no secret."""
+    text = repr((filters.state, filters.rule, filters.customer_id))
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def _place(cursor: Cursor, filters: Filters) -> _Place:
+    found = _CURSOR.fullmatch(cursor)
+    if found is None or found["mark"] != _mark(filters):
+        raise Problem(
+            "cursor_invalid",
+            "the cursor is not one that was given for this query",
+            got=cursor[:60],
+            expected="the `cursor` of an answer to the same query, unchanged, or none",
+        )
+    return int(found["transaction"]), int(found["line"])
+
+
+_CURSOR = re.compile(r"(?P<transaction>\d{1,18})\.(?P<line>\d{1,18})\.(?P<mark>[0-9a-f]{8})")

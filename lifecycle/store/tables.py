@@ -3,7 +3,7 @@
 These classes are for definitions and migrations. Rows are read and written in bulk, by plain SQL,
 in the modules beside this one; nobody makes objects of these classes.
 
-`event`, `pending` and `held` have no foreign keys: intake must never wait for whoever is folding a
+`event`, `pending` and `imported` have no foreign keys: intake must never wait for whoever is folding a
 customer, and a row-by-row check would cost more than the insert.
 """
 
@@ -21,6 +21,7 @@ from lifecycle.store.columns import (
     TransactionId,
     big,
     blob,
+    foreign_row_id,
     instant,
     key_text,
     row_id,
@@ -93,26 +94,34 @@ class Pending(SQLModel, table=True):
     __tablename__: ClassVar[str] = "pending"
     __table_args__ = (Index("pending_identity", "identity_id"),)
 
-    event_id: int = Field(
-        sa_column=Column("event_id", big(), primary_key=True, autoincrement=False)
-    )
+    event_id: int = Field(sa_column=foreign_row_id("event_id"))
     identity_id: int = Field(sa_column=Column("identity_id", big(), nullable=False))
 
 
-class Held(SQLModel, table=True):
-    """An import's events of one identity: not to be folded before the run has ended, pending then.
+class Imported(SQLModel, table=True):
+    """That an import stored events of an identity, and how many of them are not folded yet.
 
-    One row an identity instead of one an event: an import writes a tenth of the rows.
+    They are held until the run has ended, and pending then. One row an identity instead of one an
+    event: an import writes a tenth of the rows.
     """
 
-    __tablename__: ClassVar[str] = "held"
-    __table_args__ = (Index("held_run", "run_id", "identity_id"), {"sqlite_with_rowid": False})
+    __tablename__: ClassVar[str] = "imported"
+    __table_args__ = (
+        Index(
+            "imported_waiting",
+            "run_id",
+            "identity_id",
+            sqlite_where=sql_text("waiting > 0"),
+            postgresql_where=sql_text("waiting > 0"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
 
     identity_id: int = Field(
         sa_column=Column("identity_id", big(), primary_key=True, autoincrement=False)
     )
     run_id: int = Field(sa_column=Column("run_id", big(), primary_key=True, autoincrement=False))
-    events: int = Field(sa_column=Column("events", Integer(), nullable=False))
+    waiting: int = Field(sa_column=Column("waiting", Integer(), nullable=False))
 
 
 class RecordedStep(SQLModel, table=True):
@@ -129,7 +138,6 @@ class RecordedStep(SQLModel, table=True):
             sqlite_where=sql_text("revoked_at IS NULL"),
             postgresql_where=sql_text("revoked_at IS NULL"),
         ),
-        Index("step_recorded", "recorded_xid", "id"),
     )
 
     id: int | None = Field(default=None, sa_column=row_id())
@@ -147,13 +155,28 @@ class RecordedStep(SQLModel, table=True):
     by: str | None = Field(sa_column=Column("by", Text()))
     why: str | None = Field(sa_column=Column("why", Text()))
     recorded_at: datetime = Field(sa_column=Column("recorded_at", instant(), nullable=False))
+    revoked_by: int | None = Field(sa_column=Column("revoked_by", big()))  # row of the event
+    revoked_at: datetime | None = Field(sa_column=Column("revoked_at", instant()))
+
+
+class StepLog(SQLModel, table=True):
+    """What became known of steps, in order: that one was made, or that one was revoked.
+
+    On PostgreSQL an id is no safe place to go on reading from, because a transaction that took a
+    smaller one may commit later; the id of the transaction says which rows are complete.
+    """
+
+    __tablename__: ClassVar[str] = "step_log"
+    __table_args__ = (Index("step_log_place", "recorded_xid", "id"),)
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    step_id: int = Field(sa_column=Column("step_id", big(), nullable=False))
+    revoked: bool = Field(sa_column=Column("revoked", Boolean(), nullable=False))
     recorded_xid: int = Field(
         sa_column=Column(
             "recorded_xid", TransactionId(), nullable=False, server_default=CurrentTransaction()
         )
     )
-    revoked_by: int | None = Field(sa_column=Column("revoked_by", big()))  # row of the event
-    revoked_at: datetime | None = Field(sa_column=Column("revoked_at", instant()))
 
 
 class RecordedMessage(SQLModel, table=True):
@@ -206,9 +229,7 @@ class Dead(SQLModel, table=True):
     __tablename__: ClassVar[str] = "dead"
     __table_args__ = (Index("dead_identity", "identity_id"),)
 
-    event_id: int = Field(
-        sa_column=Column("event_id", big(), primary_key=True, autoincrement=False)
-    )
+    event_id: int = Field(sa_column=foreign_row_id("event_id"))
     identity_id: int = Field(sa_column=Column("identity_id", big(), nullable=False))
     status: str = Field(sa_column=Column("status", Text(), nullable=False))
     reason: str = Field(sa_column=Column("reason", Text(), nullable=False))

@@ -9,6 +9,7 @@ from lifecycle.store.columns import (
     POSTGRESQL,
     CurrentTransaction,
     TransactionId,
+    foreign_row_id,
     instant,
     key_text,
     row_id,
@@ -62,14 +63,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "dead",
-        sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        foreign_row_id("event_id"),
         sa.Column("identity_id", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("at", instant(), nullable=False),
-        sa.PrimaryKeyConstraint("event_id"),
     )
     op.create_index("dead_identity", "dead", ["identity_id"], unique=False)
     op.create_table(
@@ -99,15 +99,6 @@ def upgrade() -> None:
     )
     op.create_index("event_identity", "event", ["identity_id", "occurred_at"], unique=False)
     op.create_table(
-        "held",
-        sa.Column("identity_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("events", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("identity_id", "run_id"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("held_run", "held", ["run_id", "identity_id"], unique=False)
-    op.create_table(
         "import_run",
         row_id(),
         sa.Column("name", sa.Text(), nullable=False),
@@ -117,6 +108,22 @@ def upgrade() -> None:
         sa.Column("ended_at", instant(), nullable=True),
     )
     op.create_index("import_run_digest", "import_run", ["digest"], unique=False)
+    op.create_table(
+        "imported",
+        sa.Column("identity_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("waiting", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("identity_id", "run_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "imported_waiting",
+        "imported",
+        ["run_id", "identity_id"],
+        unique=False,
+        sqlite_where=sa.text("waiting > 0"),
+        postgresql_where=sa.text("waiting > 0"),
+    )
     op.create_table(
         "message",
         row_id(),
@@ -159,9 +166,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "pending",
-        sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        foreign_row_id("event_id"),
         sa.Column("identity_id", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("event_id"),
     )
     op.create_index("pending_identity", "pending", ["identity_id"], unique=False)
     op.create_table(
@@ -191,9 +197,6 @@ def upgrade() -> None:
         sa.Column("by", sa.Text(), nullable=True),
         sa.Column("why", sa.Text(), nullable=True),
         sa.Column("recorded_at", instant(), nullable=False),
-        sa.Column(
-            "recorded_xid", TransactionId(), server_default=CurrentTransaction(), nullable=False
-        ),
         sa.Column("revoked_by", sa.BigInteger(), nullable=True),
         sa.Column("revoked_at", instant(), nullable=True),
         sa.UniqueConstraint("customer_id", "seq", name="step_seq"),
@@ -206,7 +209,16 @@ def upgrade() -> None:
         sqlite_where=sa.text("revoked_at IS NULL"),
         postgresql_where=sa.text("revoked_at IS NULL"),
     )
-    op.create_index("step_recorded", "step", ["recorded_xid", "id"], unique=False)
+    op.create_table(
+        "step_log",
+        row_id(),
+        sa.Column("step_id", sa.BigInteger(), nullable=False),
+        sa.Column("revoked", sa.Boolean(), nullable=False),
+        sa.Column(
+            "recorded_xid", TransactionId(), server_default=CurrentTransaction(), nullable=False
+        ),
+    )
+    op.create_index("step_log_place", "step_log", ["recorded_xid", "id"], unique=False)
     op.create_table(
         "identity",
         row_id(),

@@ -1,0 +1,45 @@
+"""What waits to be done, how long has it waited, and where does the history end?"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from lifecycle.store.sql import Tx, both
+
+
+def last_event_at(tx: Tx) -> datetime | None:
+    """Event time of the last event that is not dead; None where there is none."""
+    return tx.from_db_or_none(tx.value(_LAST))
+
+
+def pending_until(tx: Tx, at: datetime) -> int:
+    """How many events up to an instant wait to be folded, those of unfinished imports included."""
+    instant = tx.to_db(at)
+    count: int = tx.value(_PENDING, instant) + tx.value(_HELD, instant)
+    return count
+
+
+def oldest_pending(tx: Tx, now: datetime) -> timedelta | None:
+    """For how long the event has waited that waits longest; None where none does."""
+    received = tx.from_db_or_none(tx.value(_OLDEST))
+    return None if received is None else max(now - received, timedelta(0))
+
+
+_LAST = both(
+    "SELECT max(occurred_at) FROM event AS e"
+    " WHERE NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
+)
+_PENDING = both(
+    "SELECT count(*) FROM pending AS p JOIN event AS e ON e.id = p.event_id"
+    " WHERE e.occurred_at <= ?"
+)
+_HELD = both(
+    "SELECT count(*) FROM imported AS m"
+    " JOIN event AS e ON e.identity_id = m.identity_id AND e.run_id = m.run_id"
+    " WHERE m.waiting > 0 AND e.occurred_at <= ?"
+)
+_OLDEST = both(
+    "SELECT e.received_at FROM"
+    " (SELECT min(event_id) AS first FROM pending) AS p"
+    " LEFT JOIN event AS e ON e.id = p.first"
+)

@@ -1,0 +1,128 @@
+"""Which events left the fold, why, and what did people do about them?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from lifecycle.store.events import StoredEvent, by_row_ids, release
+from lifecycle.store.sql import Tx, both
+
+
+class Status(StrEnum):
+    QUARANTINED = "quarantined"  # a person is to repair, replay or discard it
+    DISCARDED = "discarded"  # a person said that it shall never count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """An event outside the fold."""
+
+    stored: StoredEvent
+    status: Status
+    reason: str  # stable: too_late, fold_failed
+    detail: str  # in words
+    attempts: int
+    at: datetime  # since when
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What a person did with a dead letter."""
+
+    action: str  # replay, discard
+    by: str
+    why: str | None
+    at: datetime
+
+
+def quarantine(
+    tx: Tx, stored: StoredEvent, *, reason: str, detail: str, attempts: int, at: datetime
+) -> None:
+    """Take an event out of the fold and of what waits; a second time changes nothing.
+
+    The customer must be locked. If the event had been folded before, her snapshot is for the
+    caller to forget.
+    """
+    release(tx, [stored.identity_id])
+    tx.run(_UNWAIT, stored.row_id)
+    tx.run(_QUARANTINE, stored.row_id, stored.identity_id, reason, detail, attempts, tx.to_db(at))
+
+
+def letters(tx: Tx, limit: int = 100, status: Status | None = None) -> list[DeadLetter]:
+    """The newest dead letters."""
+    rows = tx.rows(_LETTERS, status and status.value, status and status.value, limit)
+    stored = by_row_ids(tx, [row[0] for row in rows])
+    return [
+        DeadLetter(
+            stored=stored[row[0]],
+            status=Status(row[1]),
+            reason=row[2],
+            detail=row[3],
+            attempts=row[4],
+            at=tx.from_db(row[5]),
+        )
+        for row in rows
+    ]
+
+
+def find(tx: Tx, stored: StoredEvent) -> DeadLetter | None:
+    """The dead letter of an event, if it is one."""
+    row = tx.row(_FIND, stored.row_id)
+    if row is None:
+        return None
+    return DeadLetter(
+        stored=stored,
+        status=Status(row[0]),
+        reason=row[1],
+        detail=row[2],
+        attempts=row[3],
+        at=tx.from_db(row[4]),
+    )
+
+
+def replay(tx: Tx, stored: StoredEvent, *, by: str, why: str | None, at: datetime) -> None:
+    """Let it wait to be folded again, in its own time: then it is a late event."""
+    release(tx, [stored.identity_id])
+    if tx.run(_DELETE, stored.row_id):
+        tx.run(_WAIT, stored.row_id, stored.identity_id)
+        tx.run(_ACT, stored.row_id, "replay", by, why, tx.to_db(at))
+
+
+def discard(tx: Tx, stored: StoredEvent, *, by: str, why: str | None, at: datetime) -> None:
+    """Say that it shall never count; it is kept, and may still be replayed."""
+    if tx.run(_DISCARD, stored.row_id):
+        tx.run(_ACT, stored.row_id, "discard", by, why, tx.to_db(at))
+
+
+def actions(tx: Tx, stored: StoredEvent) -> list[Action]:
+    """What was done with it, the oldest first."""
+    return [
+        Action(action=row[0], by=row[1], why=row[2], at=tx.from_db(row[3]))
+        for row in tx.rows(_ACTIONS, stored.row_id)
+    ]
+
+
+def count(tx: Tx, status: Status = Status.QUARANTINED) -> int:
+    """How many events have that status."""
+    number: int = tx.value(_COUNT, status.value)
+    return number
+
+
+_QUARANTINE = both(
+    "INSERT INTO dead (event_id, identity_id, status, reason, detail, attempts, at)"
+    " VALUES (?, ?, 'quarantined', ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
+)
+_LETTERS = both(
+    "SELECT event_id, status, reason, detail, attempts, at FROM dead"
+    " WHERE (CAST(? AS text) IS NULL OR status = ?) ORDER BY at DESC, event_id DESC LIMIT ?"
+)
+_UNWAIT = both("DELETE FROM pending WHERE event_id = ?")
+_FIND = both("SELECT status, reason, detail, attempts, at FROM dead WHERE event_id = ?")
+_DELETE = both("DELETE FROM dead WHERE event_id = ?")
+_DISCARD = both("UPDATE dead SET status = 'discarded' WHERE event_id = ? AND status <> 'discarded'")
+_WAIT = both("INSERT INTO pending (event_id, identity_id) VALUES (?, ?)")
+_ACT = both('INSERT INTO dead_action (event_id, action, "by", why, at) VALUES (?, ?, ?, ?, ?)')
+_ACTIONS = both('SELECT action, "by", why, at FROM dead_action WHERE event_id = ? ORDER BY id')
+_COUNT = both("SELECT count(*) FROM dead WHERE status = ?")

@@ -1,0 +1,78 @@
+"""What do the interfaces show of the whole installation, and of one customer?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lifecycle.store import events, messages, steps
+from lifecycle.store.events import StoredEvent
+from lifecycle.store.messages import MessageRow
+from lifecycle.store.sql import Tx, both
+from lifecycle.store.steps import StepRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What was accepted and is not folded yet."""
+
+    pending: int  # events that may be folded now
+    held: int  # events of imports that have not ended
+    oldest_received_at: datetime | None  # of the single events that are pending
+    dead: int  # quarantined events, waiting for a person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """Everything of one customer, each part by its own instant."""
+
+    events: list[StoredEvent]  # also those that are pending, held or dead
+    steps: list[StepRow]  # also the revoked ones
+    messages: list[MessageRow]
+
+
+def backlog(tx: Tx) -> Backlog:
+    single, oldest = tx.rows(_PENDING)[0]
+    ended, held = tx.rows(_IMPORTED)[0]
+    return Backlog(
+        pending=single + ended,
+        held=held,
+        oldest_received_at=tx.from_db_or_none(oldest),
+        dead=tx.value(_QUARANTINED),
+    )
+
+
+def timeline(tx: Tx, customer_id: int) -> Timeline:
+    return Timeline(
+        events=events.all_of(tx, customer_id),
+        steps=steps.all_of(tx, customer_id),
+        messages=messages.of(tx, [customer_id]).get(customer_id, []),
+    )
+
+
+def count_events(tx: Tx) -> int:
+    """How many events were ever accepted; nothing deletes one."""
+    count: int = tx.value(_EVENTS)
+    return count
+
+
+def last_occurred_at(tx: Tx) -> datetime | None:
+    """The latest event time of all events that are in the fold or will be."""
+    return tx.from_db_or_none(tx.value(_LAST))
+
+
+_PENDING = both(
+    "SELECT count(*), (SELECT e.received_at FROM event AS e"
+    " WHERE e.id = (SELECT min(event_id) FROM pending)) FROM pending"
+)
+_IMPORTED = both(
+    "SELECT coalesce(sum(CASE WHEN r.ended_at IS NULL THEN 0 ELSE m.waiting END), 0),"
+    " coalesce(sum(CASE WHEN r.ended_at IS NULL THEN m.waiting ELSE 0 END), 0)"
+    " FROM imported AS m JOIN import_run AS r ON r.id = m.run_id WHERE m.waiting > 0"
+)
+_QUARANTINED = both("SELECT count(*) FROM dead WHERE status = 'quarantined'")
+_EVENTS = both("SELECT count(*) FROM event")
+_LAST = both(
+    "SELECT max(occurred_at) FROM event AS e"
+    " WHERE NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
+)
