@@ -8,7 +8,8 @@ LifecycleError
 ├── Unavailable             a service that we need does not answer (exit 69)
 ├── NotFound                no such customer, event, policy version
 ├── NotReady                an answer would be wrong now (events pending, checks due)
-└── FoldBroken              a promise of the fold was about to be broken: never expected, quarantines the event
+├── PoisonEvent             folding this one event raised: it alone leaves the fold, as a dead letter
+└── FoldBroken              a promise of the fold was about to be broken: never expected
 """
 
 from __future__ import annotations
@@ -98,6 +99,15 @@ class NotFound(LifecycleError):
 
 class NotReady(LifecycleError):
     """Asked now, the answer would not be the final one; the message says what is outstanding."""
+
+
+class PoisonEvent(LifecycleError):
+    """Folding one event raised; `source` and `id` name it, the cause is chained."""
+
+    def __init__(self, source: str, id: str, error: Exception) -> None:  # noqa: A002 - its name
+        super().__init__(f"event {id} of {source}: {type(error).__name__}: {error}")
+        self.source = source
+        self.id = id
 
 
 class FoldBroken(LifecycleError):

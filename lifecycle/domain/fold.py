@@ -31,7 +31,7 @@ from lifecycle.domain.step import (
     Unplanned,
 )
 from lifecycle.domain.timeline import BoundGuard, BoundOutreach, Check, Timeline
-from lifecycle.errors import FoldBroken
+from lifecycle.errors import FoldBroken, PoisonEvent
 
 STEPS_AT_ONCE = 10  # may follow from one event or check without time passing
 
@@ -71,7 +71,8 @@ def fold(
 
     `snapshot` None starts at the customer's beginning. `witness` is told every outcome, in order.
     The given snapshot is not changed. Raises `FoldBroken` where the caller broke the order, the
-    shape, or a policy that no check would pass loops without time passing.
+    shape, or a policy that no check would pass loops without time passing; `PoisonEvent` where one
+    event cannot be folded.
     """
     run = _Run(timeline, timeline.blank() if snapshot is None else snapshot, witness)
     waiting: tuple[Event, ...] = ()
@@ -82,14 +83,19 @@ def fold(
             break
         if run.wake <= at:
             run.advance(at)
-        run.take(event)
+        try:
+            run.take(event)
+        except FoldBroken:
+            raise
+        except Exception as error:
+            raise PoisonEvent(event.source, event.id, error) from error
     if run.wake <= until:
         run.advance(until)
     wake = run.wake
     if waiting:
         wake = min(wake, waiting[0].occurred_at)
     return Folded(
-        snapshot=run.snapshot(),
+        snapshot=run.snapshot(waits=len(waiting)),
         steps=tuple(run.steps),
         messages=tuple(run.messages),
         waiting=waiting,
@@ -195,9 +201,8 @@ class _Run:
         if last is not None and key <= last:
             raise FoldBroken(f"event {key} is not after {last}")
         self._last_key = key
-        if at >= self._switch_at:
-            self.advance(at)
         if self._began_at is None:
+            self.enter_version_at(at)
             self._began_at = self._calendar_since = self._entered_at = at
             self._slots_ahead.clear()
         for update in self._timeline.updates(kind):
@@ -503,8 +508,9 @@ class _Run:
 
     # -- the result --------------------------------------------------------------------------
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, *, waits: int) -> Snapshot:
         return Snapshot(
+            waits=waits,
             shape=self._timeline.shape,
             state=self.state,
             entered_at=self._entered_at,

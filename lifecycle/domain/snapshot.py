@@ -44,6 +44,7 @@ class Snapshot:
     calendar_since: datetime | None = (
         None  # slots after it count: zone and dates are as they are since
     )
+    waits: int = 0  # how many of her events lie after the horizon
     cells: tuple[Any, ...] = ()  # one an accumulator of the timeline
     attributes: Mapping[str, Any] = field(default_factory=dict)  # canonical JSON values
     tags: tuple[str, ...] = ()  # sorted
@@ -67,6 +68,7 @@ class Snapshot:
                 self.checked_at,
                 self.moved_at,
                 self.calendar_since,
+                self.waits,
                 self.cells,
                 self.attributes,
                 self.tags,
@@ -106,6 +108,7 @@ def load(dumped: bytes, timeline: Timeline) -> Snapshot:
         checked_at,
         moved_at,
         calendar_since,
+        waits,
         cells,
         attributes,
         tags,
@@ -124,6 +127,7 @@ def load(dumped: bytes, timeline: Timeline) -> Snapshot:
         checked_at=_maybe(checked_at),
         moved_at=_maybe(moved_at),
         calendar_since=_maybe(calendar_since),
+        waits=waits,
         cells=tuple(
             keeper.load(cell) for keeper, cell in zip(timeline.keepers, cells, strict=True)
         ),

@@ -1,0 +1,1 @@
+"""What the system does: one module a use case, each a short list of calls on the store and the fold."""

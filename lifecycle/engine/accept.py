@@ -1,0 +1,119 @@
+"""How an event gets in: stored once, durable when this returns, told apart from what was seen before.
+
+Wire formats and their errors are `intake`'s; folding is `apply`'s, which needs nothing but the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lifecycle.domain.instant import instant_text
+from lifecycle.engine.installation import Installation
+from lifecycle.intake.draft import Draft
+from lifecycle.store import events
+from lifecycle.store.sql import Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """Stored; it will be applied without further input."""
+
+    source: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """The same id with the same content was stored before; nothing was changed."""
+
+    source: str
+    id: str
+    first_seen: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """The id was used before for other content; nothing was changed."""
+
+    source: str
+    id: str
+    first_seen: datetime
+    differing: tuple[str, ...]  # names of the parts that differ, such as `properties.amount`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooLate:
+    """Stored among the dead letters: later than the policy's limit of lateness allows."""
+
+    source: str
+    id: str
+
+
+Result = Accepted | Duplicate | Conflict | TooLate
+
+
+def accept(
+    inst: Installation, drafts: Sequence[Draft], *, run_id: int | None = None
+) -> list[Result]:
+    """One result a draft, in their order; all of it in one transaction, durable on return.
+
+    Run twice, the second time answers `Duplicate` throughout. Events of an import (`run_id`) are
+    held until that run has ended.
+    """
+    return inst.db.run(lambda tx: accept_within(inst, tx, drafts, run_id=run_id))
+
+
+def accept_within(
+    inst: Installation, tx: Tx, drafts: Sequence[Draft], *, run_id: int | None = None
+) -> list[Result]:
+    """The same within a transaction of the caller's."""
+    initial = inst.timeline(tx).versions[0].policy.initial
+    news = [
+        events.NewEvent(event=draft.event, body_hash=draft.body_hash, dated=draft.dated)
+        for draft in drafts
+    ]
+    too_late = {index: _lateness(draft) for index, draft in enumerate(drafts) if draft.too_late}
+    added = events.add(tx, news, initial=initial, run_id=run_id, too_late=too_late)
+    return [_result(draft, outcome) for draft, outcome in zip(drafts, added, strict=True)]
+
+
+def _lateness(draft: Draft) -> str:
+    event = draft.event
+    late = event.received_at - event.occurred_at
+    return f"received {late} after it occurred, at {instant_text(event.received_at)}"
+
+
+def _result(draft: Draft, outcome: events.Added | events.Known) -> Result:
+    source, name = draft.event.source, draft.event.id
+    if isinstance(outcome, events.Known):
+        if outcome.body_hash == draft.body_hash:
+            return Duplicate(source=source, id=name, first_seen=outcome.event.received_at)
+        return Conflict(
+            source=source,
+            id=name,
+            first_seen=outcome.event.received_at,
+            differing=_differing(draft, outcome),
+        )
+    if draft.too_late:
+        return TooLate(source=source, id=name)
+    return Accepted(source=source, id=name)
+
+
+def _differing(draft: Draft, known: events.Known) -> tuple[str, ...]:
+    """Which parts of an event differ from the one that was stored under its id."""
+    new, old = draft.event, known.event
+    parts = [
+        ("customer_id", new.customer != old.customer),
+        ("type", new.type != old.type),
+        (
+            "occurred_at",
+            draft.dated != known.dated or (draft.dated and new.occurred_at != old.occurred_at),
+        ),
+    ]
+    missing = object()
+    for name in sorted({*new.properties, *old.properties}):
+        differs = new.properties.get(name, missing) != old.properties.get(name, missing)
+        parts.append((f"properties.{name}", differs))
+    return tuple(name for name, differs in parts if differs)

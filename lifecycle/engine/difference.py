@@ -1,0 +1,59 @@
+"""What must change in the records of a customer whose history was folded again; decides, never acts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lifecycle.domain.step import PlannedMessage, Step
+from lifecycle.store.messages import MessageRow
+from lifecycle.store.steps import StepRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepChanges:
+    insert: tuple[tuple[int, Step], ...]  # with their place in the chain, from 1
+    revoke: tuple[StepRow, ...]  # what no longer follows
+    renumber: tuple[tuple[StepRow, int], ...]  # what still follows, at another place
+
+
+def of_steps(live: Sequence[StepRow], steps: Sequence[Step]) -> StepChanges:
+    """A step still follows when the same step, with everything it carries, is in the new chain."""
+    numbered = dict(enumerate(steps, start=1))
+    by_cause = {step.cause: (seq, step) for seq, step in numbered.items()}
+    kept: dict[int, StepRow] = {}
+    revoke = []
+    for row in live:
+        seq, step = by_cause.get(row.step.cause, (0, None))
+        if step == row.step:
+            kept[seq] = row
+        else:
+            revoke.append(row)
+    return StepChanges(
+        insert=tuple((seq, step) for seq, step in numbered.items() if seq not in kept),
+        revoke=tuple(revoke),
+        renumber=tuple((row, seq) for seq, row in kept.items() if row.seq != seq),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageChanges:
+    insert: tuple[PlannedMessage, ...]  # planned for the first time
+    orphaned: tuple[MessageRow, ...]  # live until now, but their cause is gone
+    revived: tuple[
+        tuple[MessageRow, PlannedMessage], ...
+    ]  # planned again after their cause was gone
+
+
+def of_messages(known: Sequence[MessageRow], planned: Sequence[PlannedMessage]) -> MessageChanges:
+    rows = {row.message.key: row for row in known}
+    keys = {message.key for message in planned}
+    return MessageChanges(
+        insert=tuple(message for message in planned if message.key not in rows),
+        orphaned=tuple(row for row in known if row.live and row.message.key not in keys),
+        revived=tuple(
+            (rows[message.key], message)
+            for message in planned
+            if message.key in rows and not rows[message.key].live
+        ),
+    )

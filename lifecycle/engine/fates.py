@@ -1,0 +1,65 @@
+"""What becomes of a planned message: withheld, expired, suppressed, queued, cancelled or overtaken.
+
+Pure decisions. Fates are no part of the truth: the fold always plans every message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lifecycle.domain.fate import Fate
+from lifecycle.domain.instant import later
+from lifecycle.domain.step import PlannedMessage
+from lifecycle.store.messages import MessageRow
+
+SUPERSEDED = "superseded"  # its cause no longer follows from the events
+SENT_RECENTLY = "sent_recently"  # the rule's message was sent for a cause since revoked
+IMPORTED = "imported"  # planned for an instant before the import that caused it had ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    fate: Fate
+    reason: str | None
+    not_before: datetime
+
+
+def first_fate(
+    message: PlannedMessage,
+    now: datetime,
+    *,
+    withheld_until: datetime | None,
+    overtaken_at: datetime | None,
+) -> Decided:
+    """The fate of a message at the moment it is first planned.
+
+    `withheld_until` is when the newest import of her events ended; `overtaken_at` is when a message
+    of the same rule was last sent whose cause has since been revoked.
+    """
+    not_before = later(max(message.planned_at, now), message.settle)
+    if withheld_until is not None and message.planned_at < withheld_until:
+        return Decided(fate=Fate.WITHHELD, reason=IMPORTED, not_before=not_before)
+    if message.expires_at is not None and message.expires_at <= now:
+        return Decided(fate=Fate.EXPIRED, reason=None, not_before=not_before)
+    if overtaken_at is not None and not_before < later(overtaken_at, message.again_after):
+        return Decided(fate=Fate.SUPPRESSED, reason=SENT_RECENTLY, not_before=not_before)
+    return Decided(fate=Fate.QUEUED, reason=None, not_before=not_before)
+
+
+def orphaned(row: MessageRow) -> tuple[Fate, str | None]:
+    """The fate of a message whose cause was revoked: not sent any more, or sent and overtaken."""
+    if row.fate is Fate.QUEUED:
+        return Fate.CANCELLED, SUPERSEDED
+    if row.fate is Fate.SENT:
+        return Fate.OVERTAKEN, SUPERSEDED
+    return row.fate, row.reason
+
+
+def revived(row: MessageRow, decided: Decided) -> tuple[Fate, str | None]:
+    """The fate of a message whose revoked cause follows once more; what was sent is sent."""
+    if row.fate is Fate.CANCELLED and row.reason == SUPERSEDED:
+        return decided.fate, decided.reason
+    if row.fate is Fate.OVERTAKEN:
+        return Fate.SENT, None
+    return row.fate, row.reason

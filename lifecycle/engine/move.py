@@ -1,0 +1,65 @@
+"""How an operator moves a customer by hand: an event of ours, with who and why."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from lifecycle.domain.event import MOVED, OUR_SOURCE, Event
+from lifecycle.engine.accept import accept_within
+from lifecycle.engine.apply import Applied, apply_customers
+from lifecycle.engine.installation import Installation
+from lifecycle.errors import UNCHANGED, Problem
+from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.store import customers
+from lifecycle.store.sql import Tx
+
+
+def move(inst: Installation, key: str, to: str, *, by: str, why: str) -> Applied:
+    """Move a customer to a state as of now; her timed checks get their full time again.
+
+    Raises NotFound for an unknown customer and Problem for a state that the policy does not have
+    or that she is in already. Another event of hers may still overtake it: then it is in the log.
+    """
+
+    def unit(tx: Tx) -> int:
+        customer_id = customers.find(tx, key)
+        row = customers.rows(tx, [customer_id])[customer_id]
+        now = inst.now(tx)
+        _refuse_impossible(inst, tx, row.state, to)
+        properties = {"to": to, "by": by, "why": why}
+        event = Event(
+            source=OUR_SOURCE,
+            id=f"move-{uuid4()}",
+            customer=key,
+            type=MOVED,
+            occurred_at=now,
+            received_at=now,
+            properties=properties,
+        )
+        draft = Draft(
+            event=event,
+            dated=True,
+            body_hash=content_hash(key, MOVED, now, properties),
+            backfill=False,
+            too_late=False,
+        )
+        accept_within(inst, tx, [draft])
+        return customer_id
+
+    return apply_customers(inst, [inst.db.run(unit)])
+
+
+def _refuse_impossible(inst: Installation, tx: Tx, state: str, to: str) -> None:
+    names = [known.name for known in inst.timeline(tx).at(inst.now(tx)).policy.states]
+    if to not in names:
+        raise Problem(
+            "unknown_state",
+            f"the policy has no state {to!r}; {UNCHANGED}",
+            pointer="/to",
+            got=to,
+            expected=", ".join(names),
+        )
+    if to == state:
+        raise Problem(
+            "already_there", f"the customer is {to!r} already; {UNCHANGED}", pointer="/to", got=to
+        )

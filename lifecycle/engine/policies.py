@@ -1,0 +1,58 @@
+"""Which policies are in force: an empty database takes the file by itself, later ones are published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lifecycle import policy as policy_file
+from lifecycle.domain.instant import BEGINNING
+from lifecycle.domain.policy import PolicyVersion
+from lifecycle.store import policies as store
+from lifecycle.store.database import Database
+from lifecycle.store.sql import Tx
+
+
+def ensure_policy(db: Database, path: Path) -> PolicyVersion:
+    """The newest version in force; in a database without any, the file becomes the first.
+
+    Raises PolicyRefused where the file has errors; a file that is not taken is not even read.
+    """
+    with db.read() as tx:
+        known = versions(tx)
+    if known:
+        return known[-1]
+    loaded = policy_file.load(path)
+
+    def unit(tx: Tx) -> None:
+        if store.newest(tx) == 0:
+            row = store.PolicyRow(
+                number=1,
+                hash=loaded.hash,
+                effective_at=BEGINNING,
+                content=policy_file.to_canonical(loaded.policy).decode(),
+                published_at=db.clock(tx),
+                by="first start",
+            )
+            store.add(tx, row)
+
+    db.run(unit)
+    with db.read() as tx:
+        return versions(tx)[-1]
+
+
+def newest(tx: Tx) -> int:
+    """Number of the newest version; 0 where there is none."""
+    return store.newest(tx)
+
+
+def versions(tx: Tx) -> list[PolicyVersion]:
+    """Every version ever in force, the oldest first."""
+    return [
+        PolicyVersion(
+            number=row.number,
+            hash=row.hash,
+            effective_at=row.effective_at,
+            policy=policy_file.from_canonical(row.content.encode()),
+        )
+        for row in store.all_versions(tx)
+    ]

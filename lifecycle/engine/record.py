@@ -1,0 +1,173 @@
+"""How what a fold concluded becomes rows: new steps and messages, what is revoked, the new snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from lifecycle.domain.event import Event
+from lifecycle.domain.fate import Fate
+from lifecycle.domain.fold import Folded
+from lifecycle.domain.step import PlannedMessage
+from lifecycle.engine import difference, fates
+from lifecycle.store import customers, messages, runs, steps
+from lifecycle.store.customers import CustomerRow
+from lifecycle.store.messages import MessageRow
+from lifecycle.store.sql import Tx
+from lifecycle.store.steps import StepRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One customer, folded: what she was, and what the fold concluded."""
+
+    row: CustomerRow  # as she was read, locked
+    folded: Folded
+    until: datetime  # the horizon of the fold
+    stay: int  # how many live steps stand before the folded ones
+    again: bool  # folded from the beginning, so that her records must be compared
+    overturning: tuple[tuple[int, Event], ...] = ()  # late events by row id, in order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    steps: int = 0
+    messages: int = 0
+    revoked: int = 0
+
+
+def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Written:
+    """Everything that these folds changed, in set-based statements; the customers must be locked."""
+    again = [change.row.id for change in changes if change.again]
+    live = steps.live(tx, again) if again else {}
+    known = messages.of(tx, again) if again else {}
+    new_steps: list[StepRow] = []
+    revoked: list[tuple[int, int | None]] = []
+    places: list[tuple[int, int]] = []
+    planned: list[tuple[int, PlannedMessage]] = []
+    compared: list[tuple[int, difference.MessageChanges]] = []
+    for change in changes:
+        customer_id = change.row.id
+        if change.again:
+            moved = difference.of_steps(live.get(customer_id, ()), change.folded.steps)
+            numbered = list(moved.insert)
+            revoked += [(row.row_id, _overturned_by(change, row)) for row in moved.revoke]
+            places += [(row.row_id, seq) for row, seq in moved.renumber]
+            differs = difference.of_messages(known.get(customer_id, ()), change.folded.messages)
+            planned += [(customer_id, message) for message in differs.insert]
+            compared.append((customer_id, differs))
+        else:
+            numbered = list(enumerate(change.folded.steps, start=change.stay + 1))
+            planned += [(customer_id, message) for message in change.folded.messages]
+        new_steps += [
+            StepRow(row_id=0, customer_id=customer_id, seq=seq, step=step, recorded_at=now)
+            for seq, step in numbered
+        ]
+    if revoked:
+        steps.revoke(tx, revoked, now)
+    if places:
+        steps.renumber(tx, places)
+    steps.insert(tx, new_steps)
+    _orphan(tx, compared, now)
+    _plan(tx, planned, compared, now)
+    customers.save(tx, [_row(change, version) for change in changes])
+    return Written(steps=len(new_steps), messages=len(planned), revoked=len(revoked))
+
+
+def _overturned_by(change: Change, row: StepRow) -> int | None:
+    """The late event that overturned a step: the last one not after it, else the first of all."""
+    if not change.overturning:
+        return None
+    before = [row_id for row_id, event in change.overturning if event.occurred_at <= row.step.at]
+    return before[-1] if before else change.overturning[0][0]
+
+
+def _row(change: Change, version: int) -> CustomerRow:
+    snapshot = change.folded.snapshot
+    return replace(
+        change.row,
+        state=snapshot.state,
+        entered_at=snapshot.entered_at,
+        snapshot=snapshot.dump(),
+        folded_until=change.until,
+        wake_at=change.folded.wake_at,
+        policy_version=version,
+    )
+
+
+# -- messages --------------------------------------------------------------------------------
+
+
+def _orphan(
+    tx: Tx, compared: Sequence[tuple[int, difference.MessageChanges]], now: datetime
+) -> None:
+    """What was planned for a cause that no longer follows; before new fates are decided."""
+    orphans = []
+    for _, differs in compared:
+        for row in differs.orphaned:
+            fate, reason = fates.orphaned(row)
+            orphans.append(_changed(row, live=False, fate=fate, reason=reason, now=now))
+    messages.update(tx, orphans)
+
+
+def _plan(
+    tx: Tx,
+    planned: Sequence[tuple[int, PlannedMessage]],
+    compared: Sequence[tuple[int, difference.MessageChanges]],
+    now: datetime,
+) -> None:
+    revived = [(customer_id, pair) for customer_id, differs in compared for pair in differs.revived]
+    if not planned and not revived:
+        return
+    decide = _decider(tx, {*(c for c, _ in planned), *(c for c, _ in revived)}, now)
+    new = []
+    for customer_id, message in planned:
+        decided = decide(customer_id, message)
+        new.append(
+            MessageRow(
+                row_id=0,
+                customer_id=customer_id,
+                message=message,
+                live=True,
+                fate=decided.fate,
+                reason=decided.reason,
+                fate_at=now,
+                not_before=decided.not_before,
+                sent_at=None,
+                recorded_at=now,
+            )
+        )
+    messages.insert(tx, new)
+    again = []
+    for customer_id, (row, message) in revived:
+        decided = decide(customer_id, message)
+        fate, reason = fates.revived(row, decided)
+        changed = _changed(row, live=True, fate=fate, reason=reason, now=now)
+        again.append(replace(changed, not_before=decided.not_before))
+    messages.update(tx, again)
+
+
+def _decider(
+    tx: Tx, customer_ids: set[int], now: datetime
+) -> Callable[[int, PlannedMessage], fates.Decided]:
+    """First fates for messages of these customers, with what imports and sendings have to say."""
+    overtaken = messages.overtaken(tx, customer_ids)
+    withheld = runs.withheld_until(tx, customer_ids)
+
+    def decide(customer_id: int, message: PlannedMessage) -> fates.Decided:
+        return fates.first_fate(
+            message,
+            now,
+            withheld_until=withheld.get(customer_id),
+            overtaken_at=overtaken.get((customer_id, message.rule)),
+        )
+
+    return decide
+
+
+def _changed(
+    row: MessageRow, *, live: bool, fate: Fate, reason: str | None, now: datetime
+) -> MessageRow:
+    fate_at = row.fate_at if fate is row.fate else now
+    return replace(row, live=live, fate=fate, reason=reason, fate_at=fate_at)
