@@ -24,6 +24,11 @@ class Installation:
         self._timeline: Timeline | None = None
         self._lock = threading.Lock()
 
+    @property
+    def rate(self) -> float:
+        """Seconds of the engine's time in a second of real time; 0 where its clock stands still."""
+        return 1.0 if self._clock is None else float(self._clock.rate)
+
     def now(self, tx: Tx) -> datetime:
         """The engine's clock: the database's, or the made-up one that is wound in this database."""
         real = self.db.clock(tx)
