@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from lifecycle.errors import Problem
@@ -19,6 +20,8 @@ FIRST_YEAR, LAST_YEAR = 1900, 2200  # beyond lies a placeholder or a mistake
 REMEMBERED = 50_000  # texts; rows often share theirs
 
 _DAY_FIRST = re.compile(r"[0-9]{1,2}[/.][0-9]{1,2}[/.]([0-9]{2}|[0-9]{4})\b.*")
+_Day = tuple[datetime, datetime]  # its local midnight, without zone; the same in UTC
+
 _TIME_OF_DAY = re.compile(r"%[HIpMSfcX]")
 
 
@@ -30,10 +33,16 @@ class InstantReader:
         self._parse = _iso_parser(said.at) if said.format is None else _parser(said.format, said.at)
         self._zone = ZoneInfo(said.timezone) if said.timezone is not None else None
         self._remembered: dict[str, datetime] = {}
-        # By local day: its midnight without zone, and in UTC; None where the clocks are changed.
-        self._days: dict[int, tuple[datetime, datetime] | None] = {}
+        self._plain_days: dict[str, _Day] = {}  # by the date as it is written
 
     def read(self, text: str) -> datetime:
+        # The short way, for the time of a plain day; nearly every row of a big table takes it.
+        day = self._plain_days.get(text[:10])
+        if day is not None and len(text) > 10:
+            try:
+                return day[1] + (datetime.fromisoformat(text) - day[0])
+            except (ValueError, TypeError):
+                pass  # no time, or one with an offset: found out below
         instant = self._remembered.get(text)
         if instant is None:
             if len(self._remembered) >= REMEMBERED:
@@ -57,14 +66,14 @@ class InstantReader:
                 got=shown(text),
                 hint="say `timezone: Europe/London`, or wherever it was written, in the mapping",
             )
-        ordinal = local.toordinal()
-        if ordinal not in self._days:
-            self._days[ordinal] = _even_day(ordinal, self._zone)
-        day = self._days[ordinal]
-        if day is not None:
-            midnight, midnight_utc = day
-            return midnight_utc + (local - midnight)
-        return self._on_uneven_day(local, self._zone, text)
+        plain = _plain_day(local.toordinal(), self._zone)
+        if plain is None:
+            return self._on_uneven_day(local, self._zone, text)
+        if self._said.format is None and len(text) > 10:
+            if len(self._plain_days) >= REMEMBERED:
+                self._plain_days.clear()
+            self._plain_days[text[:10]] = plain
+        return plain[1] + (local - plain[0])
 
     def _on_uneven_day(self, local: datetime, zone: ZoneInfo, text: str) -> datetime:
         """Of the two readings of a time, `fold` 0 goes by the offset before the clocks changed."""
@@ -115,8 +124,9 @@ def _parser(format_: str, at: time) -> Callable[[str], datetime]:
     return parse
 
 
-def _even_day(ordinal: int, zone: ZoneInfo) -> tuple[datetime, datetime] | None:
-    """A day on which, and around which, every local time comes exactly once.
+@lru_cache(maxsize=10_000)
+def _plain_day(ordinal: int, zone: ZoneInfo) -> _Day | None:
+    """A day on which, and around which, every local time comes exactly once; None: it is not.
 
     Looked at hour by hour, from three hours before it to three hours after it: no zone has ever
     changed its clocks and changed them back within an hour.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lifecycle.domain.builtin import PROFILE_CHANGED
 from lifecycle.domain.policy import EventType, Policy, UnknownEvents, ValueType
-from lifecycle.errors import MappingRefused, NotFound
+from lifecycle.errors import MappingRefused, NotFound, Problem
 from lifecycle.intake.mapping import (
     AmbiguousTime,
     ColumnValue,
@@ -32,8 +32,10 @@ from lifecycle.intake.mapping import (
     TableMapping,
 )
 from lifecycle.intake.mapping_format import MAPPING
+from lifecycle.intake.values import READERS, money
+from lifecycle.policy.records import Fields
 from lifecycle.policy.report import START, Place, Report, found, unlisted
-from lifecycle.policy.shapes import At, Fields
+from lifecycle.policy.shapes import At
 from lifecycle.policy.source import decoded, tree
 
 
@@ -312,12 +314,34 @@ class _Builder:
         return ValueType(stated.value)
 
     def _constant(self, held: At[str], type_: ValueType) -> str | int | bool:
-        text = held.value
-        if type_ is ValueType.BOOL and text in {"true", "false"}:
-            return text == "true"
-        if type_ is ValueType.INT and re.fullmatch(r"-?[0-9]{1,18}", text):
-            return int(text)
-        if type_ in {ValueType.BOOL, ValueType.INT}:
-            what = "true, false" if type_ is ValueType.BOOL else "a whole number"
-            self._report.error(held.place, "wrong_value", f"{found(text)}; allowed: {what}")
-        return text
+        """As JSON would have held it, and as every row can be stored with it."""
+        constant: str | int | bool = held.value
+        if type_ is ValueType.BOOL and held.value in {"true", "false"}:
+            constant = held.value == "true"
+        elif type_ is ValueType.INT and re.fullmatch(r"-?[0-9]{1,18}", held.value):
+            constant = int(held.value)
+        try:
+            if type_ is ValueType.MONEY:
+                money(constant, self._policy.currency)
+            else:
+                READERS[type_](constant)
+        except Problem as problem:
+            hint = f"; {problem.hint}" if problem.hint else ""
+            self._report.error(
+                held.place,
+                problem.code,
+                f"{found(held.value)}; {problem.detail}; allowed: {problem.expected}{hint}",
+            )
+            return constant
+        if type_ is ValueType.CURRENCY:
+            self._check_rate(held)
+        return constant
+
+    def _check_rate(self, held: At[str]) -> None:
+        known = sorted({self._policy.currency, *(rate.currency for rate in self._policy.rates)})
+        if held.value.upper() not in known:
+            self._report.error(
+                held.place,
+                "currency_unknown",
+                unlisted("the policy has no rate for this currency", held.value, known),
+            )

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import codecs
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from lifecycle.domain.event import OUR_SOURCE
 from lifecycle.policy.format import EVENT_REFERENCE, PROPERTY, TYPE, ZONE
+from lifecycle.policy.records import Choice, Key, Record
 from lifecycle.policy.report import did_you_mean, found
-from lifecycle.policy.shapes import (
-    Checked,
-    Choice,
-    Clock,
-    Either,
-    Exactly,
-    Key,
-    Line,
-    ListOf,
-    MapOf,
-    Name,
-    OneWord,
-    Record,
-    YesNo,
-)
+from lifecycle.policy.shapes import Either, ListOf, MapOf
+from lifecycle.policy.words import Checked, Clock, Exactly, Line, Name, OneWord, YesNo
 
 ISO = "iso"
 
@@ -40,9 +28,8 @@ def _one_character(text: str) -> str:
 def _encoding(text: str) -> str:
     try:
         codec = codecs.lookup(text)
-        codec.incrementaldecoder()  # codecs that are no encodings of text have none of their own
-        b"".decode(codec.name)
-    except (LookupError, TypeError):
+        b"a".decode(codec.name, "replace")  # refuses codecs that are no encodings of text
+    except LookupError:
         common = ("utf-8", "gb18030", "gbk", "utf-16", "windows-1252", "iso-8859-1", "big5")
         raise ValueError(
             f"{found(text)}; allowed: an encoding such as {', '.join(common)}"
@@ -65,7 +52,7 @@ def _span(text: str) -> tuple[int, int]:
     return first, last - first + 1
 
 
-_MOMENT = datetime(2011, 12, 9, 12, 49, 58)  # noqa: DTZ001  any moment with distinct parts will do
+_MOMENT = datetime(2011, 12, 9, 12, 49, 58, tzinfo=UTC)  # any moment with distinct parts will do
 
 
 def _time_format(text: str) -> str | None:

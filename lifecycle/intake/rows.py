@@ -187,25 +187,28 @@ class TableFile:
 
     def _wide_lines(self) -> Iterator[str]:
         text = io.TextIOWrapper(self._file, encoding=self.encoding, newline="")
-        while True:
-            try:
-                line = text.readline(LINE_LIMIT)
-            except UnicodeDecodeError as error:
-                raise Problem(
-                    "encoding_unknown",
-                    f"{self.path}: line {self._line + 1} is not {self.encoding}: {error.reason}; "
-                    f"{UNCHANGED}",
-                ) from None
-            except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-                raise self._damaged(error) from error
-            if not line:
-                return
-            self._line += 1
-            if len(line) == LINE_LIMIT and line[-1] != "\n":
-                raise self._endless()
-            if len(line) > ROW_LIMIT or "\0" in line:
-                self._problems.append(self._unfit(line))
-            yield line
+        try:
+            while line := self._wide_line(text):
+                self._line += 1
+                if len(line) == LINE_LIMIT and line[-1] != "\n":
+                    raise self._endless()
+                if len(line) > ROW_LIMIT or "\0" in line:
+                    self._problems.append(self._unfit(line))
+                yield line
+        finally:
+            text.detach()  # or it would close the file when it is thrown away
+
+    def _wide_line(self, text: io.TextIOWrapper) -> str:
+        try:
+            return text.readline(LINE_LIMIT)
+        except UnicodeDecodeError as error:
+            raise Problem(
+                "encoding_unknown",
+                f"{self.path}: line {self._line + 1} is not {self.encoding}: {error.reason}; "
+                f"{UNCHANGED}",
+            ) from None
+        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+            raise self._damaged(error) from error
 
     def _endless(self) -> Problem:
         return Problem(
