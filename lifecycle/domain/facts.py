@@ -385,17 +385,21 @@ def _instant_of(entry: tuple[datetime, Any]) -> datetime:
     return entry[0]
 
 
-def accumulator(fact: Fact, policy: Policy) -> Accumulator:
+# By event type, property and what it is taken as; shared by the facts of a policy.
+Takers = dict[tuple[str, str, ValueType | None], Take]
+
+
+def accumulator(fact: Fact, policy: Policy, takers: Takers) -> Accumulator:
     """The keeper of one fact of one policy."""
-    kept = _keeper(fact, policy)
+    kept = _keeper(fact, policy, takers)
     if fact.kind is FactKind.DISTINCT:
         kept.within = fact.within
-    kept.definition = _definition(fact, policy)
+    kept.definition = definition(fact, policy)
     return kept
 
 
-def _keeper(fact: Fact, policy: Policy) -> Accumulator:
-    take = _takes(fact, policy)
+def _keeper(fact: Fact, policy: Policy, takers: Takers) -> Accumulator:
+    take = _takes(fact, policy, takers)
     value_type = fact.property_type or ValueType.TEXT
     if fact.within is not None and fact.kind in _WINDOWED:
         return _WINDOWED[fact.kind](take, value_type, fact.within)
@@ -430,12 +434,17 @@ _WINDOWED: dict[FactKind, Callable[[dict[str, Take], ValueType, timedelta], Accu
 }
 
 
-def _takes(fact: Fact, policy: Policy) -> dict[str, Take]:
+def _takes(fact: Fact, policy: Policy, takers: Takers) -> dict[str, Take]:
+    kind = fact.property_type
+    if kind is ValueType.INT and fact.kind is FactKind.SUM:
+        kind = ValueType.NUMBER  # sums are decimals, whatever they add up
+    wanted = {"add": (fact.event, fact.property), "less": (fact.less_event, fact.less_property)}
     takes: dict[str, Take] = {}
-    if fact.property is not None:
-        takes["add"] = taker(policy, fact.event, fact.property, fact.property_type)
-    if fact.less_event is not None and fact.less_property is not None:
-        takes["less"] = taker(policy, fact.less_event, fact.less_property, fact.property_type)
+    for role, (event_type, name) in wanted.items():
+        if event_type is not None and name is not None:
+            if (event_type, name, kind) not in takers:
+                takers[event_type, name, kind] = taker(policy, event_type, name, kind)
+            takes[role] = takers[event_type, name, kind]
     return takes
 
 
@@ -458,37 +467,50 @@ def _money_taker(policy: Policy, event_type: str, name: str) -> Take:
         (key for key, prop in declared.items() if prop.type is ValueType.CURRENCY), None
     )
     base = policy.currency
+    exchanges: dict[str, Exchange] = {}
+    # Several facts take the same property of the same event, one after the other.
+    latest: tuple[Event | None, Decimal | None] = (None, None)
 
     def take(event: Event) -> Decimal | None:
-        value = event.properties.get(name)
-        if value is None:
+        nonlocal latest
+        taken_from, value = latest
+        if taken_from is not event:
+            value = convert(event)
+            latest = (event, value)
+        return value
+
+    def convert(event: Event) -> Decimal | None:
+        text = event.properties.get(name)
+        if text is None:
             return None
-        amount = Decimal(value)
+        amount = Decimal(text)
         currency = event.properties.get(currency_property) if currency_property else None
         if currency is None or currency == base:
             return amount
-        return converted(policy, amount, currency, event.occurred_at)
+        if currency not in exchanges:
+            exchanges[currency] = Exchange(policy, currency)
+        return exchanges[currency].convert(amount, event.occurred_at)
 
     return take
 
 
-def converted(policy: Policy, amount: Decimal, currency: str, at: datetime) -> Decimal:
-    """An amount in the policy's currency, at the rate in force at `at`, to whole minor units.
+class Exchange:
+    """From a currency into the policy's, at dated rates, to whole minor units."""
 
-    Before the first dated rate, the first one serves. Raises ValueError where there is none at all:
-    intake refuses such an event (`currency_unknown`), so only a policy changed later can meet it.
-    """
-    rates = [rate for rate in policy.rates if rate.currency == currency]
-    if not rates:
-        raise ValueError(f"no rate for {currency} in the policy's currency {policy.currency}")
-    rates.sort(key=lambda rate: rate.since)
-    chosen = rates[0]
-    for rate in rates:
-        if rate.since <= at:
-            chosen = rate
-    quantum = Decimal(1).scaleb(-(minor_units(policy.currency) or 0))
-    exact = _EXACT.multiply(amount, chosen.rate)
-    return exact.quantize(quantum, ROUND_HALF_EVEN, _EXACT)
+    def __init__(self, policy: Policy, currency: str) -> None:
+        rates = sorted((r.since, r.rate) for r in policy.rates if r.currency == currency)
+        if not rates:
+            # intake refuses such an event, so only a policy that was changed later can meet it
+            raise ValueError(f"no rate for {currency} in the policy's currency {policy.currency}")
+        self._since = [since for since, _ in rates]
+        self._rates = [rate for _, rate in rates]
+        self._quantum = Decimal(1).scaleb(-(minor_units(policy.currency) or 0))
+
+    def convert(self, amount: Decimal, at: datetime) -> Decimal:
+        """At the rate in force at `at`; before the first dated rate, the first one serves."""
+        rate = self._rates[max(bisect_right(self._since, at) - 1, 0)]
+        exact = _EXACT.multiply(amount, rate)
+        return exact.quantize(self._quantum, ROUND_HALF_EVEN, _EXACT)
 
 
 def fed_by(fact: Fact, policy: Policy) -> list[tuple[str, str]]:
@@ -509,7 +531,8 @@ def interactions(policy: Policy) -> tuple[str, ...]:
     return (*declared, INTERACTION)
 
 
-def _definition(fact: Fact, policy: Policy) -> str:
+def definition(fact: Fact, policy: Policy) -> str:
+    """Equal for two facts exactly when they mean the same, in whichever policies they stand."""
     money = ""
     if fact.property_type is ValueType.MONEY:
         rates = sorted(

@@ -30,7 +30,7 @@ from lifecycle.domain.step import (
     Step,
     Unplanned,
 )
-from lifecycle.domain.timeline import BoundGuard, BoundOutreach, Check, Timeline
+from lifecycle.domain.timeline import LONGEST, BoundGuard, BoundOutreach, Check, Timeline
 from lifecycle.errors import FoldBroken, PoisonEvent
 
 STEPS_AT_ONCE = 10  # may follow from one event or check without time passing
@@ -166,8 +166,8 @@ class _Run:
         self._next: tuple[Check, datetime | None, date | None] | None = None
         self._next_at = END
         self._refused = dict(before.refused)
-        self._instant: datetime | None = None  # of the newest step, for the bound on steps at once
-        self._at_once = 0
+        self._instant: datetime | None = None  # of the newest step
+        self._at_once = 0  # steps since the last event without time passing
         reached = max(
             before.last_key.occurred_at if before.last_key else timeline.versions[0].effective_at,
             before.checked_at or timeline.versions[0].effective_at,
@@ -201,6 +201,7 @@ class _Run:
         if last is not None and key <= last:
             raise FoldBroken(f"event {key} is not after {last}")
         self._last_key = key
+        self._at_once = 0
         if self._began_at is None:
             self.enter_version_at(at)
             self._began_at = self._calendar_since = self._entered_at = at
@@ -286,14 +287,13 @@ class _Run:
                 return True
             verdict = self._judge(rule.name, self._version.guards[rule.name], at)
             if isinstance(verdict, Refusal):
+                self._refused[rule.name] = self._refused.get(rule.name, 0) + 1
                 refusals.append(verdict)
                 return False
             read.update(verdict)
             return True
 
         rule = self._version.machine.fire(machine_trigger, self.state, judge)
-        for refusal in refusals:
-            self._refused[refusal.rule] = self._refused.get(refusal.rule, 0) + 1
         if rule is None:
             if self._witness is not None:
                 self._witness(
@@ -329,6 +329,8 @@ class _Run:
             holds = bound.guard.judge({name: read(self, at) for name, read, _ in bound.readers})
         except GuardError as raised:
             error = str(raised)
+        if not holds and self._witness is None:
+            return _UNTOLD  # nobody asks what it read
         values = {name: exact(self, at) for name, _, exact in bound.readers}
         if holds:
             return values
@@ -361,20 +363,22 @@ class _Run:
                     self._witness(Unplanned(at=at, trigger=rule.name, cause=cause, refusal=verdict))
                 return False
         for number, delay in enumerate(rule.delays, start=1):
-            planned_at = later(at, delay)
+            planned_at = later(at, delay) if delay else at
+            expires_at = None if rule.expires is None else later(planned_at, rule.expires)
+            # by position: this runs for most events (rule, cause, number, caused, planned, expires …)
             self.messages.append(
                 PlannedMessage(
-                    rule=rule.name,
-                    cause=cause,
-                    number=number,
-                    caused_at=at,
-                    planned_at=planned_at,
-                    expires_at=None if rule.expires is None else later(planned_at, rule.expires),
-                    settle=rule.settle,
-                    again_after=rule.again_after,
-                    message_class=rule.message_class,
-                    channels=rule.channels,
-                    version=self._version.number,
+                    rule.name,
+                    cause,
+                    number,
+                    at,
+                    planned_at,
+                    expires_at,
+                    rule.settle,
+                    rule.again_after,
+                    rule.message_class,
+                    rule.channels,
+                    self._version.number,
                 )
             )
         return True
@@ -424,8 +428,8 @@ class _Run:
                 return None
             if self._entered_at is not None and self._entered_at > earliest:
                 earliest = self._entered_at
-        at = later(anchor, self._wait(check) if check.wait is None else check.wait)
-        return (max(at, earliest), anchor, None)
+        at = anchor + (self._wait(check) if check.wait is None else check.wait)
+        return (at if at > earliest else earliest, anchor, None)  # noqa: FURB136 - three times max
 
     def _wait(self, check: Check) -> timedelta:
         """The customer's own rhythm, held between the rule's bounds."""
@@ -434,8 +438,8 @@ class _Run:
         rhythm, cell = check.rhythm
         gap: timedelta | None = self._timeline.keepers[cell].read(self.cells[cell], END)
         if gap is None:
-            return rhythm.otherwise
-        return min(max(gap, rhythm.at_least), rhythm.at_most)
+            return min(rhythm.otherwise, LONGEST)
+        return min(max(gap, rhythm.at_least), rhythm.at_most, LONGEST)
 
     def _slot(self, check: Check) -> _Armed | None:
         if check.name not in self._slots_ahead:
@@ -530,6 +534,7 @@ class _Run:
         )
 
 
+_UNTOLD = Refusal(rule="", guard="", read={})
 _PROFILE = frozenset(
     {
         builtin.PROFILE_CHANGED,

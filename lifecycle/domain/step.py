@@ -1,17 +1,20 @@
-"""What the fold concludes: steps, planned messages, and what became of every trigger."""
+"""What the fold concludes: steps, planned messages, and what became of every trigger.
+
+Steps and messages are named tuples: the fold makes one for most events, and a frozen dataclass of
+as many fields costs five times as much to make.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from lifecycle.domain.policy import MessageClass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """One transition that a customer made."""
 
     rule: str  # name of the transition rule; `moved` for an operator's move
@@ -27,8 +30,7 @@ class Step:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedMessage:
+class PlannedMessage(NamedTuple):
     """One message that the policy asks for; what becomes of it is its fate, kept elsewhere."""
 
     rule: str

@@ -10,7 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lifecycle.domain.event import OUR_PREFIX
-from lifecycle.domain.facts import Accumulator, Update, accumulator, fed_by, readable
+from lifecycle.domain.facts import (
+    Accumulator,
+    Takers,
+    Update,
+    accumulator,
+    definition,
+    fed_by,
+    readable,
+)
 from lifecycle.domain.guard import Guard, compiled
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.machine import PolicyMachine
@@ -27,6 +35,8 @@ from lifecycle.domain.policy import (
 )
 from lifecycle.domain.snapshot import Snapshot
 from lifecycle.errors import FoldBroken
+
+LONGEST = timedelta(days=1_000_000)  # a longer wait never ends: the calendar stops before
 
 Reader = Callable[[Any, datetime], Any]  # (what is being folded, instant) → value for a guard
 
@@ -77,9 +87,7 @@ class Version:
         self.machine = PolicyMachine(policy)
         self.states = frozenset(state.name for state in policy.states)
         self.zone_name = policy.timezone
-        self._cells = {
-            fact.name: index[accumulator(fact, policy).definition] for fact in policy.facts
-        }
+        self._cells = {fact.name: index[definition(fact, policy)] for fact in policy.facts}
         self._keepers = keepers
         self.guards = {
             rule.name: self._bound(rule.guard)
@@ -145,7 +153,7 @@ class Version:
             name=name,
             position=position,
             anchor=self._cells[trigger.since] if isinstance(trigger, After) else None,
-            wait=wait if isinstance(wait, timedelta) else None,
+            wait=min(wait, LONGEST) if isinstance(wait, timedelta) else None,
             rhythm=(wait, self._cells[wait.fact]) if isinstance(wait, OwnRhythm) else None,
             calendar=trigger if isinstance(trigger, OnCalendar) else None,
             transition=transition,
@@ -212,14 +220,15 @@ class Timeline:
         keepers: dict[str, Accumulator] = {}
         feeds: dict[str, list[tuple[str, str]]] = {}
         for version in ordered:
+            takers: Takers = {}
             for fact in version.policy.facts:
-                kept = accumulator(fact, version.policy)
+                kept = accumulator(fact, version.policy, takers)
                 if kept.definition not in keepers:
                     keepers[kept.definition] = kept
                     feeds[kept.definition] = fed_by(fact, version.policy)
         self.keepers: tuple[Accumulator, ...] = tuple(keepers.values())
         self.shape = hashlib.sha256("\n".join(keepers).encode()).hexdigest()[:16]
-        index = {definition: cell for cell, definition in enumerate(keepers)}
+        index = {meaning: cell for cell, meaning in enumerate(keepers)}
         self.versions = tuple(Version(version, index, self.keepers) for version in ordered)
         self._starts = [version.effective_at for version in ordered]
         self._updates = _updates(index, feeds, self.keepers)
@@ -256,7 +265,7 @@ def _updates(
     keepers: Sequence[Accumulator],
 ) -> dict[str, tuple[Update, ...]]:
     table: dict[str, list[Update]] = {}
-    for definition, cell in index.items():
-        for kind, role in feeds[definition]:
+    for meaning, cell in index.items():
+        for kind, role in feeds[meaning]:
             table.setdefault(kind, []).append(keepers[cell].updater(cell, role))
     return {kind: tuple(updates) for kind, updates in table.items()}
