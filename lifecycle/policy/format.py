@@ -109,10 +109,6 @@ def _currency(text: str) -> str:
     return text
 
 
-def _currency_schema() -> dict[str, object]:
-    return {"enum": list(CURRENCIES)}
-
-
 def _path(text: str) -> tuple[str, str]:
     """`order_paid.amount` as its two names."""
     if not re.fullmatch(r"[A-Za-z]\w{0,63}\.[A-Za-z]\w{0,63}", text, re.ASCII):
@@ -144,7 +140,7 @@ CURRENCY = Checked(
     _currency,
     says="an ISO 4217 code such as CNY",
     code="unknown_currency",
-    schema={"type": "string", **_currency_schema()},
+    schema={"title": "currency", "type": "string", "enum": list(CURRENCIES)},
 )
 PATH = Checked(
     _path,

@@ -111,6 +111,7 @@ class Record(Shape[Fields]):
                 property_schema["default"] = key.default
             properties[key.name] = property_schema
         schema: JsonSchema = {
+            "title": _without_article(self.what),
             "type": "object",
             "properties": properties,
             "additionalProperties": False,
@@ -159,7 +160,14 @@ class Choice(Shape[tuple[str, Fields]]):
         return At((heads[0].text, held.value), held.place) if held else None
 
     def schema(self) -> JsonSchema:
-        return {"oneOf": [record.schema() for record in self.kinds.values()]}
+        return {
+            "title": _without_article(self.what),
+            "oneOf": [record.schema() for record in self.kinds.values()],
+        }
+
+
+def _without_article(what: str) -> str:
+    return what.split(" ", 1)[1]
 
 
 def _first_sentence(text: str) -> str:

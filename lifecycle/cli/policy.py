@@ -1,0 +1,162 @@
+"""`lifecycle policy …`: is this policy file all right, how does it look, what may stand in it?"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from lifecycle.cli import exits, output
+from lifecycle.errors import Finding, PolicyRefused
+from lifecycle.settings import read_settings
+
+if TYPE_CHECKING:
+    from lifecycle.policy import Loaded
+
+app = typer.Typer(
+    help="Check a policy file, draw it, describe it to an editor.", no_args_is_help=True
+)
+
+POLICY_FILE = "policy.yaml"
+
+File = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="FILE",
+        help="The policy; left out: policy.yaml in the config folder.",
+        show_default=False,
+    ),
+]
+
+
+class Format(StrEnum):
+    MERMAID = "mermaid"
+    SVG = "svg"
+
+
+@app.command()
+def check(
+    file: File = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Tell every problem of a policy file at once, with its line and column.
+
+    Ends with 0 if the policy could be put in force, with or without warnings, and with 1 if not.
+    """
+    path = _chosen(file)
+    try:
+        loaded = _loaded(path)
+    except PolicyRefused as refused:
+        _tell(path, refused.findings, None, as_json=as_json)
+        raise typer.Exit(exits.Code.REFUSED) from refused
+    _tell(path, loaded.findings, loaded, as_json=as_json)
+
+
+@app.command()
+def diagram(
+    file: File = None,
+    *,
+    format_: Annotated[
+        Format | None,
+        typer.Option(
+            "--format", help="Left out: by the name of --out, else mermaid.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write; left out: standard output.", show_default=False),
+    ] = None,
+) -> None:
+    """Draw the stages of a policy and what moves a customer between them."""
+    from lifecycle.policy.diagram import mermaid, svg
+
+    policy = _loaded(_chosen(file)).policy
+    by_name = Format.SVG if out is not None and out.suffix == ".svg" else Format.MERMAID
+    drawn = svg(policy) if (format_ or by_name) is Format.SVG else mermaid(policy)
+    _write(drawn, out)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of policy files, for editors; it ships as config/policy.schema.json."""
+    from lifecycle.policy.schema import schema_text
+
+    _write(schema_text(), None)
+
+
+def _chosen(file: Path | None) -> Path:
+    return file if file is not None else read_settings().config_dir / POLICY_FILE
+
+
+def _loaded(path: Path) -> Loaded:
+    if not path.is_file():
+        raise exits.NoInput(f"there is no policy file {str(path)!r}")
+    from lifecycle.policy import load
+
+    return load(path)
+
+
+def _tell(
+    path: Path, findings: tuple[Finding, ...], loaded: Loaded | None, *, as_json: bool
+) -> None:
+    if as_json:
+        output.json_document(
+            {
+                "file": str(path),
+                "accepted": loaded is not None,
+                "hash": loaded.hash if loaded else None,
+                "findings": findings,
+            }
+        )
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for finding in findings:
+        output.out().print(_told(finding, lines), soft_wrap=True)  # one finding, one line
+    output.out().print(_verdict(path, findings, loaded), soft_wrap=True)
+
+
+def _told(finding: Finding, lines: list[str]) -> Text:
+    """The finding, and under it the line with a caret."""
+    colour = "yellow" if finding.warning else "red"
+    kind = "warning" if finding.warning else "error"
+    told = Text(f"{finding.file}:{finding.line}:{finding.column}: ", style="bold")
+    told.append(f"{kind} {finding.code}", style=f"bold {colour}")
+    told.append(f": {finding.message}")
+    if finding.line <= len(lines) and lines[finding.line - 1].strip():
+        line = lines[finding.line - 1]
+        start = max(0, finding.column - 60)
+        before = line[start : finding.column - 1]
+        told.append(f"\n    {line[start : start + 110]}\n    ", style="dim")
+        # a wide character takes two places, a tab as many as before
+        told.append("".join("\t" if c == "\t" else " " * Text(c).cell_len for c in before))
+        told.append("^", style=f"bold {colour}")
+    return told
+
+
+def _verdict(path: Path, findings: tuple[Finding, ...], loaded: Loaded | None) -> Text:
+    errors = sum(not finding.warning for finding in findings)
+    warnings = len(findings) - errors
+    counted = f"{output.count(errors, 'error')}, {output.count(warnings, 'warning')}"
+    if loaded is None:
+        return Text(f"{path}: refused: {counted}; nothing was changed", style="bold red")
+    policy = loaded.policy
+    return Text(
+        f"{path}: fine: {counted}; {output.count(len(policy.states), 'state')}, "
+        f"{output.count(len(policy.transitions), 'transition')}, "
+        f"{output.count(len(policy.outreach), 'outreach rule')}; hash {loaded.hash[:12]}",
+        style="bold green",
+    )
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise exits.CannotWrite(f"{out} cannot be written: {error.strerror or error}") from error
