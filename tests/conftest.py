@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.support import postgres
 
@@ -23,9 +23,13 @@ settings.register_profile(
     "lifecycle",
     deadline=None,  # a busy machine is not a defect of the engine
     suppress_health_check=[HealthCheck.too_slow],
+    # explaining a failure takes minutes of two cores, shrinking it takes seconds
+    phases=[phase for phase in Phase if phase is not Phase.explain],
     print_blob=True,
 )
-settings.load_profile("lifecycle")
+# For the night, or after a change of the fold: HYPOTHESIS_PROFILE=thorough pytest tests/properties
+settings.register_profile("thorough", settings.get_profile("lifecycle"), max_examples=5_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "lifecycle"))
 
 
 @pytest.fixture(scope="session")
