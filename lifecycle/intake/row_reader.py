@@ -102,13 +102,13 @@ class RowReader:
         properties = reader.properties(fields)
         return Draft(
             event=Event(
-                source=self._source,
-                id=event_id,
-                customer=customer,
-                type=reader.type,
-                occurred_at=occurred_at,
-                received_at=self._now,
-                properties=properties,
+                self._source,
+                event_id,
+                customer,
+                reader.type,
+                occurred_at,
+                self._now,
+                properties,
             ),
             dated=True,
             body_hash=content_hash(customer, reader.type, occurred_at, properties),
