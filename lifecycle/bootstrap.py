@@ -7,10 +7,253 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from types import TracebackType
+from typing import Self
 
-from lifecycle.errors import LifecycleError
+from lifecycle.clock import ClockSpec, Origin, begin
+from lifecycle.domain.policy import Policy
+from lifecycle.engine import accept, apply, policies
+from lifecycle.engine.accept import Result
+from lifecycle.engine.apply import Applied
+from lifecycle.engine.installation import Installation
+from lifecycle.errors import LifecycleError, Unusable
+from lifecycle.intake.draft import Draft
+from lifecycle.settings import Settings
+from lifecycle.store import clock as clock_row
+from lifecycle.store import messages, schema, urls
+from lifecycle.store.database import Database
+from lifecycle.store.sql import Tx
+
+log = logging.getLogger("lifecycle")
+
+POLICY_FILE = "policy.yaml"
+
+
+class Access(Enum):
+    """What an entry point is about to do with the installation."""
+
+    RUN = auto()  # be the installation: take events, apply them, fire what is due
+    WRITE = auto()  # change something, and go; on SQLite only while nobody else writes
+    READ = auto()  # look, beside whoever runs; changes nothing, not even the schema
+
+
+def build(
+    settings: Settings,
+    *,
+    access: Access = Access.RUN,
+    ring: Callable[[], object] = lambda: None,
+    complaints: Complaints | None = None,
+) -> Engine:
+    """Opens the database, and makes it ready for what the caller is about to do.
+
+    An SQLite file is locked against other writing processes until `close`, its schema is brought up
+    to date, and an empty database takes the policy file. PostgreSQL's schema is `lifecycle migrate`'s.
+    `ring` is called after events were committed. Raises Unusable, Unavailable, PolicyRefused.
+    """
+    alone = access is not Access.READ
+    if not alone:
+        _refuse_missing(settings.database_url)
+    db = Database.open(settings.database_url, exclusive=alone)
+    try:
+        embedded = db.dialect == "sqlite"
+        if alone and embedded:
+            schema.migrate(db)
+        else:
+            schema.require_current(db)
+        clock = _clock(db, settings.clock, access, alone=alone and embedded)
+        if alone:
+            policies.ensure_policy(db, settings.config_dir / POLICY_FILE)
+        return Engine(
+            Installation(db, clock),
+            clock=clock,
+            stops_clock=alone and embedded,
+            ring=ring,
+            complaints=complaints or Complaints(),
+        )
+    except BaseException:
+        db.close()
+        raise
+
+
+def _refuse_missing(url: str) -> None:
+    """Looking at an SQLite file that is not there would make an empty one."""
+    path = urls.parse(url).path
+    if path is not None and not path.exists():
+        raise Unusable(
+            f"{url}: there is no such file yet; `lifecycle up` or `lifecycle import` makes it,"
+            " --database names another"
+        )
+
+
+def _clock(
+    db: Database, wanted: ClockSpec | None, access: Access, *, alone: bool
+) -> ClockSpec | None:
+    """The clock that this process reads. Who runs the installation decides it; others follow."""
+    with db.read() as tx:
+        found = clock_row.read(tx)
+    if access is Access.READ and wanted is not None and (not found or found.spec != str(wanted)):
+        own = f"LIFECYCLE_CLOCK={found.spec}" if found else "real time"
+        raise Unusable(f"LIFECYCLE_CLOCK={wanted}: this database runs on {own}; unset it to read")
+    if access is Access.READ or (access is Access.WRITE and wanted is None and found):
+        return ClockSpec.parse(found.spec) if found else None
+
+    def start(tx: Tx) -> None:
+        before = clock_row.read(tx)
+        clock_row.write(tx, begin(wanted, before, db.clock(tx), alone=alone))
+
+    if wanted is not None or found is not None:
+        db.run(start)
+    return wanted
+
+
+def _until_done(batch: Callable[[], Applied]) -> Applied:
+    total = batch()
+    while total.more:
+        total = replace(total, more=False) + batch()
+    return total
+
+
+class Engine:
+    """An installation as entry points and the web use it; safe to share between threads."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        *,
+        clock: ClockSpec | None,
+        stops_clock: bool,
+        ring: Callable[[], object],
+        complaints: Complaints,
+    ) -> None:
+        self.installation = installation
+        self.db = installation.db
+        self.complaints = complaints
+        self._clock = clock
+        self._stops_clock = stops_clock
+        self._ring = ring
+        self._rounds = 0  # of work that changed somebody's steps
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- reading
+
+    def policy(self) -> Policy:
+        """The policy that judges now."""
+        return self.installation.policy()
+
+    def now(self) -> datetime:
+        """What the engine's clock says."""
+        with self.db.read() as tx:
+            return self.installation.now(tx)
+
+    # -- work
+
+    def accept(self, drafts: Sequence[Draft]) -> list[Result]:
+        """Durable on return. The ring afterwards may fail: the sweep finds the events all the same."""
+        results = accept.accept(self.installation, drafts)
+        try:
+            self._ring()
+        except Exception as error:  # noqa: BLE001 - what was accepted must not be answered with a failure
+            self.complaints.about("the ring after accepting", error)
+        return results
+
+    def apply_batch(self) -> Applied:
+        """One batch of what waits; `more` says whether to come again."""
+        return self._told(apply.apply_pending(self.installation))
+
+    def fire_batch(self) -> Applied:
+        """One batch of the checks that are due; `more` says whether to come again."""
+        return self._told(apply.fire_due(self.installation))
+
+    def apply_pending(self) -> Applied:
+        """Everything that waits, batch by batch; run twice, the second finds nothing."""
+        return _until_done(self.apply_batch)
+
+    def fire_due(self) -> Applied:
+        """Everything that is due, batch by batch."""
+        return _until_done(self.fire_batch)
+
+    def expire_messages(self) -> int:
+        """Queued messages whose time has passed are not sent any more; how many these were."""
+        expired = 0
+        while found := self.db.run(lambda tx: messages.expire(tx, self.installation.now(tx))):
+            expired += found
+        return expired
+
+    # -- waiting
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds of work in this process have changed steps so far."""
+        return self._rounds
+
+    def wait_for_steps(self, timeout: float, *, since: int | None = None) -> bool:
+        """Waits, at most `timeout` seconds, until steps are committed; says whether some were.
+
+        With `since`, an earlier value of `rounds`, steps of the time between count as well, so that
+        nobody who reads, then waits, misses what happened in between.
+        """
+        with self._changed:
+            before = self._rounds if since is None else since
+            return self._changed.wait_for(lambda: self._rounds > before, timeout)
+
+    def _told(self, applied: Applied) -> Applied:
+        if applied.steps:
+            with self._changed:
+                self._rounds += 1
+                self._changed.notify_all()
+        return applied
+
+    # -- the clock, and the end
+
+    @property
+    def winds_clock(self) -> bool:
+        """Whether the clock is made up, and stops unless it is wound."""
+        return self._clock is not None
+
+    @property
+    def runs_faster(self) -> bool:
+        """Whether the clock outruns real time, so that checks come due more often than usual."""
+        return self._clock is not None and self._clock.rate > 1
+
+    def wind_clock(self) -> None:
+        """Lets a made-up clock run on; to be called every second (`clock.WIND_EVERY`)."""
+        self._set_clock(ClockSpec.wind)
+
+    def close(self) -> None:
+        """Ends everything; a made-up clock of an SQLite file stands still from now on."""
+        try:
+            if self._stops_clock:
+                self._set_clock(ClockSpec.stop)
+        finally:
+            self.db.close()
+
+    def _set_clock(self, move: Callable[[ClockSpec, Origin, datetime], Origin]) -> None:
+        clock = self._clock
+        if clock is None:
+            return
+
+        def unit(tx: Tx) -> None:
+            origin = clock_row.read(tx)
+            if origin is not None:
+                clock_row.write(tx, move(clock, origin, self.db.clock(tx)))
+
+        self.db.run(unit)
+
 
 log = logging.getLogger("lifecycle")
 

@@ -5,6 +5,7 @@ Nothing is scheduled for one customer: what is due lies in the database, and a t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -12,7 +13,12 @@ from datetime import UTC, timedelta
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from lifecycle.bootstrap import Complaints
+from lifecycle.bootstrap import Complaints, Engine
+from lifecycle.clock import WIND_EVERY
+
+DUE_EVERY = timedelta(seconds=1)  # what is due fires at most this much late
+DUE_EVERY_FASTER = timedelta(milliseconds=200)  # on a clock that outruns real time
+SWEEP_EVERY = timedelta(seconds=5)  # for rings that were lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +62,28 @@ class Clockwork:
                 self._complaints.about(f"tick {tick.name!r}", error)
 
         return run
+
+
+def ticks(engine: Engine, *, apply: Callable[[], object], fire: Callable[[], object]) -> list[Tick]:
+    """What an installation needs, whoever does the work: by ringing for it, or on the spot."""
+    often = DUE_EVERY_FASTER if engine.runs_faster else DUE_EVERY
+    needed = [
+        Tick(name="due", every=often, do=fire),
+        Tick(name="sweep", every=SWEEP_EVERY, do=apply),
+        Tick(name="expire", every=SWEEP_EVERY, do=engine.expire_messages),
+    ]
+    if engine.winds_clock:
+        needed.append(Tick(name="clock", every=WIND_EVERY, do=engine.wind_clock))
+    return needed
+
+
+def run_alone(engine: Engine, stop: threading.Event) -> None:
+    """The clockwork of a process that has no workers: each tick does the work itself, until `stop`."""
+    clockwork = Clockwork(
+        ticks(engine, apply=engine.apply_pending, fire=engine.fire_due), engine.complaints
+    )
+    clockwork.start()
+    try:
+        stop.wait()
+    finally:
+        clockwork.stop()

@@ -8,6 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -65,7 +66,7 @@ def _missing(current: str | None, shown: str) -> list[str]:
     """The revisions that lead from the current one to ours, in order; a newer one is refused."""
     try:
         newest_first = list(_scripts().iterate_revisions("head", current or "base"))
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         raise Unusable(
             f"{shown}: the schema is of revision {current}, which is newer than this program "
             f"(it knows up to {_scripts().get_current_head()}); run the newer program"

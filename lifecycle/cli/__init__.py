@@ -1,0 +1,66 @@
+"""The command line: one module a noun. It parses, calls the engine, and prints; it decides nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from lifecycle.cli import exits, imports, output, schema, truth
+
+app = typer.Typer(
+    name="lifecycle",
+    help="A customer lifecycle engine: events in; states, timed checks and planned messages out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("migrate")(schema.migrate)
+app.command("import")(imports.import_file)
+app.command("verify")(truth.verify)
+app.command("rebuild")(truth.rebuild)
+app.command("digest")(truth.digest)
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code; everything that can be said has been said, and stdout is flushed."""
+    _say_what_can_be_said()
+    try:
+        code = typer.main.get_command(app).main(
+            args=list(arguments), prog_name="lifecycle", standalone_mode=False
+        )
+        sys.stdout.flush()
+    except (output.OutputClosed, BrokenPipeError, SystemExit):  # the last by Typer's own help
+        _leave_stdout()
+        return exits.Code.OK
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the end of the line: all are told
+        return exits.tell(error)
+    if code == exits.Code.INTERRUPTED:  # which Typer makes of Ctrl-C, without a word
+        return exits.tell(KeyboardInterrupt())
+    return code if isinstance(code, int) else exits.Code.OK
+
+
+def _say_what_can_be_said() -> None:
+    """A terminal that cannot show an arrow or a Chinese label gets an escape, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _leave_stdout() -> None:
+    """Nobody reads it any more; without this the interpreter complains when it flushes at exit."""
+    with contextlib.suppress(OSError, ValueError):  # stdout is no file: nothing to leave
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())

@@ -1,0 +1,159 @@
+"""How does a command end? Every refusal as a line on stderr and a number that scripts may rely on."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from enum import IntEnum
+
+from rich.text import Text
+from typer.exceptions import Abort, TyperException
+
+from lifecycle.cli import output
+from lifecycle.errors import (
+    FoldBroken,
+    LifecycleError,
+    MappingRefused,
+    NotFound,
+    NotReady,
+    PoisonEvent,
+    PolicyRefused,
+    Problem,
+    Unavailable,
+    Unusable,
+)
+from lifecycle.settings import DEBUG_VARIABLE
+
+
+class Code(IntEnum):
+    """The numbers of sysexits.h where there is one."""
+
+    OK = 0
+    REFUSED = 1
+    USAGE = 64
+    BAD_INPUT = 65
+    NO_INPUT = 66
+    UNAVAILABLE = 69
+    BUG = 70
+    CANNOT_WRITE = 73
+    CONFIGURATION = 78
+    INTERRUPTED = 130
+
+
+MEANING = {
+    Code.OK: "done; also when whoever reads the output closes it early (`| head`)",
+    Code.REFUSED: "refused, not found, or violations found: the answer is no",
+    Code.USAGE: "the command line is wrong: unknown command or flag, missing or malformed value",
+    Code.BAD_INPUT: "the input is wrong: rows that cannot be read, a mapping that does not fit",
+    Code.NO_INPUT: "a file that was named is not there or cannot be read",
+    Code.UNAVAILABLE: "something needed does not answer or is taken: the database, the port; try again later",
+    Code.BUG: f"a defect of this program; `{DEBUG_VARIABLE}=1` shows the traceback for a report",
+    Code.CANNOT_WRITE: "a file to be written cannot be written",
+    Code.CONFIGURATION: "the installation cannot run as it is configured: settings, policy, database",
+    Code.INTERRUPTED: "interrupted by Ctrl-C; says what was done, what was not, and how to go on",
+}
+
+
+class NoInput(LifecycleError):
+    """A file that somebody named is missing or unreadable."""
+
+
+class CannotWrite(LifecycleError):
+    """A file that somebody named cannot be written."""
+
+
+class Interrupted(LifecycleError):
+    """Ctrl-C, by a command that can say what it leaves behind."""
+
+
+_CODES: tuple[tuple[type[LifecycleError], Code], ...] = (
+    (Problem, Code.BAD_INPUT),
+    (MappingRefused, Code.BAD_INPUT),
+    (PolicyRefused, Code.CONFIGURATION),
+    (Unusable, Code.CONFIGURATION),
+    (Unavailable, Code.UNAVAILABLE),
+    (NotFound, Code.REFUSED),
+    (NotReady, Code.REFUSED),
+    (NoInput, Code.NO_INPUT),
+    (CannotWrite, Code.CANNOT_WRITE),
+    (Interrupted, Code.INTERRUPTED),
+    (FoldBroken, Code.BUG),
+    (PoisonEvent, Code.BUG),
+)
+
+
+_NO_INPUT = frozenset({"file_not_found", "file_unreadable"})
+
+
+def of(error: BaseException) -> Code:
+    """Which code an exception ends with; what nobody foresaw is a defect of ours."""
+    if isinstance(error, KeyboardInterrupt):
+        return Code.INTERRUPTED
+    if isinstance(error, TyperException):
+        return Code.USAGE
+    if isinstance(error, Problem) and error.code in _NO_INPUT:
+        return Code.NO_INPUT
+    return next((code for kind, code in _CODES if isinstance(error, kind)), Code.BUG)
+
+
+def tell(error: BaseException) -> Code:
+    """Says on stderr what happened, in words for whoever typed the command; never a traceback.
+
+    With `LIFECYCLE_DEBUG` set, a defect shows its traceback as well.
+    """
+    code = of(error)
+    if isinstance(error, Problem):
+        _say(error.detail, *_details(error))
+    elif isinstance(error, TyperException):
+        if error.format_message():  # none where no command was given: the help has been shown
+            _say(_usage(error))
+    elif isinstance(error, (KeyboardInterrupt, Abort)):
+        _say("interrupted")
+    elif code is Code.BUG:
+        _say(*_defect(error))
+    else:
+        first, *rest = str(error).splitlines() or [type(error).__name__]
+        _say(first, *rest)
+    return code
+
+
+def _details(problem: Problem) -> list[str]:
+    named = (
+        ("where", problem.pointer),
+        ("got", problem.got),
+        ("expected", problem.expected),
+        ("hint", problem.hint),
+        ("code", problem.code),
+    )
+    return [f"{name:>8}: {value}" for name, value in named if value]
+
+
+def _usage(error: TyperException) -> str:
+    text = error.format_message()
+    possible = getattr(error, "possibilities", None)
+    if possible:
+        text = f"{error.message}. Did you mean {' or '.join(sorted(possible))}?"
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        text = f"{text.rstrip()}\n       Try '{context.command_path} --help'."
+    return text
+
+
+def _defect(error: BaseException) -> list[str]:
+    from lifecycle.bootstrap import digest_of
+
+    lines = [
+        f"{type(error).__name__}: {error}",
+        f"This is a defect of lifecycle ({digest_of(error)}), not of what you typed.",
+        f"Run it again with {DEBUG_VARIABLE}=1 to see where it happened, and report that.",
+    ]
+    if os.environ.get(DEBUG_VARIABLE):
+        return ["".join(traceback.format_exception(error)), *lines]
+    return lines
+
+
+def _say(first: str, *rest: str) -> None:
+    console = output.err()
+    console.print(Text.assemble(("error: ", "bold red"), first), soft_wrap=True)
+    for line in rest:
+        console.print(Text(f"       {line}"), soft_wrap=True)

@@ -1,0 +1,85 @@
+"""What may every command be told? Which database, which config folder, which clock."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from lifecycle.settings import FLAGS, VARIABLES, read_settings
+
+_R = TypeVar("_R")
+
+
+def _setting(name: str, metavar: str, help_text: str) -> inspect.Parameter:
+    option = typer.Option(
+        FLAGS[name],
+        metavar=metavar,
+        help=f"{help_text} [{VARIABLES[name]}]",
+        rich_help_panel="Settings",
+        show_default=False,
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+    )
+
+
+SHARED = (
+    _setting(
+        "database_url",
+        "URL",
+        "Where everything is kept: sqlite:///path or postgresql://…;"
+        " left out: the file lifecycle.db in the working directory.",
+    ),
+    _setting("config_dir", "DIR", "The folder of policy.yaml, settings.yaml and mappings/."),
+    _setting(
+        "clock",
+        "WHEN[*RATE]",
+        "A made-up clock, such as 2011-12-10T00:00:00Z, or the same with *86400 to let it run.",
+    ),
+)
+PORT = _setting("port", "PORT", "Where the API listens; 0 takes any free port.")
+
+
+def parse_instant(text: str, *, flag: str) -> datetime:
+    """An instant that says what it is counted from; raises BadParameter."""
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise typer.BadParameter(
+        f"{text!r} is not an instant; write 2011-12-10T00:00:00Z, or with an offset: +08:00",
+        param_hint=flag,
+    )
+
+
+def with_settings(
+    *more: inspect.Parameter,
+) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+    """Gives a command the flags of every setting, and hands it, first, the `Settings` that result."""
+    shared = (*SHARED, *more)
+
+    def decorate(command: Callable[..., _R]) -> Callable[..., _R]:
+        signature = inspect.signature(command, eval_str=True)
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in list(signature.parameters.values())[1:]
+        ]
+
+        @functools.wraps(command)
+        def wrapper(**given: Any) -> _R:
+            flags = {parameter.name: given.pop(parameter.name) for parameter in shared}
+            return command(read_settings(flags), **given)
+
+        # Typer reads these two, and would otherwise look through to the command itself.
+        wrapper.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
+        return wrapper
+
+    return decorate
