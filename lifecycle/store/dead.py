@@ -82,18 +82,28 @@ def find(tx: Tx, stored: StoredEvent) -> DeadLetter | None:
     )
 
 
-def replay(tx: Tx, stored: StoredEvent, *, by: str, why: str | None, at: datetime) -> None:
-    """Let it wait to be folded again, in its own time: then it is a late event."""
+def replay(tx: Tx, stored: StoredEvent, *, by: str, why: str | None, at: datetime) -> bool:
+    """Let it wait to be folded again, in its own time: then it is a late event.
+
+    False, and nothing is changed, when it was not dead any more.
+    """
     release(tx, [stored.identity_id])
-    if tx.run(_DELETE, stored.row_id):
-        tx.run(_WAIT, stored.row_id, stored.identity_id)
-        tx.run(_ACT, stored.row_id, "replay", by, why, tx.to_db(at))
+    if not tx.run(_DELETE, stored.row_id):
+        return False
+    tx.run(_WAIT, stored.row_id, stored.identity_id)
+    tx.run(_ACT, stored.row_id, "replay", by, why, tx.to_db(at))
+    return True
 
 
-def discard(tx: Tx, stored: StoredEvent, *, by: str, why: str | None, at: datetime) -> None:
-    """Say that it shall never count; it is kept, and may still be replayed."""
-    if tx.run(_DISCARD, stored.row_id):
-        tx.run(_ACT, stored.row_id, "discard", by, why, tx.to_db(at))
+def discard(tx: Tx, stored: StoredEvent, *, by: str, why: str | None, at: datetime) -> bool:
+    """Say that it shall never count; it is kept, and may still be replayed.
+
+    False, and nothing is changed, when it had been discarded before or was not dead any more.
+    """
+    if not tx.run(_DISCARD, stored.row_id):
+        return False
+    tx.run(_ACT, stored.row_id, "discard", by, why, tx.to_db(at))
+    return True
 
 
 def actions(tx: Tx, stored: StoredEvent) -> list[Action]:
