@@ -1,0 +1,75 @@
+"""How is it told what became of a message, and why?"""
+
+from __future__ import annotations
+
+from lifecycle.domain.fate import Fate
+from lifecycle.domain.step import PlannedMessage
+from lifecycle.domain.timeline import Version
+from lifecycle.engine.explain.chapters import Planned
+from lifecycle.engine.explain.words import listed, moment, span
+from lifecycle.store.messages import MessageRow
+
+
+def message_name(message: PlannedMessage, version: Version) -> str:
+    """`nurture (email or sms, 2 of 3)`."""
+    rules = version.policy.outreach
+    steps = next(len(rule.delays) for rule in rules if rule.name == message.rule)
+    of = f", {message.number} of {steps}" if steps > 1 else ""
+    return f"{message.rule} ({listed(message.channels, 'or')}{of})"
+
+
+def became(planned: Planned, version: Version) -> str:
+    """Of a message whose cause stands."""
+    name = message_name(planned.message, version)
+    when = moment(planned.message.planned_at)
+    row = planned.row
+    if row is None:
+        return f"{name} follows for {when}; that is not recorded yet."
+    return f"{name} was planned for {when} {_fate(row, planned.before)}."
+
+
+def _fate(row: MessageRow, before: MessageRow | None) -> str:
+    expires = row.message.expires_at
+    match row.fate:
+        case Fate.QUEUED:
+            until = f" until {moment(expires)}" if expires else ""
+            return f"and is queued, to be sent from {moment(row.not_before)}{until}"
+        case Fate.WITHHELD:
+            return "and is withheld: its time was over when the import ended that told of this"
+        case Fate.EXPIRED if expires is not None and expires <= row.recorded_at:
+            return f"but had expired on {moment(expires)}, before it could be queued"
+        case Fate.EXPIRED:
+            return f"but was not sent and expired on {moment(row.fate_at)}"
+        case Fate.CANCELLED:
+            return f"but was cancelled on {moment(row.fate_at)} ({row.reason})"
+        case Fate.SUPPRESSED if before is not None and before.sent_at is not None:
+            return (
+                f"but is suppressed ({row.reason}): one was sent on {moment(before.sent_at)} for"
+                " what has since been overturned, and it is not sent again within"
+                f" {span(row.message.again_after)}"
+            )
+        case Fate.SUPPRESSED:
+            return f"but is suppressed ({row.reason})"
+        case Fate.SENT:
+            return f"and sent on {moment(row.sent_at or row.fate_at)}"
+        case Fate.OVERTAKEN:
+            return f"and sent on {moment(row.sent_at or row.fate_at)}, but overtaken ({row.reason})"
+
+
+def orphaned(row: MessageRow, version: Version) -> str:
+    """Of a message whose cause no longer stands."""
+    name = message_name(row.message, version)
+    match row.fate:
+        case Fate.CANCELLED:
+            on = moment(row.fate_at)
+            return f"{name}, queued for it, was cancelled on {on} ({row.reason})."
+        case Fate.OVERTAKEN:
+            on = moment(row.sent_at or row.fate_at)
+            return f"{name} had been sent for it on {on}: it is overtaken, and not sent twice."
+        case Fate.EXPIRED:
+            return f"{name}, planned for it, had expired."
+        case Fate.WITHHELD:
+            return f"{name}, planned for it, had been withheld."
+        case _:
+            reason = f" ({row.reason})" if row.reason else ""
+            return f"{name}, planned for it, is {row.fate.value}{reason}."
