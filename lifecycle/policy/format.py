@@ -611,7 +611,7 @@ POLICY = Record(
         ),
         Key(
             name="rates",
-            shape=MapOf(CURRENCY, MapOf(Day(), Number("the rate"))),
+            shape=MapOf(CURRENCY, MapOf(Day(), Number("the rate"), least=1)),
             about=(
                 "What one unit of another currency is worth in the policy's, from each date on. "
                 "A day begins in the policy's time zone."

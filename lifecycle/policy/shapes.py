@@ -125,18 +125,30 @@ class MapOf(Shape[tuple[tuple[At[S], At[T]], ...]], Generic[S, T]):
     """A map whose keys are names of the author's own; a value may be left out where `blank`."""
 
     def __init__(
-        self, key: Word[S], item: Shape[T], *, blank: bool = False, most: int = 1000
+        self,
+        key: Word[S],
+        item: Shape[T],
+        *,
+        blank: bool = False,
+        least: int = 0,
+        most: int = 1000,
     ) -> None:
-        self._key, self._item, self._blank, self._most = key, item, blank, most
+        self._key, self._item, self._blank = key, item, blank
+        self._least, self._most = least, most
 
     def read(self, node: Node, report: Report) -> At[tuple[tuple[At[S], At[T]], ...]] | None:
-        if isinstance(node, Scalar) and node.empty:
+        if isinstance(node, Scalar) and node.empty and not self._least:
             return At((), node.place)
         if not isinstance(node, MapNode):
             report.error(
                 node.place,
                 "wrong_value",
                 f"{described(node)}; allowed: a map whose keys are {self._key.says()}",
+            )
+            return None
+        if len(node.entries) < self._least:
+            report.error(
+                node.place, "wrong_value", f"found an empty map; allowed: {self._key.says()}: …"
             )
             return None
         if len(node.entries) > self._most:
@@ -161,7 +173,8 @@ class MapOf(Shape[tuple[tuple[At[S], At[T]], ...]], Generic[S, T]):
     def schema(self) -> JsonSchema:
         item = self._item.schema()
         return {
-            "type": ["object", "null"],
+            "type": "object" if self._least else ["object", "null"],
+            "minProperties": self._least,
             "maxProperties": self._most,
             "propertyNames": self._key.schema(),
             "additionalProperties": {"anyOf": [item, {"type": "null"}]} if self._blank else item,

@@ -31,6 +31,8 @@ from lifecycle.policy.report import START, Place, Report, found
 MOST_BYTES = 1024 * 1024
 MOST_NESTING = 20
 
+_CORE_TAG = "tag:yaml.org,2002:"  # written !! in a file
+
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -207,7 +209,7 @@ class _Composer:
             self._report.error(
                 place,
                 "tag_refused",
-                f"{found('!!' + tag.rsplit(':', 1)[-1] if tag.startswith('tag:') else tag)}; "
+                f"{found(tag.replace(_CORE_TAG, '!!'))}; "
                 "tags are not allowed, and nothing is ever made from one",
             )
         if event.anchor is not None:
@@ -231,6 +233,8 @@ def _why(error: MarkedYAMLError) -> str:
     problem = " ".join(str(error.problem or "this is not YAML").split())
     context = " ".join(str(error.context).split()) + ": " if error.context else ""
     hint = "; indent with spaces, a tab is not allowed" if "\\t" in problem else ""
+    if "expected <block end>" in problem:
+        hint = "; is the indentation of this line or of one before it off?"
     if "mapping values are not allowed" in problem:
         hint = "; is the indentation off, or should the text before the colon be in quotes?"
     return f"{context}{problem}{hint}"

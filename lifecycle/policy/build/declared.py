@@ -104,12 +104,6 @@ def rates(fields: Fields, names: Names) -> tuple[Rate, ...]:
                 f"{found(currency.value)}, which is the policy's own currency; "
                 "allowed: other currencies",
             )
-        if not by_day.value:
-            names.report.error(
-                currency.place,
-                "missing_rate",
-                "found no rate; allowed: at least one date with a rate, such as 2025-01-01: 7.1",
-            )
         held += [
             Rate(currency=currency.value, since=_midnight(day.value, zone), rate=rate.value)
             for day, rate in by_day.value

@@ -146,7 +146,7 @@ def _tried(guard: Guard, known: Mapping[str, Variable]) -> Iterator[Fault]:
         if error is not None:
             yield Fault(
                 "guard_raises",
-                f"has no answer where {_told(values)}: {error} ({types}){_hint(guard.text, error)}",
+                f"has no answer where {_told(values)}: {error} ({types}){_hint(guard.text, error, values)}",
             )
             return
     yield from _tried_empty(guard, read)
@@ -181,11 +181,13 @@ def _failure(guard: Guard, values: Mapping[str, object]) -> str | None:
     return None
 
 
-def _hint(text: str, error: str) -> str:
+def _hint(text: str, error: str, values: Mapping[str, object]) -> str:
     days = _DAYS.search(text)
     if days:
         hours = int(days[1]) * (24 if days[2] == "d" else 168)
         return f'; durations in guards know h, m and s: write duration("{hours}h")'
+    if re.search(r"(/|%)\s*\w", text) and any(value == 0 for value in values.values()):
+        return "; where what is divided by is 0 there is no answer: ask first whether it is"
     if "not true or false" in error:
         return "; a guard compares, such as orders >= 3"
     if "overload" in error or "Unsupported" in error:
