@@ -1,0 +1,154 @@
+"""A worker that dies where it is told to: `python -m tests.engine.mortal URL SEED LIVES`.
+
+The program forks one process a life, each of which opens the database anew, posts the whole
+history again (a client that got no answer repeats itself), applies it, and dies at its point by
+SIGKILL, or by SIGABRT in the fold of the event that it is told to choke on. It prints how each life
+ended. Nothing of the engine is replaced: the points are only passed through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import secrets
+import signal
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+from lifecycle.domain.event import Event
+from lifecycle.engine import accept, apply
+from lifecycle.engine.installation import Installation
+from lifecycle.store import customers, messages, steps
+from tests.engine.histories import Arrival, arrivals
+from tests.scenarios.driver import day
+from tests.support.engine import opened, post, set_clock, work
+
+HISTORY = {"customers": 10, "events": 150, "batch": 10}
+LIVES_AT_MOST = 60
+
+# Where a life may end, in the order in which work passes through.
+POINTS = (
+    "accept.before_commit",
+    "accept.after_commit",
+    "work.attempt_recorded",
+    "work.customers_locked",
+    "work.steps_inserted",
+    "work.messages_inserted",
+    "work.customers_saved",
+    "work.before_commit",
+    "work.after_commit",
+)
+
+Death = dict[str, Any]
+"""`point` and `times` (the n-th passing ends the life), or `chokes_on` (an event's id), or nothing."""
+
+
+def play(inst: Installation, history: Sequence[Arrival]) -> None:
+    """Post and apply a history as its days go by, from wherever an earlier life has stopped."""
+    for arrival in history:
+        with inst.db.read() as tx:
+            now = inst.now(tx)
+        set_clock(inst, max(now, day(arrival.day)))
+        post(inst, *arrival.events)
+        apply.apply_pending(inst)
+        apply.fire_due(inst)
+    work(inst)
+
+
+def main(url: str, seed: str, lives: str) -> None:
+    """Live all lives; where the last one chokes, it is lived again until it ends well."""
+    history = arrivals(seed=int(seed), **HISTORY)
+    ends = []
+    for death in json.loads(lives):
+        ends.append(_live(url, history, death))
+        while "chokes_on" in death and ends[-1] and len(ends) < LIVES_AT_MOST:
+            ends.append(_live(url, history, death))
+    json.dump(ends, sys.stdout)
+
+
+def _live(url: str, history: Sequence[Arrival], death: Death) -> int:
+    """The signal that ended this life; 0 where it ended well."""
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            _begin_anew(url)
+            _fate(death)
+            with opened(url) as inst:
+                play(inst, history)
+            code = 0
+        except BaseException:  # noqa: BLE001 - the parent must see it, and nobody else will tell
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        sys.exit(f"a life ended with exit code {os.WEXITSTATUS(status)}")
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+
+
+def _begin_anew(url: str) -> None:
+    """A forked process is made what a started one would be."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    apply._TOKEN = f"{os.getpid()}-{secrets.token_hex(4)}"
+    if url.startswith("postgresql"):
+        # Whoever was here before is dead for certain: that need not be waited for in real time.
+        apply.CRASHED_AFTER = timedelta(0)
+
+
+def _fate(death: Death) -> None:
+    """Have every point passed through, and the end come when it is this life's."""
+    passings: Counter[str] = Counter()
+
+    def passing(point: str) -> None:
+        passings[point] += 1
+        if point == death.get("point") and passings[point] == death["times"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _after(accept, "accept_within", lambda: passing("accept.before_commit"))
+    _before(apply, "apply_pending", lambda *_: passing("accept.after_commit"))
+    _before(apply, "_work", lambda *_: passing("work.attempt_recorded"))
+    _before(customers, "rows", lambda *_: passing("work.customers_locked"))
+    _after(steps, "insert", lambda: passing("work.steps_inserted"))
+    _after(messages, "insert", lambda: passing("work.messages_inserted"))
+    _after(customers, "save", lambda: passing("work.customers_saved"))
+    _after(apply, "_work", lambda: passing("work.before_commit"))
+    _after(apply, "_together", lambda: passing("work.after_commit"))
+    if "chokes_on" in death:
+        _before(apply, "fold", lambda *given: _choke(given[2], death["chokes_on"]))
+
+
+def _choke(history: Sequence[Event], name: str) -> None:
+    if any(event.id == name for event in history):
+        os.abort()
+
+
+def _before(module: ModuleType, name: str, hook: Callable[..., None]) -> None:
+    function = getattr(module, name)
+
+    def passed(*args: Any, **kwargs: Any) -> Any:
+        hook(*args)
+        return function(*args, **kwargs)
+
+    setattr(module, name, passed)
+
+
+def _after(module: ModuleType, name: str, hook: Callable[[], None]) -> None:
+    function = getattr(module, name)
+
+    def passed(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        hook()
+        return result
+
+    setattr(module, name, passed)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
