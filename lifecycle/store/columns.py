@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Identity, Integer, Text
 from sqlalchemy.dialects.postgresql import TEXT, TIMESTAMP
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import Column
@@ -59,10 +59,6 @@ def key_text() -> TypeEngine[Any]:
 
 def big() -> TypeEngine[Any]:
     return BigInteger()
-
-
-def blob() -> TypeEngine[Any]:
-    return LargeBinary()
 
 
 def row_id(name: str = "id") -> Column[int]:

@@ -8,7 +8,7 @@ waits once the run has ended. Nobody outside the store need know the difference.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,7 @@ import orjson
 from lifecycle.domain.event import Event
 from lifecycle.store import runs
 from lifecycle.store.identities import Named, find_or_make
-from lifecycle.store.sql import Bulk, Row, Tx, as_records, both, bulk, either
+from lifecycle.store.sql import Row, Tx, as_records, both, bulk, either
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +78,13 @@ def add(
     """
     if run_id is not None:
         runs.must_be_open(tx, run_id)
-    first: dict[tuple[str, str], int] = {}
+    first: dict[_Key, int] = {}
     for index, new in enumerate(news):
         first.setdefault((new.event.source, new.event.id), index)
     named = _named(tx, news, first, initial)
-    wanted = sorted(key for key, index in first.items() if news[index].event.customer in named)
-    inserted = _insert(tx, [(news[first[key]], named) for key in wanted], run_id)
+    inserted = _insert(tx, news, first, named, run_id)
     _wait(tx, news, first, inserted, named, run_id, too_late or {})
-    stored = _known(tx, [key for key in first if key not in inserted])
+    stored = _known(tx, first.keys() - inserted.keys())
     results: list[Added | Known] = []
     for index, new in enumerate(news):
         event = new.event
@@ -94,7 +93,7 @@ def add(
         if row_id is None:
             results.append(stored[key])
         elif first[key] == index:
-            results.append(Added(row_id=row_id, customer_id=named[event.customer].customer_id))
+            results.append(Added(row_id=row_id, customer_id=named[event.customer][1]))
         else:
             results.append(_repeated(news[first[key]], row_id, named))
     return results
@@ -178,54 +177,43 @@ def by_row_ids(tx: Tx, row_ids: Iterable[int]) -> dict[int, StoredEvent]:
 
 # --- adding ------------------------------------------------------------------------------------
 
-_INSERT = Bulk(
-    columns=("s", "e", "i", "t", "o", "r", "d", "p", "h"),
-    sqlite=(
-        "INSERT INTO event (id, source, event_id, identity_id, type, occurred_at, received_at,"
-        " dated, properties, body_hash, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO NOTHING"
-    ),
-    postgresql=(
-        "INSERT INTO event (source, event_id, identity_id, type, occurred_at, received_at,"
-        " dated, properties, body_hash, run_id)"
-        " SELECT s, e, i, t, o, r, d, p, h, %s::bigint FROM json_to_recordset(%s::json) AS r"
-        " (s text, e text, i bigint, t text, o timestamptz, r timestamptz, d boolean, p text,"
-        " h bytea) ON CONFLICT (source, event_id) DO NOTHING RETURNING source, event_id, id"
-    ),
+_Key = tuple[str, str]  # source, id
+
+_TYPES = "s text, e text, n bigint, t text, o timestamptz, r timestamptz, d boolean, p text, h text"
+_INTO = (
+    "source, event_id, identity_id, type, occurred_at, received_at, dated, properties, body_hash,"
+    " run_id"
+)
+_INSERT_RETURNING = bulk(
+    f"{_TYPES}, run bigint",
+    f"INSERT INTO event ({_INTO}) SELECT * FROM [rows]"
+    " ON CONFLICT (source, event_id) DO NOTHING RETURNING source, event_id, id",
+)
+_INSERT_NUMBERED = bulk(
+    f"{_TYPES}, run bigint, id bigint",
+    f"INSERT INTO event ({_INTO}, id) SELECT * FROM [rows] WHERE true"
+    " ON CONFLICT (source, event_id) DO NOTHING",
 )
 _LAST_ROW = both("SELECT coalesce(max(id), 0) FROM event")
-_ROWS_AFTER = both("SELECT source, event_id, id FROM event WHERE id > ?")
+_ROWS_AFTER = both("SELECT source, event_id, id FROM event WHERE id > ?", columns=3)
 _WAIT = bulk(
     "event_id bigint, identity_id bigint",
-    sqlite="INSERT INTO pending (event_id, identity_id) VALUES (?, ?)",
-    postgresql="INSERT INTO pending (event_id, identity_id) SELECT * FROM [rows]",
+    "INSERT INTO pending (event_id, identity_id) SELECT * FROM [rows]",
 )
 _HOLD = bulk(
     "identity_id bigint, run_id bigint, waiting integer",
-    sqlite=(
-        "INSERT INTO imported (identity_id, run_id, waiting) VALUES (?, ?, ?)"
-        " ON CONFLICT (identity_id, run_id) DO UPDATE SET waiting = waiting + excluded.waiting"
-    ),
-    postgresql=(
-        "INSERT INTO imported AS m (identity_id, run_id, waiting) SELECT * FROM [rows]"
-        " ON CONFLICT (identity_id, run_id) DO UPDATE SET waiting = m.waiting + excluded.waiting"
-    ),
+    "INSERT INTO imported AS m (identity_id, run_id, waiting) SELECT * FROM [rows] WHERE true"
+    " ON CONFLICT (identity_id, run_id) DO UPDATE SET waiting = m.waiting + excluded.waiting",
 )
 _TOO_LATE = bulk(
     "event_id bigint, identity_id bigint, detail text, at timestamptz",
-    sqlite=(
-        "INSERT INTO dead (event_id, identity_id, detail, at, status, reason, attempts)"
-        " VALUES (?, ?, ?, ?, 'quarantined', 'too_late', 0)"
-    ),
-    postgresql=(
-        "INSERT INTO dead (event_id, identity_id, detail, at, status, reason, attempts)"
-        " SELECT event_id, identity_id, detail, at, 'quarantined', 'too_late', 0 FROM [rows]"
-    ),
+    "INSERT INTO dead (event_id, identity_id, detail, at, status, reason, attempts)"
+    " SELECT event_id, identity_id, detail, r.at, 'quarantined', 'too_late', 0 FROM [rows]",
 )
 
 
 def _named(
-    tx: Tx, news: Sequence[NewEvent], first: Mapping[tuple[str, str], int], initial: str
+    tx: Tx, news: Sequence[NewEvent], first: Mapping[_Key, int], initial: str
 ) -> dict[str, Named]:
     """The identities of the batch, made where they are new.
 
@@ -240,53 +228,57 @@ def _named(
         of_theirs = {
             key: index for key, index in first.items() if news[index].event.customer in keys
         }
-        known = _known(tx, list(of_theirs))
+        known = _known(tx, of_theirs)
         return {news[index].event.customer for key, index in of_theirs.items() if key not in known}
 
     return find_or_make(tx, since, initial, only=of_new_events)
 
 
 def _insert(
-    tx: Tx, ordered: Sequence[tuple[NewEvent, Mapping[str, Named]]], run_id: int | None
-) -> dict[tuple[str, str], int]:
-    """The row ids of what was not known before, by source and id."""
-    if not ordered:
-        return {}
-    to_db, blob, dumps = tx.to_db, tx.blob, orjson.dumps
+    tx: Tx,
+    news: Sequence[NewEvent],
+    first: Mapping[_Key, int],
+    named: Mapping[str, Named],
+    run_id: int | None,
+) -> dict[_Key, int]:
+    """The row ids of what was not known before."""
+    to_db, dumps = tx.to_db, orjson.dumps
     rows = []
-    for new, named in ordered:
+    for key in sorted(first):
+        new = news[first[key]]
         event = new.event
-        rows.append(
-            (
-                event.source,
-                event.id,
-                named[event.customer].identity_id,
-                event.type,
-                to_db(event.occurred_at),
-                to_db(event.received_at),
-                new.dated,
-                dumps(event.properties).decode(),
-                blob(new.body_hash),
+        if event.customer in named:
+            rows.append(
+                (
+                    *key,
+                    named[event.customer][0],
+                    event.type,
+                    to_db(event.occurred_at),
+                    to_db(event.received_at),
+                    new.dated,
+                    dumps(event.properties).decode(),
+                    new.body_hash.hex(),
+                    run_id,
+                )
             )
-        )
+    if not rows:
+        return {}
     if tx.dialect == "postgresql":
-        answer = tx.rows(_INSERTED, run_id, as_records(_INSERT, rows))
-        return {(source, event_id): row_id for source, event_id, row_id in answer}
-    last: int = tx.value(_LAST_ROW)
-    numbered = [(last + n, *row, run_id) for n, row in enumerate(rows, 1)]
-    if tx.bulk(_INSERT, numbered) == len(numbered):
-        return {(row[1], row[2]): row[0] for row in numbered}
-    return {(source, event_id): row_id for source, event_id, row_id in tx.rows(_ROWS_AFTER, last)}
-
-
-_INSERTED = either(sqlite="", postgresql=_INSERT.postgresql.replace("%s", "?"))
+        found = tx.bulk_rows(_INSERT_RETURNING, rows)
+    else:
+        last: int = tx.value(_LAST_ROW)
+        numbered = [(*row, number) for number, row in enumerate(rows, last + 1)]
+        if tx.bulk(_INSERT_NUMBERED, numbered) == len(rows):
+            return {(row[0], row[1]): row[-1] for row in numbered}
+        found = tx.rows(_ROWS_AFTER, last)
+    return {(source, event_id): row_id for source, event_id, row_id in found}
 
 
 def _wait(
     tx: Tx,
     news: Sequence[NewEvent],
-    first: Mapping[tuple[str, str], int],
-    inserted: Mapping[tuple[str, str], int],
+    first: Mapping[_Key, int],
+    inserted: Mapping[_Key, int],
     named: Mapping[str, Named],
     run_id: int | None,
     too_late: Mapping[int, str],
@@ -297,7 +289,7 @@ def _wait(
     for key, row_id in inserted.items():
         index = first[key]
         event = news[index].event
-        identity_id = named[event.customer].identity_id
+        identity_id = named[event.customer][0]
         if index in too_late:
             late.append((row_id, identity_id, too_late[index], tx.to_db(event.received_at)))
         else:
@@ -310,7 +302,6 @@ def _wait(
     tx.bulk(_TOO_LATE, late)
 
 
-_KEYS = Bulk(columns=("source", "event_id"), sqlite="", postgresql="")
 _COLUMNS = (
     "e.id, i.customer_id, e.source, e.event_id, i.key, e.type, e.occurred_at, e.received_at,"
     " e.properties, e.identity_id"
@@ -328,19 +319,20 @@ _KNOWN = either(
         " JOIN event AS e ON e.source = k.source AND e.event_id = k.event_id"
         " JOIN identity AS i ON i.id = e.identity_id"
     ),
+    columns=12,
 )
 
 
-def _known(tx: Tx, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Known]:
+def _known(tx: Tx, keys: Collection[_Key]) -> dict[_Key, Known]:
     if not keys:
         return {}
     known = {}
-    for row in tx.rows(_KNOWN, as_records(_KEYS, keys)):
+    for row in tx.rows(_KNOWN, as_records(("source", "event_id"), keys)):
         known[row[2], row[3]] = Known(
             row_id=row[0],
             customer_id=row[1],
             event=_event(tx, row),
-            body_hash=row[10],
+            body_hash=bytes.fromhex(row[10]),
             dated=bool(row[11]),
         )
     return known
@@ -349,7 +341,7 @@ def _known(tx: Tx, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Kno
 def _repeated(new: NewEvent, row_id: int, named: Mapping[str, Named]) -> Known:
     return Known(
         row_id=row_id,
-        customer_id=named[new.event.customer].customer_id,
+        customer_id=named[new.event.customer][1],
         body_hash=new.body_hash,
         dated=new.dated,
         event=new.event,
@@ -358,18 +350,21 @@ def _repeated(new: NewEvent, row_id: int, named: Mapping[str, Named]) -> Known:
 
 # --- reading -----------------------------------------------------------------------------------
 
+# CROSS JOIN keeps SQLite from looking through all of a customer's events for the few that wait.
 _PENDING = both(
-    f"SELECT {_COLUMNS}, NULL FROM identity AS i JOIN pending AS p ON p.identity_id = i.id"
-    " JOIN event AS e ON e.id = p.event_id WHERE i.customer_id IN [ids]"
+    f"SELECT {_COLUMNS}, NULL FROM identity AS i CROSS JOIN pending AS p CROSS JOIN event AS e"
+    " WHERE i.customer_id IN [ids] AND p.identity_id = i.id AND e.id = p.event_id",
+    columns=11,
 )
 _HELD = both(
-    f"SELECT {_COLUMNS}, m.run_id FROM identity AS i"
-    " JOIN imported AS m ON m.identity_id = i.id AND m.waiting > 0"
-    " JOIN import_run AS r ON r.id = m.run_id AND r.ended_at IS NOT NULL"
-    " JOIN event AS e ON e.identity_id = m.identity_id AND e.run_id = m.run_id"
-    " WHERE i.customer_id IN [ids]"
+    f"SELECT {_COLUMNS}, m.run_id FROM identity AS i CROSS JOIN imported AS m"
+    " CROSS JOIN import_run AS r CROSS JOIN event AS e"
+    " WHERE i.customer_id IN [ids] AND m.identity_id = i.id AND m.waiting > 0"
+    " AND r.id = m.run_id AND r.ended_at IS NOT NULL"
+    " AND e.identity_id = m.identity_id AND e.run_id = m.run_id"
     " AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
-    " AND NOT EXISTS (SELECT 1 FROM pending AS p WHERE p.event_id = e.id)"
+    " AND NOT EXISTS (SELECT 1 FROM pending AS p WHERE p.event_id = e.id)",
+    columns=11,
 )
 _SETTLED = both(
     f"SELECT {_COLUMNS}, NULL FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
@@ -377,15 +372,18 @@ _SETTLED = both(
     " AND NOT EXISTS (SELECT 1 FROM pending AS p WHERE p.event_id = e.id)"
     " AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
     " AND (e.run_id IS NULL OR NOT EXISTS (SELECT 1 FROM imported AS m"
-    " WHERE m.identity_id = e.identity_id AND m.run_id = e.run_id AND m.waiting > 0))"
+    " WHERE m.identity_id = e.identity_id AND m.run_id = e.run_id AND m.waiting > 0))",
+    columns=11,
 )
 _COUNTS = both(
     "SELECT i.customer_id, count(*) FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
-    " WHERE i.customer_id IN [ids] GROUP BY i.customer_id ORDER BY i.customer_id"
+    " WHERE i.customer_id IN [ids] GROUP BY i.customer_id ORDER BY i.customer_id",
+    columns=2,
 )
 _ALL_OF = both(
     f"SELECT {_COLUMNS}, NULL FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
-    " WHERE i.customer_id = ?"
+    " WHERE i.customer_id = ?",
+    columns=11,
 )
 _BY_KEY = both(
     f"SELECT {_COLUMNS}, NULL FROM event AS e JOIN identity AS i ON i.id = e.identity_id"
@@ -393,7 +391,8 @@ _BY_KEY = both(
 )
 _BY_ROW = both(
     f"SELECT {_COLUMNS}, NULL FROM event AS e JOIN identity AS i ON i.id = e.identity_id"
-    " WHERE e.id IN [ids]"
+    " WHERE e.id IN [ids]",
+    columns=11,
 )
 
 
@@ -454,15 +453,13 @@ def _portions(tx: Tx, customer_ids: Iterable[int], at_once: int) -> Iterator[lis
 
 _CLEAR = both("DELETE FROM pending WHERE event_id IN [ids]")
 _WAITING = both(
-    "SELECT identity_id, run_id, waiting FROM imported WHERE identity_id IN [ids] AND waiting > 0"
+    "SELECT identity_id, run_id, waiting FROM imported WHERE identity_id IN [ids] AND waiting > 0",
+    columns=3,
 )
 _FOLDED = bulk(
     "identity_id bigint, run_id bigint",
-    sqlite="UPDATE imported SET waiting = 0 WHERE identity_id = ? AND run_id = ?",
-    postgresql=(
-        "UPDATE imported AS m SET waiting = 0 FROM [rows]"
-        " WHERE m.identity_id = r.identity_id AND m.run_id = r.run_id"
-    ),
+    "UPDATE imported AS m SET waiting = 0 FROM [rows]"
+    " WHERE m.identity_id = r.identity_id AND m.run_id = r.run_id",
 )
 _RELEASE = both(
     "INSERT INTO pending (event_id, identity_id) SELECT e.id, e.identity_id FROM imported AS m"

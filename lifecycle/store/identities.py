@@ -4,19 +4,12 @@ customer is her own key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from lifecycle.store.sql import Tx, both, bulk, either, texts
+from lifecycle.store.sql import Tx, both, bulk, texts
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """An identifier's row, and the customer that it names today."""
-
-    identity_id: int
-    customer_id: int
+Named = tuple[int, int]  # an identifier's row, and the customer whom it names today
 
 
 def find_or_make(
@@ -40,27 +33,22 @@ def find_or_make(
     return found
 
 
-_FIND = both("SELECT key, id, customer_id FROM identity WHERE key IN [texts]")
+_FIND = both("SELECT key, id, customer_id FROM identity WHERE key IN [texts]", columns=3)
 _MAKE = bulk(
     "key text, state text, created_at timestamptz",
-    sqlite="INSERT INTO customer (key, state, created_at) VALUES (?, ?, ?)",
-    postgresql=(
-        "INSERT INTO customer (key, state, created_at) SELECT * FROM [rows]"
-        " ON CONFLICT (key) DO NOTHING"
-    ),
-)
-_NAME = either(
-    sqlite="INSERT INTO identity (key, customer_id)"
-    " SELECT key, id FROM customer WHERE key IN [texts] ORDER BY key",
-    postgresql="INSERT INTO identity (key, customer_id)"
-    " SELECT key, id FROM customer WHERE key IN [texts] ORDER BY key"
+    "INSERT INTO customer (key, state, created_at) SELECT * FROM [rows] WHERE true"
     " ON CONFLICT (key) DO NOTHING",
 )
+_NAME = both(
+    "INSERT INTO identity (key, customer_id)"
+    " SELECT key, id FROM customer WHERE key IN [texts] ORDER BY key"
+    " ON CONFLICT (key) DO NOTHING"
+)
 
 
-def _find(tx: Tx, keys: Mapping[str, object] | list[str]) -> dict[str, Named]:
+def _find(tx: Tx, keys: Iterable[str]) -> dict[str, Named]:
     return {
-        key: Named(identity_id=identity_id, customer_id=customer_id)
+        key: (identity_id, customer_id)
         for key, identity_id, customer_id in tx.rows(_FIND, texts(keys))
     }
 

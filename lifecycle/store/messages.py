@@ -121,7 +121,8 @@ _COLUMNS = (
 _INSERTED = _COLUMNS.removeprefix("id, ")
 _OF = both(
     f"SELECT {_COLUMNS} FROM message WHERE customer_id IN [ids]"
-    " ORDER BY customer_id, planned_at, rule, cause, number"
+    " ORDER BY customer_id, planned_at, rule, cause, number",
+    columns=20,
 )
 _INSERT = bulk(
     "customer_id bigint, rule text, cause text, number integer, caused_at timestamptz,"
@@ -129,21 +130,14 @@ _INSERT = bulk(
     " again_after_seconds double precision, message_class text, channels text, version integer,"
     " live boolean, fate text, reason text, fate_at timestamptz, not_before timestamptz,"
     " sent_at timestamptz, recorded_at timestamptz",
-    sqlite=f"INSERT INTO message ({_INSERTED}) VALUES ({', '.join('?' * 19)})",
-    postgresql=f"INSERT INTO message ({_INSERTED}) SELECT * FROM [rows]",
+    f"INSERT INTO message ({_INSERTED}) SELECT * FROM [rows]",
 )
 _UPDATE = bulk(
     "live boolean, fate text, reason text, fate_at timestamptz, not_before timestamptz,"
     " sent_at timestamptz, id bigint",
-    sqlite=(
-        "UPDATE message SET live = ?, fate = ?, reason = ?, fate_at = ?, not_before = ?,"
-        " sent_at = ? WHERE id = ?"
-    ),
-    postgresql=(
-        "UPDATE message AS m SET live = r.live, fate = r.fate, reason = r.reason,"
-        " fate_at = r.fate_at, not_before = r.not_before, sent_at = r.sent_at"
-        " FROM [rows] WHERE m.id = r.id"
-    ),
+    "UPDATE message AS m SET live = r.live, fate = r.fate, reason = r.reason,"
+    " fate_at = r.fate_at, not_before = r.not_before, sent_at = r.sent_at"
+    " FROM [rows] WHERE m.id = r.id",
 )
 _EXPIRE = both(
     "UPDATE message SET fate = 'expired', fate_at = ? WHERE id IN"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from psycopg import errors as pg
@@ -11,9 +12,9 @@ from sqlalchemy import Engine, NullPool, create_engine
 
 from lifecycle.errors import LifecycleError, Unavailable, Unusable
 from lifecycle.store.pool import Pool
-from lifecycle.store.sql import Row, Tx
+from lifecycle.store.sql import Tx
 
-Connection = psycopg.Connection[Row]
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 NEEDED = 130000  # pg_current_xact_id, xid8
 

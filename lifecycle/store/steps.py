@@ -66,7 +66,7 @@ def insert(tx: Tx, steps: Sequence[StepRow]) -> None:
             )
         )
     if tx.dialect == "postgresql":
-        tx.bulk(_INSERT, rows)
+        tx.bulk(_INSERT_AND_LOG, rows)
     elif rows:
         last = tx.value(_LAST)
         tx.bulk(_INSERT, rows)
@@ -79,8 +79,7 @@ def revoke(tx: Tx, revoked: Sequence[tuple[int, int | None]], at: datetime) -> N
     They keep no place; the steps after them are to be renumbered.
     """
     instant = tx.to_db(at)
-    if tx.dialect == "sqlite":
-        tx.run(_LOG_REVOKED, tx.ids(row_id for row_id, _ in revoked))
+    tx.run(_LOG_REVOKED, tx.ids(row_id for row_id, _ in revoked))
     tx.bulk(_REVOKE, [(instant, by, row_id) for row_id, by in revoked])
 
 
@@ -142,43 +141,36 @@ _COLUMNS = (
 )
 _LIVE = both(
     f"SELECT {_COLUMNS} FROM step AS s WHERE s.customer_id IN [ids] AND s.seq IS NOT NULL"
-    " ORDER BY s.customer_id, s.seq"
+    " ORDER BY s.customer_id, s.seq",
+    columns=17,
 )
 _ALL = both(
-    f'SELECT {_COLUMNS} FROM step AS s WHERE s.customer_id = ? ORDER BY s."at", s.seq, s.id'
+    f'SELECT {_COLUMNS} FROM step AS s WHERE s.customer_id = ? ORDER BY s."at", s.seq, s.id',
+    columns=17,
 )
 _INSERTED = (
     'customer_id, seq, rule, from_state, to_state, "trigger", cause, "at", guard, "read",'
     ' version, "by", why, recorded_at'
 )
-_INSERT = bulk(
+_TYPES = (
     "customer_id bigint, seq integer, rule text, from_state text, to_state text, trigger text,"
     " cause text, at timestamptz, guard text, read text, version integer, by text, why text,"
-    " recorded_at timestamptz",
-    sqlite=f"INSERT INTO step ({_INSERTED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    postgresql=(
-        f"WITH made AS (INSERT INTO step ({_INSERTED}) SELECT * FROM [rows] RETURNING id)"
-        " INSERT INTO step_log (step_id, revoked) SELECT id, false FROM made ORDER BY id"
-    ),
+    " recorded_at timestamptz"
+)
+_INSERT = bulk(_TYPES, f"INSERT INTO step ({_INSERTED}) SELECT * FROM [rows]")
+_INSERT_AND_LOG = bulk(  # PostgreSQL's way to know the new ids
+    _TYPES,
+    f"WITH made AS (INSERT INTO step ({_INSERTED}) SELECT * FROM [rows] RETURNING id)"
+    " INSERT INTO step_log (step_id, revoked) SELECT id, false FROM made ORDER BY id",
 )
 _REVOKE = bulk(
     "at timestamptz, by bigint, id bigint",
-    sqlite=(
-        "UPDATE step SET revoked_at = ?, revoked_by = ?, seq = NULL"
-        " WHERE id = ? AND revoked_at IS NULL"
-    ),
-    postgresql=(
-        "WITH revoked AS (UPDATE step AS s SET revoked_at = r.at, revoked_by = r.by, seq = NULL"
-        " FROM [rows] WHERE s.id = r.id AND s.revoked_at IS NULL RETURNING s.id)"
-        " INSERT INTO step_log (step_id, revoked) SELECT id, true FROM revoked ORDER BY id"
-    ),
+    "UPDATE step AS s SET revoked_at = r.at, revoked_by = r.by, seq = NULL"
+    " FROM [rows] WHERE s.id = r.id AND s.revoked_at IS NULL",
 )
 _PLACE = bulk(
     "seq integer, id bigint",
-    sqlite="UPDATE step SET seq = ? WHERE id = ? AND revoked_at IS NULL",
-    postgresql=(
-        "UPDATE step AS s SET seq = r.seq FROM [rows] WHERE s.id = r.id AND s.revoked_at IS NULL"
-    ),
+    "UPDATE step AS s SET seq = r.seq FROM [rows] WHERE s.id = r.id AND s.revoked_at IS NULL",
 )
 
 
@@ -212,11 +204,11 @@ _Place = tuple[int, int]  # transaction, line
 
 _LAST = both("SELECT coalesce(max(id), 0) FROM step")
 _LOG_MADE = both(
-    "INSERT INTO step_log (step_id, revoked) SELECT id, 0 FROM step WHERE id > ? ORDER BY id"
+    "INSERT INTO step_log (step_id, revoked) SELECT id, false FROM step WHERE id > ? ORDER BY id"
 )
 _LOG_REVOKED = both(
     "INSERT INTO step_log (step_id, revoked)"
-    " SELECT id, 1 FROM step WHERE id IN [ids] AND revoked_at IS NULL ORDER BY id"
+    " SELECT id, true FROM step WHERE id IN [ids] AND revoked_at IS NULL ORDER BY id"
 )
 _END = either(
     sqlite="SELECT 0, coalesce(max(id), 0) FROM step_log",
@@ -243,6 +235,7 @@ def _lines(direction: str) -> Statement:
         .replace("[after]", "? = 0 AND l.id > ?")
         .replace("[until]", "? = 0 AND l.id <= ?")
         .replace("[order]", f"l.id {direction}"),
+        columns=21,
         postgresql=_LINES.replace("[place]", "l.recorded_xid::text::bigint, l.id")
         .replace("[after]", "(l.recorded_xid, l.id) > (?::text::xid8, ?)")
         .replace("[until]", "(l.recorded_xid, l.id) <= (?::text::xid8, ?)")

@@ -17,10 +17,10 @@ from sqlalchemy import text as sql_text
 from sqlmodel import Field, SQLModel
 
 from lifecycle.store.columns import (
+    POSTGRESQL,
     CurrentTransaction,
     TransactionId,
     big,
-    blob,
     foreign_row_id,
     instant,
     key_text,
@@ -46,7 +46,7 @@ class Customer(SQLModel, table=True):
     key: str = Field(sa_column=Column("key", key_text(), nullable=False, unique=True))
     state: str = Field(sa_column=Column("state", key_text(), nullable=False))
     entered_at: datetime | None = Field(sa_column=Column("entered_at", instant()))
-    snapshot: bytes | None = Field(sa_column=Column("snapshot", blob()))
+    snapshot: str | None = Field(sa_column=Column("snapshot", Text()))
     folded_until: datetime | None = Field(sa_column=Column("folded_until", instant()))
     wake_at: datetime | None = Field(sa_column=Column("wake_at", instant()))
     policy_version: int | None = Field(sa_column=Column("policy_version", Integer()))
@@ -84,7 +84,7 @@ class AcceptedEvent(SQLModel, table=True):
     received_at: datetime = Field(sa_column=Column("received_at", instant(), nullable=False))
     dated: bool = Field(sa_column=Column("dated", Boolean(), nullable=False))
     properties: str = Field(sa_column=Column("properties", Text(), nullable=False))
-    body_hash: bytes = Field(sa_column=Column("body_hash", blob(), nullable=False))
+    body_hash: str = Field(sa_column=Column("body_hash", Text(), nullable=False))  # hex
     run_id: int | None = Field(sa_column=Column("run_id", big()))
 
 
@@ -167,7 +167,7 @@ class StepLog(SQLModel, table=True):
     """
 
     __tablename__: ClassVar[str] = "step_log"
-    __table_args__ = (Index("step_log_place", "recorded_xid", "id"),)
+    __table_args__ = (Index("step_log_place", "recorded_xid", "id").ddl_if(POSTGRESQL),)
 
     id: int | None = Field(default=None, sa_column=row_id())
     step_id: int = Field(sa_column=Column("step_id", big(), nullable=False))

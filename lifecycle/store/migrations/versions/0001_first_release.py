@@ -45,7 +45,7 @@ def upgrade() -> None:
         sa.Column("key", key_text(), nullable=False),
         sa.Column("state", key_text(), nullable=False),
         sa.Column("entered_at", instant(), nullable=True),
-        sa.Column("snapshot", sa.LargeBinary(), nullable=True),
+        sa.Column("snapshot", sa.Text(), nullable=True),
         sa.Column("folded_until", instant(), nullable=True),
         sa.Column("wake_at", instant(), nullable=True),
         sa.Column("policy_version", sa.Integer(), nullable=True),
@@ -93,7 +93,7 @@ def upgrade() -> None:
         sa.Column("received_at", instant(), nullable=False),
         sa.Column("dated", sa.Boolean(), nullable=False),
         sa.Column("properties", sa.Text(), nullable=False),
-        sa.Column("body_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("body_hash", sa.Text(), nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=True),
         sa.UniqueConstraint("source", "event_id", name="event_key"),
     )
@@ -218,7 +218,6 @@ def upgrade() -> None:
             "recorded_xid", TransactionId(), server_default=CurrentTransaction(), nullable=False
         ),
     )
-    op.create_index("step_log_place", "step_log", ["recorded_xid", "id"], unique=False)
     op.create_table(
         "identity",
         row_id(),
@@ -233,11 +232,12 @@ def upgrade() -> None:
     op.create_index("identity_customer", "identity", ["customer_id"], unique=False)
 
     if op.get_context().dialect.name == POSTGRESQL:
-        _tune()
+        _on_postgresql()
 
 
-def _tune() -> None:
-    """Rows of `pending` live for a moment, those of `customer` are rewritten again and again."""
+def _on_postgresql() -> None:
+    op.create_index("step_log_place", "step_log", ["recorded_xid", "id"], unique=False)
+    # Rows of `pending` live for a moment; those of `customer` are rewritten again and again.
     op.execute(
         "ALTER TABLE pending SET (autovacuum_vacuum_scale_factor = 0,"
         " autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0)"
