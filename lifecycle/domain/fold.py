@@ -16,7 +16,7 @@ from typing import Any
 from lifecycle.domain import builtin, calendar
 from lifecycle.domain.event import MOVED, Event, EventKey
 from lifecycle.domain.guard import GuardError
-from lifecycle.domain.instant import END, instant_text, later
+from lifecycle.domain.instant import BEGINNING, END, instant_text, later
 from lifecycle.domain.policy import TransitionRule
 from lifecycle.domain.snapshot import Mark, Snapshot
 from lifecycle.domain.step import (
@@ -168,11 +168,11 @@ class _Run:
         self._refused = dict(before.refused)
         self._instant: datetime | None = None  # of the newest step
         self._at_once = 0  # steps since the last event without time passing
-        reached = max(
-            before.last_key.occurred_at if before.last_key else timeline.versions[0].effective_at,
-            before.checked_at or timeline.versions[0].effective_at,
+        self._position = max(  # the instant of the newest thing folded
+            before.last_key.occurred_at if before.last_key else BEGINNING,
+            before.checked_at or BEGINNING,
         )
-        self._index = timeline.index_at(reached)
+        self._index = timeline.index_at(self._position)
         self._enter_version()
         self.wake = END
         self.arm()
@@ -185,6 +185,13 @@ class _Run:
         self._version = versions[self._index]
         more = self._index + 1 < len(versions)
         self._switch_at = versions[self._index + 1].effective_at if more else END
+        self._enter_state(self._entered_at)
+
+    def _enter_state(self, at: datetime | None) -> None:
+        """No check that leaves a state is due before it was entered, nor before its version."""
+        self._entered_at = at
+        effective = self._version.effective_at
+        self._earliest = effective if at is None else max(at, effective)
 
     def enter_version_at(self, now: datetime) -> None:
         """Judge by the version in force at `now`, where nothing has happened since the snapshot."""
@@ -201,10 +208,12 @@ class _Run:
         if last is not None and key <= last:
             raise FoldBroken(f"event {key} is not after {last}")
         self._last_key = key
+        self._position = at
         self._at_once = 0
         if self._began_at is None:
             self.enter_version_at(at)
-            self._began_at = self._calendar_since = self._entered_at = at
+            self._began_at = self._calendar_since = at
+            self._enter_state(at)
             self._slots_ahead.clear()
         for update in self._timeline.updates(kind):
             update(self.cells, event)
@@ -213,8 +222,9 @@ class _Run:
         if kind == MOVED:
             self._move(event)
         else:
-            if (kind, self.state) in self._version.leaves:
-                self._trigger(f"event:{kind}", kind, event.cause, at)
+            machine_trigger = self._version.leaves.get((kind, self.state))
+            if machine_trigger is not None:
+                self._trigger(machine_trigger, kind, event.cause, at)
             elif self._witness is not None:
                 self._witness(
                     NotApplicable(at=at, trigger=kind, cause=event.cause, state=self.state)
@@ -278,9 +288,37 @@ class _Run:
     # -- rules -------------------------------------------------------------------------------
 
     def _trigger(self, machine_trigger: str, trigger: str, cause: str, at: datetime) -> None:
-        """Ask the machine; the first rule whose guard holds makes a step."""
+        """The machine's answer to a trigger; the first rule whose guard holds makes a step."""
+        rule = self._version.machine.certain(machine_trigger, self.state)
         refusals: list[Refusal] = []
         read: dict[str, Any] = {}
+        if rule is None:
+            rule = self._ask(machine_trigger, at, refusals, read)
+        if rule is not None:
+            # by position: rule, from, to, trigger, cause, at, guard, read, version
+            step = Step(
+                rule.name,
+                self.state,
+                rule.to,
+                trigger,
+                cause,
+                at,
+                rule.guard,
+                read,
+                self._version.number,
+            )
+            self._step(step, tuple(refusals))
+        elif self._witness is not None:
+            self._witness(
+                Refused(
+                    at=at, trigger=trigger, cause=cause, state=self.state, refusals=tuple(refusals)
+                )
+            )
+
+    def _ask(
+        self, machine_trigger: str, at: datetime, refusals: list[Refusal], read: dict[str, Any]
+    ) -> TransitionRule | None:
+        """Let the machine find the rule; what guards read and refused is noted on the way."""
 
         def judge(rule: TransitionRule) -> bool:
             if rule.guard is None:
@@ -293,33 +331,7 @@ class _Run:
             read.update(verdict)
             return True
 
-        rule = self._version.machine.fire(machine_trigger, self.state, judge)
-        if rule is None:
-            if self._witness is not None:
-                self._witness(
-                    Refused(
-                        at=at,
-                        trigger=trigger,
-                        cause=cause,
-                        state=self.state,
-                        refusals=tuple(refusals),
-                    )
-                )
-            return
-        self._step(
-            Step(
-                rule=rule.name,
-                from_state=self.state,
-                to_state=rule.to,
-                trigger=trigger,
-                cause=cause,
-                at=at,
-                guard=rule.guard,
-                read=read,
-                version=self._version.number,
-            ),
-            tuple(refusals),
-        )
+        return self._version.machine.fire(machine_trigger, self.state, judge)
 
     def _judge(self, rule: str, bound: BoundGuard, at: datetime) -> dict[str, Any] | Refusal:
         """The values that the guard read where it holds, a refusal where it does not."""
@@ -342,7 +354,7 @@ class _Run:
         if self._at_once > STEPS_AT_ONCE:
             raise FoldBroken(f"more than {STEPS_AT_ONCE} steps at {instant_text(step.at)}")
         self.state = step.to_state
-        self._entered_at = step.at
+        self._enter_state(step.at)
         self._stay += 1
         self.steps.append(step)
         if self._witness is not None:
@@ -392,43 +404,51 @@ class _Run:
         if self._began_at is None:
             self.wake = END
             return
+        next_at = END
         for check in self._version.checks(self.state):
-            due = self._due(check)
-            if due is not None and due[0] < self._next_at:
-                self._next_at = due[0]
+            due = self._slot(check) if check.anchor is None else self._due(check, check.anchor)
+            if due is not None and due[0] < next_at:
+                next_at = due[0]
                 self._next = (check, due[1], due[2])
-        self.wake = min(self._next_at, self._switch_at)
+        self._next_at = next_at
+        self.wake = next_at if next_at < self._switch_at else self._switch_at  # noqa: FURB136
 
     def dues(self) -> list[Due]:
         """Everything that stands armed as things are now, in file order."""
         if self._began_at is None:
             return []
-        found = ((check, self._due(check)) for check in self._version.checks(self.state))
+        found = (
+            (check, self._slot(check) if check.anchor is None else self._due(check, check.anchor))
+            for check in self._version.checks(self.state)
+        )
         return [
             Due(at=due[0], check=check, anchor=due[1], day=due[2])
             for check, due in found
             if due is not None
         ]
 
-    def _due(self, check: Check) -> _Armed | None:
-        if check.anchor is None:
-            return self._slot(check)
-        anchor: datetime | None = self.cells[check.anchor]
+    def _due(self, check: Check, cell: int) -> _Armed | None:
+        anchor: datetime | None = self.cells[cell]
         if anchor is None:
             return None
         mark = self._marks.get(check.name)
-        earliest = self._version.effective_at
+        wait = check.wait or self._wait(check)
         if check.transition is None:
             if mark is not None and anchor in mark.counts:
                 return None
+            at, earliest = anchor + wait, self._version.effective_at
         else:
-            if self._moved_at is not None and self._moved_at > anchor:
-                anchor = self._moved_at
+            moved_at = self._moved_at
+            if moved_at is not None and moved_at > anchor:
+                anchor = moved_at
             if mark is not None and mark.stay == self._stay and anchor in mark.spent:
                 return None
-            if self._entered_at is not None and self._entered_at > earliest:
-                earliest = self._entered_at
-        at = anchor + (self._wait(check) if check.wait is None else check.wait)
+            at, earliest = anchor + wait, self._earliest
+        if check.wait is None and self._last_key is not None:
+            # the event that shortened her rhythm may lie after the end of the shorter wait
+            earliest = max(earliest, self._last_key[0])
+        if check.rhythm is not None:  # a shorter rhythm may put it before what has happened since
+            earliest = max(earliest, self._position)
         return (at if at > earliest else earliest, anchor, None)  # noqa: FURB136 - three times max
 
     def _wait(self, check: Check) -> timedelta:
@@ -483,7 +503,7 @@ class _Run:
         if self._next is None:
             raise FoldBroken("a check was to fire, but none stands armed")
         (check, anchor, day), at = self._next, self._next_at
-        self._checked_at = at
+        self._checked_at = self._position = at
         if day is not None:
             self._slots[check.name] = day
             self._slots_ahead.pop(check.name, None)
@@ -493,7 +513,7 @@ class _Run:
         else:
             raise FoldBroken(f"timed check {check.name} came due without an anchor")
         if check.transition is not None:
-            self._trigger(f"check:{check.name}", check.name, cause, at)
+            self._trigger(check.trigger, check.name, cause, at)
         elif check.outreach is not None:
             planned = self._plan(check.outreach, cause, at)
             if planned and self._witness is not None:

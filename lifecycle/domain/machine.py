@@ -56,15 +56,19 @@ class PolicyMachine:
                     trigger, list(rule.sources), rule.to, conditions=[_condition(rule)]
                 )
 
+    def certain(self, trigger: str, state: str) -> TransitionRule | None:
+        """The machine's answer of an earlier time, where it can never be another.
+
+        That is where the first rule that leaves the state on this trigger has no guard.
+        """
+        return self._certain.get((trigger, state))
+
     def fire(self, trigger: str, state: str, judge: Judge) -> TransitionRule | None:
         """The first rule in file order, leaving `state` on `trigger`, that `judge` lets pass.
 
         Asks `judge` about one rule at a time and stops at the first yes; None when all were refused.
-        Some rule must leave the state on this trigger: callers look that up first. Where the first
-        such rule has no guard, the machine's answer can never change, so it is asked only once.
+        Some rule must leave the state on this trigger: callers look that up first.
         """
-        if certain := self._certain.get((trigger, state)):
-            return certain
         customer = _Customer(state)
         asked: list[TransitionRule] = []
         moved = self._machine.events[trigger].trigger(customer, judge=judge, asked=asked)
@@ -79,10 +83,18 @@ class PolicyMachine:
 
 
 def triggers_of(rule: TransitionRule) -> tuple[str, ...]:
-    """The machine's names for what fires a rule: event types, or the timed check's own trigger."""
+    """The machine's names for what fires a rule."""
     if isinstance(rule.trigger, OnEvent):
-        return tuple(f"event:{kind}" for kind in rule.trigger.types)
-    return (f"check:{rule.name}",)
+        return tuple(map(event_trigger, rule.trigger.types))
+    return (check_trigger(rule.name),)
+
+
+def event_trigger(kind: str) -> str:
+    return f"event:{kind}"
+
+
+def check_trigger(name: str) -> str:
+    return f"check:{name}"
 
 
 def _condition(rule: TransitionRule) -> Callable[[EventData], bool]:

@@ -21,7 +21,7 @@ from lifecycle.domain.facts import (
 )
 from lifecycle.domain.guard import Guard, compiled
 from lifecycle.domain.instant import instant_text
-from lifecycle.domain.machine import PolicyMachine
+from lifecycle.domain.machine import PolicyMachine, check_trigger, event_trigger
 from lifecycle.domain.policy import (
     INTERACTION,
     After,
@@ -60,6 +60,7 @@ class Check:
     """A timed check, with or without a transition, or a calendar rule."""
 
     name: str
+    trigger: str  # the machine's, of a check with a transition
     position: int  # file order: transitions first, then outreach
     anchor: int | None  # cell of its FIRST or LAST fact; None for calendar rules
     wait: timedelta | None
@@ -98,13 +99,14 @@ class Version:
             BoundOutreach(rule=rule, guard=None if rule.guard is None else self._bound(rule.guard))
             for rule in policy.outreach
         ]
-        self.leaves: frozenset[tuple[str, str]] = frozenset(
-            (kind, source)
+        # (event type, state) → the machine's trigger, where a rule leaves the state on that type
+        self.leaves: dict[tuple[str, str], str] = {
+            (kind, source): event_trigger(kind)
             for rule in policy.transitions
             if isinstance(rule.trigger, OnEvent)
             for kind in rule.trigger.types
             for source in rule.sources
-        )
+        }
         self.on_step = _by(outreach, OnTransition, lambda trigger: trigger.names)
         self.on_event = _by(outreach, OnEvent, lambda trigger: trigger.types)
         checks = [
@@ -151,6 +153,7 @@ class Version:
         wait = trigger.wait if isinstance(trigger, After) else None
         return Check(
             name=name,
+            trigger=check_trigger(name),
             position=position,
             anchor=self._cells[trigger.since] if isinstance(trigger, After) else None,
             wait=min(wait, LONGEST) if isinstance(wait, timedelta) else None,
