@@ -6,69 +6,51 @@ The same table is told to the reader of batches, to the HTTP interface and to th
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from lifecycle.domain.builtin import BUILTIN
-from lifecycle.domain.policy import (
-    EventType,
-    Policy,
-    Property,
-    Rate,
-    State,
-    UnknownEvents,
-    ValueType,
-)
+from lifecycle.domain.policy import Policy, UnknownEvents
+from lifecycle.policy import loads
 
 NOW = datetime(2026, 2, 1, 12, 0, tzinfo=UTC)
 
+POLICY = """\
+version: 1
+timezone: Asia/Shanghai
+currency: CNY
+rates:
+  JPY: {2020-01-01: 0.05}
+  USD: {2020-01-01: 7}
+attributes: {country: text, birthday: date, timezone: zone, strategic: bool, credit: money}
+states:
+  potential: {initial: true}
+  deal: {}
+events:
+  purchase:
+    properties:
+      amount: money
+      currency: currency
+      order_id: text
+      gift: bool
+      weight: number
+      pieces: int
+      shipped_at: timestamp
+    interaction: true
+  order_refunded: {properties: {amount: money}}
+  signed_up: {strict: true, properties: {email: {type: text, required: true}}}
+transitions:
+  - {name: first, on: purchase, from: potential, to: deal}
+  - {name: undo, on: order_refunded, from: deal, to: potential}
+"""
 
+
+@cache
 def policy(
     *, unknown: UnknownEvents = UnknownEvents.REFUSE, lateness: timedelta | None = None
 ) -> Policy:
-    kinds = ValueType
-    sale = {
-        "amount": Property(type=kinds.MONEY),
-        "currency": Property(type=kinds.CURRENCY),
-        "order_id": Property(type=kinds.TEXT),
-        "gift": Property(type=kinds.BOOL),
-        "weight": Property(type=kinds.NUMBER),
-        "pieces": Property(type=kinds.INT),
-        "shipped_at": Property(type=kinds.TIMESTAMP),
-    }
-    events = (
-        EventType(name="purchase", properties=sale, interaction=True),
-        EventType(name="order_refunded", properties={"amount": Property(type=kinds.MONEY)}),
-        EventType(
-            name="signed_up",
-            properties={"email": Property(type=kinds.TEXT, required=True)},
-            strict=True,
-        ),
-    )
-    return Policy(
-        timezone="Asia/Shanghai",
-        currency="CNY",
-        attributes={
-            "country": kinds.TEXT,
-            "birthday": kinds.DATE,
-            "timezone": kinds.ZONE,
-            "strategic": kinds.BOOL,
-            "credit": kinds.MONEY,
-        },
-        states=(State(name="potential", labels={"en": "Potential"}, initial=True),),
-        events={**BUILTIN, **{kind.name: kind for kind in events}},
-        facts=(),
-        transitions=(),
-        outreach=(),
-        rates=tuple(
-            Rate(currency=code, since=datetime(2020, 1, 1, tzinfo=UTC), rate=Decimal(rate))
-            for code, rate in (("JPY", "0.05"), ("USD", "7"))
-        ),
-        unknown_events=unknown,
-        lateness=lateness,
-    )
+    return replace(loads(POLICY).policy, unknown_events=unknown, lateness=lateness)
 
 
 def event(**changes: Any) -> dict[str, Any]:

@@ -1,0 +1,158 @@
+"""`POST /v1/events`: a body in, one answer an event out.
+
+Reading is `intake`'s and storing is `accept`'s; this module brings them together off the event loop,
+and says in HTTP what they said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, assert_never
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lifecycle.domain.instant import instant_text
+from lifecycle.engine.accept import Accepted, Conflict, Duplicate, Result, TooLate
+from lifecycle.engine.group_commit import GroupCommit
+from lifecycle.errors import Problem
+from lifecycle.intake.native import Batch, Draft, read_batch
+from lifecycle.web import problems
+from lifecycle.web.body import read_json_body
+from lifecycle.web.ports import Engine
+
+SOURCE = "http"  # of events that name none
+REPORTED = 100  # refused events of one batch that are explained; of the others, code and place
+
+Answer = dict[str, Any]
+
+
+class Intake:
+    """Takes posts in for as long as the server runs."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._commits = GroupCommit(engine.accept)
+        # Two: while one waits for the database, the other may read a body.
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="intake")
+
+    async def post(self, request: Request) -> Response:
+        body = await read_json_body(request)
+        loop = asyncio.get_running_loop()
+        batch, stored = await loop.run_in_executor(self._readers, self._take, body)
+        results = await asyncio.wrap_future(stored) if stored else []
+        return answer(request, batch, results)
+
+    def stop(self) -> None:
+        """Whatever was begun is finished: nothing that was answered for is lost."""
+        self._readers.shutdown()
+        self._commits.stop()
+
+    def _take(self, body: bytes) -> tuple[Batch, Future[list[Result]] | None]:
+        batch = read_batch(body, self._engine.policy(), self._engine.now(), SOURCE)
+        drafts = [item for item in batch.items if isinstance(item, Draft)]
+        return batch, self._commits.submit(drafts) if drafts else None
+
+
+def answer(request: Request, batch: Batch, results: Sequence[Result]) -> Response:
+    """200 if anything of the batch is stored now, whether it was new or not; else a problem."""
+    left = iter(results)
+    counts = dict.fromkeys(("accepted", "duplicate", "quarantined", "conflict", "refused"), 0)
+    told: list[Answer] = []
+    failed: list[Problem] = []
+    for index, item in enumerate(batch.items):
+        outcome = item if isinstance(item, Problem) else _outcome(next(left), index)
+        if isinstance(outcome, Problem):
+            failed.append(outcome)
+            line = _refused(outcome, explained=len(failed) <= REPORTED)
+        else:
+            line = outcome
+        if isinstance(item, Draft) and item.warnings:
+            line["warnings"] = [
+                {"code": w.code, "pointer": f"/events/{index}{w.pointer}", "detail": w.detail}
+                for w in item.warnings
+            ]
+        counts[line["status"]] += 1
+        told.append(line)
+    more = {**counts, "results": told}
+    if len(failed) == len(told):
+        return problems.response(_summary(failed), request, more)
+    more["request_id"] = problems.request_id_of(request)
+    return Response(orjson.dumps(more), media_type="application/json")
+
+
+class ConflictProblem(Problem):
+    """The id was used before for other content."""
+
+    def __init__(self, conflict: Conflict, index: int) -> None:
+        seen = instant_text(conflict.first_seen)
+        super().__init__(
+            "event_id_conflict",
+            f"another event of the source {conflict.source} was stored under this id at {seen}",
+            status=409,
+            pointer=f"/events/{index}/id",
+            got=conflict.id,
+            expected="an id that names one event for ever",
+            hint=f"these differ: {', '.join(conflict.differing)}",
+        )
+        self.conflict = conflict
+
+
+def _outcome(result: Result, index: int) -> Answer | Problem:
+    match result:
+        case Accepted():
+            return {"status": "accepted", "source": result.source, "id": result.id}
+        case Duplicate():
+            return {
+                "status": "duplicate",
+                "source": result.source,
+                "id": result.id,
+                "first_seen": instant_text(result.first_seen),
+            }
+        case TooLate():
+            return {
+                "status": "quarantined",
+                "source": result.source,
+                "id": result.id,
+                "code": "too_late",
+                "detail": "stored, but not applied: it came later than the policy allows",
+            }
+        case Conflict():
+            return ConflictProblem(result, index)
+        case _:
+            assert_never(result)
+
+
+def _refused(problem: Problem, *, explained: bool) -> Answer:
+    line: Answer = {"status": "refused"}
+    if isinstance(problem, ConflictProblem):
+        line = {
+            "status": "conflict",
+            "source": problem.conflict.source,
+            "id": problem.conflict.id,
+            "first_seen": instant_text(problem.conflict.first_seen),
+            "differing": problem.conflict.differing,
+        }
+    if explained:
+        return line | problems.body_of(problem)
+    return line | {"code": problem.code, "pointer": problem.pointer}
+
+
+def _summary(failed: Sequence[Problem]) -> Problem:
+    """One problem for a batch of which nothing was taken: its only one, or what they share."""
+    first = failed[0]
+    if len(failed) == 1:
+        return first
+    codes = {problem.code for problem in failed}
+    return Problem(
+        first.code if len(codes) == 1 else "events_refused",
+        f"none of the {len(failed)} events was taken; the first one: {first.detail}",
+        status=409 if all(problem.status == 409 for problem in failed) else 422,
+        pointer=first.pointer,
+        got=first.got,
+        expected=first.expected,
+        hint=first.hint,
+    )

@@ -1,0 +1,102 @@
+"""What holds for every request and every answer, whatever it is about.
+
+A request id; headers that keep browsers from doing anything clever; only this machine's own names
+as host, so that no web page can reach us under a name of its own; and no exception that leaks.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lifecycle.errors import Problem
+from lifecycle.web import problems
+
+log = logging.getLogger("lifecycle.web")
+
+_POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none';"
+    " object-src 'none'"
+)
+HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Guard:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            raise NotImplementedError(f"no {scope['type']} is spoken here")
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message = {**message, "headers": _with_ours(message["headers"], request_id)}
+            await send(message)
+
+        try:
+            if host := _foreign_host(scope):
+                await _refuse_host(host, scope, receive, send_guarded)
+            else:
+                await self._app(_as_get(scope), receive, send_guarded)
+        except ClientDisconnect:
+            log.debug("the client of request %s went away before it was read", request_id)
+        except Exception:
+            log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
+            if started:
+                raise  # the connection is cut: half an answer must not look like a whole one
+            answer = problems.response(problems.internal_error(), Request(scope))
+            await answer(scope, receive, send_guarded)
+
+
+def _with_ours(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
+    given = {name.lower() for name, _ in headers}
+    ours = [header for header in HEADERS if header[0] not in given]
+    return [*headers, *ours, (b"x-request-id", request_id.encode())]
+
+
+def _as_get(scope: Scope) -> MutableMapping[str, Any]:
+    """HEAD is GET without a body, which the server leaves out by itself."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+
+
+def _foreign_host(scope: Scope) -> str | None:
+    """The name under which we were asked, if it is not one of ours; a missing one is not ours."""
+    named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    host = named[0].lower() if len(named) == 1 else ""
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return None if name in LOOPBACK_NAMES else host or "none"
+
+
+async def _refuse_host(host: str, scope: Scope, receive: Receive, send: Send) -> None:
+    problem = Problem(
+        "host_not_allowed",
+        "as long as there are no API keys, only programs of this machine are answered",
+        status=421,
+        got=host[:80],
+        expected="a Host header with localhost, 127.0.0.1 or [::1]",
+    )
+    await problems.response(problem, Request(scope))(scope, receive, send)

@@ -1,0 +1,40 @@
+"""What the web asks of the rest: `bootstrap.Engine` has it, and so may a few lines of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from lifecycle.domain.policy import Policy
+from lifecycle.engine.accept import Result
+from lifecycle.engine.installation import Installation
+from lifecycle.intake.draft import Draft
+
+
+class Engine(Protocol):
+    """Safe to share between threads; every call may wait for the database."""
+
+    @property
+    def installation(self) -> Installation:
+        """What the read use cases work on."""
+        ...
+
+    def policy(self) -> Policy:
+        """The policy that judges now."""
+        ...
+
+    def now(self) -> datetime: ...
+
+    def accept(self, drafts: Sequence[Draft]) -> list[Result]:
+        """One result a draft; durable on return."""
+        ...
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds of work in this process have changed steps so far."""
+        ...
+
+    def wait_for_steps(self, timeout: float, *, since: int | None = None) -> bool:
+        """Waits until there are more rounds than `since`, at most `timeout` seconds."""
+        ...

@@ -1,0 +1,243 @@
+"""The routes that only read: one customer, her timeline, the log of transitions, the state of health."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from lifecycle.engine import reading
+from lifecycle.engine.reading import LogEntry, LogFilters
+from lifecycle.errors import NotFound, Problem
+from lifecycle.intake.native import ID_LENGTH
+from lifecycle.intake.strict_json import shown
+from lifecycle.web import problems
+from lifecycle.web.feed import Feed
+from lifecycle.web.ports import Engine
+from lifecycle.web.shapes import (
+    CustomerShape,
+    HealthShape,
+    LogShape,
+    TimelineShape,
+    customer_shape,
+    entry_shape,
+    log_line,
+)
+
+PAGE = 100
+HEARTBEAT_LOOKS = 75  # looks without news after which a stream says that it is alive: 15 s
+_RETRY_MS = 1000  # a client that was cut off comes back after that
+
+Limit = Annotated[int, Query(ge=1, le=problems.LARGEST_PAGE, description="size of a page")]
+CursorParameter = Annotated[
+    str | None, Query(max_length=1000, description="the `cursor` of an earlier answer")
+]
+_FILTERS = ("customer", "state", "rule")
+
+
+def only(*allowed: str) -> Callable[[Request], None]:
+    """Refuses parameters that would be ignored: a misspelt filter must not show everything."""
+
+    def check(request: Request) -> None:
+        for name in request.query_params:
+            if name not in allowed:
+                raise Problem(
+                    "field_not_filterable",
+                    f"there is no parameter {shown(name)} here",
+                    pointer=name[:80],
+                    got=shown(name),
+                    expected=f"any of {', '.join(allowed)}" if allowed else "none",
+                )
+
+    return check
+
+
+def filters(
+    customer: Annotated[str | None, Query(description="only this customer's")] = None,
+    state: Annotated[str | None, Query(description="only into or out of this state")] = None,
+    rule: Annotated[str | None, Query(description="only by this rule")] = None,
+) -> LogFilters:
+    for name, value in (("state", state), ("rule", rule)):
+        if value is not None and (not value.isprintable() or len(value) > ID_LENGTH):
+            raise Problem(
+                "invalid_parameter",
+                f"{name} cannot be the name of anything",
+                pointer=name,
+                got=shown(value),
+                expected="a name of the policy",
+            )
+    return LogFilters(
+        customer=None if customer is None else known_key(customer), state=state, rule=rule
+    )
+
+
+def known_key(posted: str) -> str:
+    """The identifier as intake would have stored it; what it would have refused names nobody."""
+    key = unicodedata.normalize("NFC", posted)
+    if not key.isprintable() or len(key) > ID_LENGTH:
+        raise NotFound("no customer is known by this identifier")
+    return key
+
+
+def router(engine: Engine, feed: Feed) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get(
+        "/v1/customers/{customer_id:path}/timeline",
+        summary="What happened to one customer",
+        tags=["Customers"],
+        dependencies=[Depends(only("limit", "cursor"))],
+    )
+    def timeline(
+        customer_id: str, limit: Limit = PAGE, cursor: CursorParameter = None
+    ) -> TimelineShape:
+        """Her events, transitions (the revoked ones too) and planned messages, the latest first."""
+        page = reading.timeline(engine.installation, known_key(customer_id), limit, cursor)
+        return TimelineShape(
+            entries=[entry_shape(entry) for entry in page.entries], cursor=page.cursor
+        )
+
+    @routes.get(
+        "/v1/customers/{customer_id:path}",
+        summary="One customer",
+        tags=["Customers"],
+        dependencies=[Depends(only())],
+    )
+    def customer(customer_id: str) -> CustomerShape:
+        """Where she is, what is known of her, and what happens next without a new event."""
+        return customer_shape(reading.customer(engine.installation, known_key(customer_id)))
+
+    @routes.get(
+        "/v1/transitions",
+        summary="The log of transitions",
+        tags=["Transitions"],
+        dependencies=[Depends(only("limit", "cursor", *_FILTERS))],
+    )
+    def transitions(
+        wanted: Annotated[LogFilters, Depends(filters)],
+        limit: Limit = PAGE,
+        cursor: CursorParameter = None,
+    ) -> LogShape:
+        """Every transition that was made or revoked, in the order in which that became known.
+
+        Without a cursor it begins at the beginning. Go on from the `cursor` of each answer, at once
+        while there is `more`, later otherwise: nothing is missed and nothing comes twice.
+        """
+        found, after = _log(engine, cursor, limit, wanted)
+        return LogShape(
+            transitions=[log_line(entry) for entry in found],
+            cursor=after,
+            more=len(found) == limit,
+        )
+
+    @routes.get(
+        "/v1/transitions/stream",
+        summary="The log of transitions, live",
+        tags=["Transitions"],
+        response_class=StreamingResponse,
+        responses={
+            200: {"content": {"text/event-stream": {}}, "description": "until it is closed"}
+        },
+        dependencies=[Depends(only("cursor", *_FILTERS))],
+    )
+    async def stream(
+        wanted: Annotated[LogFilters, Depends(filters)],
+        cursor: CursorParameter = None,
+        last_event_id: Annotated[
+            str | None, Header(max_length=1000, description="sent by browsers that reconnect")
+        ] = None,
+    ) -> Response:
+        """Server-sent events named `made` and `revoked`, each with one line of the log as its data.
+
+        It begins with what happens from now on, or after `Last-Event-ID`, or after `cursor`. After
+        a reconnection the lines of one page of the log may come again.
+        """
+        start = last_event_id or cursor
+        if start is None:
+            start = await run_in_threadpool(reading.log_end, engine.installation, wanted)
+        else:  # a wrong one is refused now, not in the middle of a stream
+            await run_in_threadpool(_log, engine, start, 1, wanted)
+        return StreamingResponse(
+            _follow(engine, feed, start, wanted), media_type="text/event-stream"
+        )
+
+    @routes.get(
+        "/healthz",
+        summary="Is it well?",
+        tags=["Operations"],
+        response_model=HealthShape,
+        responses={503: {"description": "an event has waited for more than 60 seconds"}},
+        dependencies=[Depends(only())],
+    )
+    def health(request: Request) -> HealthShape | Response:
+        """Says how long the oldest event has waited to be applied; 503 after more than a minute."""
+        found = reading.health(engine.installation)
+        waited = round(found.oldest.total_seconds(), 3) if found.oldest else 0.0
+        shape = HealthShape(
+            status="overdue" if found.overdue else "ok",
+            pending=found.pending,
+            oldest_pending_seconds=waited,
+            dead=found.dead,
+        )
+        return problems.response(_overdue(waited), request, _of(shape)) if found.overdue else shape
+
+    return routes
+
+
+def _overdue(waited: float) -> Problem:
+    return Problem(
+        "overdue",
+        f"an event has waited for {waited} seconds to be applied",
+        status=503,
+        got=f"{waited} s",
+        expected=f"at most {reading.OVERDUE.total_seconds():g} s",
+        hint="are workers running?",
+    )
+
+
+def _of(shape: HealthShape) -> dict[str, Any]:
+    return shape.model_dump(exclude={"status"})
+
+
+def _log(
+    engine: Engine, cursor: str | None, limit: int, wanted: LogFilters
+) -> tuple[list[LogEntry], str]:
+    try:
+        return reading.transitions(engine.installation, cursor, limit, wanted)
+    except Problem as problem:
+        problem.pointer = problem.pointer or "cursor"
+        raise
+
+
+async def _follow(
+    engine: Engine, feed: Feed, cursor: str, wanted: LogFilters
+) -> AsyncIterator[str]:
+    """Lines as they come, until the client goes or the server stops; then the client comes back."""
+    await feed.enter()
+    try:
+        yield f"retry: {_RETRY_MS}\nid: {cursor}\n\n"
+        quiet = 0
+        while not feed.ended:
+            looks = feed.looks
+            found, cursor = await run_in_threadpool(_log, engine, cursor, PAGE, wanted)
+            if found:
+                yield _sent(found, cursor)
+            elif quiet >= HEARTBEAT_LOOKS:
+                yield f": nothing new\nid: {cursor}\n\n"
+            quiet = 0 if found or quiet >= HEARTBEAT_LOOKS else quiet + 1
+            if len(found) < PAGE:
+                await feed.wait(looks)
+    finally:
+        feed.leave()
+
+
+def _sent(found: list[LogEntry], cursor: str) -> str:
+    """The id stands at the last line: whoever has it has the whole page."""
+    lines = [log_line(entry) for entry in found]
+    sent = [f"event: {line.line}\ndata: {line.model_dump_json(by_alias=True)}\n" for line in lines]
+    return "\n".join(sent) + f"id: {cursor}\n\n"
