@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -17,9 +18,17 @@ def instant_of(zone: str, day: date, at: time) -> datetime:
     "Or past it" is what a skipped hour, or a skipped day, means; "first" is what a repeated hour
     means. Exact for zones whose offset is a whole number of minutes and `at` of whole minutes.
     """
-    wanted = datetime.combine(day, at)
+    return instants_of(zone, day, [at])[0]
+
+
+def instants_of(zone: str, day: date, hours: Sequence[time]) -> list[datetime]:
+    """The same for ascending local times of one date, on one walk."""
     wall = ZoneInfo(zone)
-    instant = wanted.replace(tzinfo=UTC) - WIDEST
-    while instant.astimezone(wall).replace(tzinfo=None) < wanted:
-        instant += MINUTE
-    return instant
+    instant = datetime.combine(day, hours[0], tzinfo=UTC) - WIDEST
+    found = []
+    for at in hours:
+        wanted = datetime.combine(day, at)
+        while instant.astimezone(wall).replace(tzinfo=None) < wanted:
+            instant += MINUTE
+        found.append(instant)
+    return found
