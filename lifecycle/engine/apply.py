@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from lifecycle.domain import snapshot as snapshots
 from lifecycle.domain.event import Event
@@ -173,72 +174,74 @@ def _together(inst: Installation, customer_ids: Sequence[int], attempt: int) -> 
 def _alone(inst: Installation, customer_id: int) -> Applied:
     """One customer by herself; where that failed before, her events one by one."""
     attempt, tries = inst.db.run(lambda tx: _begin(inst, tx, Level.CUSTOMER, customer_id))
-    if tries == 1:
-        try:
-            return inst.db.run(lambda tx: _work(inst, tx, [customer_id], ending=attempt))
-        except Unavailable:
-            raise
-        except Exception:
-            log.exception("customer %d failed alone; trying her events one by one", customer_id)
-    done = _one_by_one(inst, customer_id)
-    inst.db.run(lambda tx: attempts.end(tx, [attempt]))
+    done = _whole(inst, customer_id, attempt) if tries == 1 else None
+    if done is None:
+        done = _one_by_one(inst, customer_id)
+    inst.db.run(lambda tx: attempts.end_alone(tx, customer_id))
     return done
+
+
+def _whole(inst: Installation, customer_id: int, attempt: int) -> Applied | None:
+    """Everything of hers at once; None where that failed."""
+    try:
+        return inst.db.run(lambda tx: _work(inst, tx, [customer_id], ending=attempt))
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("customer %d failed alone; trying her events one by one", customer_id)
+        return None
 
 
 def _one_by_one(inst: Installation, customer_id: int) -> Applied:
     done = Applied()
-    waiting = inst.db.run(lambda tx: _released(tx, customer_id))
-    for stored in waiting:
+    for stored in inst.db.run(lambda tx: _released(tx, customer_id)) or [None]:
         done += _try_event(inst, customer_id, stored)
-    if not waiting:
-        try:
-            done += inst.db.run(lambda tx: _work(inst, tx, [customer_id]))
-        except Unavailable:
-            raise
-        except Exception:
-            log.exception("customer %d cannot be folded, and no event is to blame", customer_id)
-            inst.db.run(lambda tx: _postpone(inst, tx, customer_id))
     return done
 
 
-def _released(tx: Tx, customer_id: int) -> list[StoredEvent]:
+def _released(tx: Tx, customer_id: int) -> list[StoredEvent | None]:
     """Her pending events, each waiting by itself, in order."""
     pending = events.pending_of(tx, [customer_id]).get(customer_id, [])
     events.release(tx, {stored.identity_id for stored in pending if stored.held_by is not None})
-    return events.pending_of(tx, [customer_id]).get(customer_id, [])
+    return [*events.pending_of(tx, [customer_id]).get(customer_id, [])]
 
 
-def _try_event(inst: Installation, customer_id: int, stored: StoredEvent) -> Applied:
-    """Fold one event, and the culprit leaves the fold after so many lone tries."""
+def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None) -> Applied:
+    """Fold one event, or without one what time brings; the culprit leaves the fold if that fails.
+
+    It may be another event, folded long ago. Where none is to blame, she is looked at again later.
+    """
     culprit, error = stored, "the process that folded it ended without a word"
-    while True:
-        row_id = culprit.row_id
-        attempt, tries = inst.db.run(
-            lambda tx, row_id=row_id: _begin(inst, tx, Level.EVENT, customer_id, row_id)  # type: ignore[misc]
-        )
-        if tries > LONE_TRIES:
-            inst.db.run(
-                lambda tx, culprit=culprit, error=error: _quarantine(inst, tx, culprit, error)  # type: ignore[misc]
-            )
-            inst.db.run(lambda tx, attempt=attempt: attempts.end(tx, [attempt]))  # type: ignore[misc]
-            quarantined = Applied(quarantined=1, events=1)
-            if culprit.row_id == stored.row_id:
-                return quarantined
-            return quarantined + _try_event(inst, customer_id, stored)
+    only = None if stored is None else stored.row_id
+    while attempt := _begin_event(inst, customer_id, culprit):
+        work = partial(_work, inst, customer_ids=[customer_id], ending=attempt, only=only)
         try:
-            return inst.db.run(
-                lambda tx, attempt=attempt: _work(  # type: ignore[misc]
-                    inst, tx, [customer_id], ending=attempt, only=stored.row_id
-                )
-            )
+            return inst.db.run(work)
         except Unavailable:
             raise
         except Exception as raised:  # noqa: BLE001 - whatever one event raises, the others go on
             error = "".join(traceback.format_exception_only(raised)).strip()
             culprit = _culprit(inst, raised, stored)
+    if culprit is None:
+        log.error("customer %d cannot be folded, and no event is to blame: %s", customer_id, error)
+        inst.db.run(lambda tx: _postpone(inst, tx, customer_id))
+        return Applied()
+    done = inst.db.run(partial(_quarantine, inst, culprit=culprit, error=error))
+    if culprit.row_id == only:
+        return done
+    return done + _try_event(inst, customer_id, stored)
 
 
-def _culprit(inst: Installation, raised: Exception, tried: StoredEvent) -> StoredEvent:
+def _begin_event(inst: Installation, customer_id: int, culprit: StoredEvent | None) -> int | None:
+    """The attempt, committed; None where there have been enough."""
+    row_id = None if culprit is None else culprit.row_id
+    attempt, tries = inst.db.run(lambda tx: _begin(inst, tx, Level.EVENT, customer_id, row_id))
+    return attempt if tries <= LONE_TRIES else None
+
+
+def _culprit(
+    inst: Installation, raised: Exception, tried: StoredEvent | None
+) -> StoredEvent | None:
     """The event that the fold blames, which may be an older one; else the one that was tried."""
     if isinstance(raised, PoisonEvent):
         with inst.db.read() as tx:
@@ -260,22 +263,24 @@ def _begin(
     )
 
 
-def _quarantine(inst: Installation, tx: Tx, culprit: StoredEvent, error: str) -> None:
-    if customers.lock(tx, [culprit.customer_id]):
-        log.error(
-            "event %s of %s is quarantined: %s", culprit.event.id, culprit.event.source, error
-        )
-        events.clear_pending(tx, [culprit])
-        dead.quarantine(
-            tx,
-            culprit,
-            reason="fold_failed",
-            detail=error,
-            attempts=LONE_TRIES,
-            at=inst.now(tx),
-        )
-        row = customers.rows(tx, [culprit.customer_id])[culprit.customer_id]
-        customers.save(tx, [replace(row, snapshot=None, wake_at=inst.now(tx))])
+def _quarantine(inst: Installation, tx: Tx, culprit: StoredEvent, error: str) -> Applied:
+    """Take the event out of the fold, unless somebody else is at work on its customer."""
+    customer_id = culprit.customer_id
+    if not customers.lock(tx, [customer_id]):
+        return Applied()
+    log.error("event %s of %s is quarantined: %s", culprit.event.id, culprit.event.source, error)
+    events.clear_pending(tx, [culprit])
+    dead.quarantine(
+        tx,
+        culprit,
+        reason="fold_failed",
+        detail=error,
+        attempts=LONE_TRIES,
+        at=inst.now(tx),
+    )
+    row = customers.rows(tx, [customer_id])[customer_id]
+    customers.save(tx, [replace(row, snapshot=None, wake_at=inst.now(tx))])
+    return Applied(quarantined=1, events=1)
 
 
 def _postpone(inst: Installation, tx: Tx, customer_id: int) -> None:

@@ -92,6 +92,11 @@ def end(tx: Tx, attempt_ids: Iterable[int]) -> None:
     tx.run(_END, tx.ids(attempt_ids))
 
 
+def end_alone(tx: Tx, customer_id: int) -> None:
+    """Say that neither this customer nor an event of hers is being tried alone any more."""
+    tx.run(_END_ALONE, f"[{customer_id}]", Level.BATCH.value)
+
+
 _BEGIN = both(
     "INSERT INTO attempt (token, level, customers, event_id, count, started_at)"
     " VALUES (?, ?, ?, ?, ?, ?) RETURNING id"
@@ -104,3 +109,4 @@ _ALL = both(
     "SELECT id, token, level, customers, event_id, count, started_at FROM attempt ORDER BY id"
 )
 _END = both("DELETE FROM attempt WHERE id IN [ids]")
+_END_ALONE = both("DELETE FROM attempt WHERE customers = ? AND level <> ?")
