@@ -193,20 +193,17 @@ STATE_RECORD = Record(
     ],
 )
 
-PROPERTY_SHAPE = Either(
-    TYPE,
-    Record(
-        "a property",
-        [
-            Key(name="type", shape=TYPE, about="The type of the value.", required=True),
-            Key(
-                name="required",
-                shape=YesNo(),
-                about="Events without this property are refused.",
-                default="false",
-            ),
-        ],
-    ),
+PROPERTY_RECORD = Record(
+    "a property",
+    [
+        Key(name="type", shape=TYPE, about="The type of the value.", required=True),
+        Key(
+            name="required",
+            shape=YesNo(),
+            about="Events without this property are refused.",
+            default="false",
+        ),
+    ],
 )
 
 EVENT_RECORD = Record(
@@ -215,7 +212,7 @@ EVENT_RECORD = Record(
         LABEL,
         Key(
             name="properties",
-            shape=MapOf(PROPERTY, PROPERTY_SHAPE),
+            shape=MapOf(PROPERTY, Either(TYPE, PROPERTY_RECORD)),
             about="What such an event carries: a type for each property.",
         ),
         Key(
@@ -375,33 +372,31 @@ FACT = Choice(
     },
 )
 
-WAIT = Either(
-    Duration(),
-    Record(
-        "a waiting time of the customer's own",
-        [
-            Key(
-                name="fact",
-                shape=FACT_REFERENCE,
-                about="A fact of the kind `gap`.",
-                required=True,
-            ),
-            Key(
-                name="at_least",
-                shape=Duration(),
-                about="Never shorter than this.",
-                required=True,
-            ),
-            Key(name="at_most", shape=Duration(), about="Never longer than this.", required=True),
-            Key(
-                name="otherwise",
-                shape=Duration(),
-                about="Used while the fact is still empty.",
-                required=True,
-            ),
-        ],
-    ),
+RHYTHM = Record(
+    "a waiting time of the customer's own",
+    [
+        Key(
+            name="fact",
+            shape=FACT_REFERENCE,
+            about="A fact of the kind `gap`.",
+            required=True,
+        ),
+        Key(
+            name="at_least",
+            shape=Duration(),
+            about="Never shorter than this.",
+            required=True,
+        ),
+        Key(name="at_most", shape=Duration(), about="Never longer than this.", required=True),
+        Key(
+            name="otherwise",
+            shape=Duration(),
+            about="Used while the fact is still empty.",
+            required=True,
+        ),
+    ],
 )
+WAIT = Either(Duration(), RHYTHM)
 
 _AFTER = Key(
     name="after",

@@ -17,7 +17,8 @@ from itertools import chain
 
 from lifecycle.domain.policy import Fact, FactKind, Policy, ValueType
 
-MOST_COMBINATIONS = 1000
+MOST_COMBINATIONS = 400
+MOST_WITH_EMPTIES = 100  # for each variable that is empty
 AT = "at"
 TAGS = "tags"
 
@@ -83,15 +84,17 @@ def _of_fact(fact: Fact) -> Variable:
             return Variable(type=_TYPES[fact.property_type or ValueType.NUMBER], nullable=True)
 
 
-def full(known: Mapping[str, Variable], texts: Sequence[str]) -> Iterator[dict[str, object]]:
-    """Combinations in which nothing is empty, at most `MOST_COMBINATIONS` of them."""
+def full(
+    known: Mapping[str, Variable], texts: Sequence[str], most: int = MOST_COMBINATIONS
+) -> Iterator[dict[str, object]]:
+    """Combinations in which nothing is empty, at most so many of them."""
     pools = {name: _pool(name, variable.type, texts) for name, variable in known.items()}
     total = math.prod(len(pool) for pool in pools.values())
-    if total <= MOST_COMBINATIONS:
+    if total <= most:
         indices: Iterator[int] = iter(range(total))
     else:  # evenly spread, every value of every pool among them
         stride = next(n for n in range(total // 3 + 1, total) if math.gcd(n, total) == 1)
-        indices = (n * stride % total for n in range(MOST_COMBINATIONS))
+        indices = (n * stride % total for n in range(most))
     for index in indices:
         values: dict[str, object] = {}
         for name, pool in pools.items():
@@ -108,7 +111,7 @@ def with_empties(
     everything = [tuple(nullable)] if len(nullable) > 1 else []
     for names in chain(((name,) for name in nullable), everything):
         others = {name: variable for name, variable in known.items() if name not in names}
-        for values in full(others, texts):
+        for values in full(others, texts, MOST_WITH_EMPTIES):
             yield names, values | dict.fromkeys(names)
 
 

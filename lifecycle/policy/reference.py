@@ -1,0 +1,53 @@
+"""The tables of docs/policy.md, from the same keys that the loader reads by.
+
+`python -m lifecycle.policy.reference docs/policy.md` writes them anew between their marks.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from lifecycle.policy import format as keys
+from lifecycle.policy.records import Key, Record
+
+_BLOCK = re.compile(r"(<!-- keys: (?P<what>[^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def refreshed(document: str) -> str:
+    """The document with every table made anew; raises KeyError for a mark that names no record."""
+    records = {record.what: record for record in _records()}
+    return _BLOCK.sub(lambda m: f"{m[1]}\n{_table(records[m['what']])}\n{m[3]}", document)
+
+
+def documented(document: str) -> set[str]:
+    """The records that have a table in the document."""
+    return {match["what"] for match in _BLOCK.finditer(document)}
+
+
+def every_record() -> set[str]:
+    return {record.what for record in _records()}
+
+
+def _records() -> Iterator[Record]:
+    yield from (keys.POLICY, keys.STATE_RECORD, keys.EVENT_RECORD, keys.PROPERTY_RECORD)
+    yield from keys.FACT.kinds.values()
+    yield from (keys.TRANSITION, keys.RHYTHM, keys.OUTREACH)
+    yield from keys.TRIGGER.kinds.values()
+
+
+def _table(record: Record) -> str:
+    rows = "\n".join(_row(key) for key in record.keys)
+    return f"| key | meaning | left out |\n| --- | --- | --- |\n{rows}\n"
+
+
+def _row(key: Key) -> str:
+    otherwise = "not allowed" if key.required else f"`{key.default}`" if key.default else ""
+    return f"| `{key.name}` | {key.about.replace('|', chr(92) + '|')} | {otherwise} |"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(refreshed(path.read_text(encoding="utf-8")), encoding="utf-8")
