@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,7 +18,7 @@ from lifecycle.engine import accept, apply, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.apply import Applied
 from lifecycle.engine.installation import Installation
-from lifecycle.errors import LifecycleError, Unusable
+from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
@@ -295,10 +293,3 @@ class Complaints:
             digest,
             exc_info=None if known else error,
         )
-
-
-def digest_of(error: BaseException) -> str:
-    """The same for the same defect: the type and the places of the traceback, no value in it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{frame.filename}:{frame.name}:{frame.lineno}" for frame in frames]
-    return hashlib.sha256("\n".join([type(error).__name__, *places]).encode()).hexdigest()[:8]

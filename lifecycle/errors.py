@@ -14,10 +14,19 @@ LifecycleError
 
 from __future__ import annotations
 
+import hashlib
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 UNCHANGED = "nothing was changed"
+
+
+def digest_of(error: BaseException) -> str:
+    """The same for the same defect: type and places of the traceback, and no value in it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename}:{frame.name}:{frame.lineno}" for frame in frames]
+    return hashlib.sha256("\n".join([type(error).__name__, *places]).encode()).hexdigest()[:8]
 
 
 class LifecycleError(Exception):

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from lifecycle.cli import exits, imports, output, schema, truth
+from lifecycle.cli import customer, dead, exits, imports, output, report, schema, transitions, truth
 
 app = typer.Typer(
     name="lifecycle",
@@ -22,11 +22,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("migrate")(schema.migrate)
 app.command("import")(imports.import_file)
+app.command("log")(transitions.log)
+app.command("explain")(customer.explain)
+app.add_typer(customer.app, name="customer")
+app.add_typer(report.app, name="report")
+app.add_typer(dead.app, name="dead")
 app.command("verify")(truth.verify)
 app.command("rebuild")(truth.rebuild)
 app.command("digest")(truth.digest)
+app.command("migrate")(schema.migrate)
 
 
 def main() -> NoReturn:

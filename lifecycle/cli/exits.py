@@ -21,6 +21,7 @@ from lifecycle.errors import (
     Problem,
     Unavailable,
     Unusable,
+    digest_of,
 )
 from lifecycle.settings import DEBUG_VARIABLE
 
@@ -140,8 +141,6 @@ def _usage(error: TyperException) -> str:
 
 
 def _defect(error: BaseException) -> list[str]:
-    from lifecycle.bootstrap import digest_of
-
     lines = [
         f"{type(error).__name__}: {error}",
         f"This is a defect of lifecycle ({digest_of(error)}), not of what you typed.",

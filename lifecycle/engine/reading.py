@@ -139,6 +139,13 @@ def transitions(
         return _named(tx, found), after
 
 
+def latest(inst: Installation, limit: int, filters: LogFilters) -> tuple[list[LogEntry], Cursor]:
+    """The latest lines of the log, the oldest of them first, and from where to follow what comes."""
+    with inst.db.read() as tx:
+        found, cursor = steps.recent(tx, limit, _store_filters(tx, filters))
+        return _named(tx, found[::-1]), cursor
+
+
 def log_end(inst: Installation, filters: LogFilters) -> Cursor:
     """From where to follow what happens from now on."""
     with inst.db.read() as tx:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -339,8 +340,11 @@ def test_ctrl_c_ends_a_real_process_with_130(lifecycle: Lifecycle, home: Path) -
     )
     with pipe.open("wb", buffering=0) as feed:  # returns when the command has opened its file
         feed.write(b"Invoice,")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        while process.poll() is None:  # a signal just before a blocking read is seen after it
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
+    _, err = process.communicate()
     assert process.returncode == Code.INTERRUPTED
     assert "Traceback" not in err
     assert err.startswith("error: interrupted")

@@ -1,0 +1,162 @@
+"""`lifecycle customer …` and `lifecycle explain`: one customer, as she is and why."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.padding import Padding
+from rich.text import Text
+
+from lifecycle.cli import output
+from lifecycle.cli.opening import opened
+from lifecycle.cli.options import with_settings
+from lifecycle.domain.policy import FactKind
+from lifecycle.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from lifecycle.domain.policy import Policy
+    from lifecycle.engine.reading import Customer
+
+app = typer.Typer(no_args_is_help=True, help="One customer.")
+
+Key = Annotated[str, typer.Argument(metavar="CUSTOMER", help="Any identifier of hers.")]
+Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
+
+
+@app.command("show")
+@with_settings()
+def show(settings: Settings, customer: Key, *, json: Json = False) -> None:
+    """Her state, facts, attributes and consents as of now, and the next timed check."""
+    from lifecycle.bootstrap import Access
+    from lifecycle.engine import reading
+
+    with opened(settings, Access.READ) as engine:
+        policy = engine.policy()
+        found = reading.customer(engine.installation, customer)
+    if json:
+        from lifecycle.web.shapes import customer_shape
+
+        output.json_document(customer_shape(found).model_dump(mode="json", by_alias=True))
+    else:
+        output.show(_card(found, policy))
+
+
+@app.command("move")
+@with_settings()
+def move(
+    settings: Settings,
+    customer: Key,
+    *,
+    to: Annotated[str, typer.Option("--to", metavar="STATE", help="The state to move her to.")],
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept with the transition.")],
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Left out: your login.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Move her by hand. Her timed checks get their full time again; her events go on as usual."""
+    from lifecycle.bootstrap import Access
+    from lifecycle.cli.lines import Palette
+    from lifecycle.engine import reading
+    from lifecycle.engine.move import move as move_by_hand
+
+    with opened(settings, Access.WRITE) as engine:
+        move_by_hand(engine.installation, customer, to, by=by or getpass.getuser(), why=why)
+        palette = Palette(engine.policy())
+        found = reading.customer(engine.installation, customer)
+    if json:
+        from lifecycle.web.shapes import customer_shape
+
+        output.json_document(customer_shape(found).model_dump(mode="json", by_alias=True))
+    else:
+        output.show(Text.assemble((found.key, "bold"), " is now ", palette.state(found.state)))
+
+
+@with_settings()
+def explain(
+    settings: Settings,
+    customer: Key,
+    *,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="Only so many of the newest entries of what happened."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Why she is where she is, what became of each message, what happens next and what would change it."""
+    from lifecycle.bootstrap import Access
+    from lifecycle.engine.explain import explain as tell
+
+    with opened(settings, Access.READ) as engine:
+        told = tell(engine.installation, customer)
+    if json:
+        output.json_document(told.to_json(limit))
+    else:
+        console = output.out()
+        for line in told.lines(limit):
+            console.print(_styled(line))
+
+
+_HEADINGS = frozenset({"What happened", "What is waiting", "What happens next", "What is known"})
+
+
+def _styled(line: str) -> Padding:
+    """The words are the engine's; what is wrapped stays under its own sentence."""
+    sentence = line.lstrip()
+    text = Text(sentence, "bold" if line in _HEADINGS else "")
+    text.highlight_regex(r"^\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "cyan")
+    return Padding(text, (0, 0, 0, len(line) - len(sentence)))
+
+
+def _card(found: Customer, policy: Policy) -> Table:
+    table = output.table("", "", title=found.key)
+    table.show_header = False
+    table.columns[0].style = "dim"
+    for section in (_standing(found, policy), _facts(found, policy), _profile(found)):
+        for name, value in section:
+            table.add_row(name, value)
+        table.add_section()
+    return table
+
+
+def _standing(found: Customer, policy: Policy) -> Iterator[tuple[str, str | Text]]:
+    from lifecycle.cli.lines import Palette
+
+    if len(found.identifiers) > 1:
+        yield "identifiers", ", ".join(found.identifiers)
+    since = f"since {output.moment(found.entered_at)}" if found.entered_at else "from the start"
+    yield "state", Text.assemble(Palette(policy).state(found.state), " ", since)
+    if found.next:
+        yield "next check", f"{found.next.name} at {output.moment(found.next.at)}"
+    else:
+        yield "next check", "none: nothing happens without a new event"
+    yield "as of", f"{output.moment(found.as_of)} UTC"
+
+
+def _facts(found: Customer, policy: Policy) -> Iterator[tuple[str, str]]:
+    from lifecycle.engine.explain.words import span
+
+    kinds = {fact.name: fact.kind for fact in policy.facts}
+    for name, value in found.facts.items():
+        if value is None:
+            yield name, "—"
+        elif kinds.get(name) is FactKind.GAP:
+            yield name, span(timedelta(seconds=float(value)))
+        else:
+            yield name, str(value)
+
+
+def _profile(found: Customer) -> Iterator[tuple[str, str]]:
+    for name, value in found.attributes.items():
+        yield name, str(value)
+    if found.tags:
+        yield "tags", ", ".join(found.tags)
+    for name, given in found.consents.items():
+        yield name, "consent given" if given else "consent withdrawn"

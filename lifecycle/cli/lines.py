@@ -1,0 +1,108 @@
+"""How does one line of the log look? The same in `log`, `log --follow` and the live demo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from lifecycle.cli import output
+from lifecycle.domain.policy import After, OwnRhythm
+from lifecycle.engine.explain.words import span
+
+if TYPE_CHECKING:
+    from lifecycle.domain.policy import Policy
+    from lifecycle.engine.reading import LogEntry
+
+# The stages of the default policy; other states get the colours left, in the order of the policy.
+_STAGES = {
+    "potential": "bright_blue",
+    "intent": "cyan",
+    "deal": "green",
+    "loyal": "bold bright_green",
+    "dormant": "yellow",
+    "churned": "red",
+    "reactivated": "bright_magenta",
+}
+_OTHERS = ("bright_cyan", "magenta", "bright_yellow", "blue", "bright_red", "white")
+CUSTOMER_WIDTH = 22
+
+
+class Palette:
+    """A colour for each state, and how wide the widest name is."""
+
+    def __init__(self, policy: Policy) -> None:
+        names = [state.name for state in policy.states]
+        others = [name for name in names if name not in _STAGES]
+        self._colours = _STAGES | {
+            name: _OTHERS[place % len(_OTHERS)] for place, name in enumerate(others)
+        }
+        self.state_width = max(map(len, names), default=0)
+        self.rule_width = max((len(rule.name) for rule in policy.transitions), default=0)
+        self._waited = {
+            rule.name: _waited(rule.trigger)
+            for rule in policy.transitions
+            if isinstance(rule.trigger, After)
+        }
+
+    def of(self, state: str) -> str:
+        return self._colours.get(state, "white")
+
+    def state(self, name: str) -> Text:
+        return Text(name, self.of(name))
+
+    def waited(self, rule: str) -> str:
+        """What a timed check had waited for, as today's policy says it."""
+        return self._waited.get(rule, "time passed")
+
+    def legend(self, names: Iterable[str]) -> Text:
+        return Text("  ").join(Text.assemble(("● ", self.of(name)), name) for name in names)
+
+
+def line(found: LogEntry, palette: Palette) -> Text:
+    """`2026-01-09 10:00:00  anna  intent → deal  first-purchase  order_paid shop/17`."""
+    step, revoked = found.entry.row.step, found.entry.revoked
+    at = found.entry.row.revoked_at if revoked else step.at
+    struck = "strike dim" if revoked else ""
+    return Text.assemble(
+        (output.moment(at or step.at), "dim"),
+        "  ",
+        f"{found.entry.customer:<{CUSTOMER_WIDTH}}",
+        "  ",
+        (step.from_state.rjust(palette.state_width), struck or palette.of(step.from_state)),
+        (" ✗ " if revoked else " → ", "bold red" if revoked else "dim"),
+        (step.to_state.ljust(palette.state_width), struck or palette.of(step.to_state)),
+        "  ",
+        (step.rule.ljust(palette.rule_width), "strike dim" if revoked else "bold"),
+        "  ",
+        _revocation(found) if revoked else _cause(found, palette),
+    )
+
+
+def _waited(check: After) -> str:
+    if isinstance(check.wait, OwnRhythm):
+        return f"longer than usual since {check.since}"
+    return f"{span(check.wait)} since {check.since}"
+
+
+def _cause(found: LogEntry, palette: Palette) -> Text:
+    step = found.entry.row.step
+    kind, _, rest = step.cause.partition(":")
+    later = (" (overturned since)", "yellow") if found.entry.row.revoked_at else ""
+    if step.by:
+        return Text.assemble(("by hand ", "bold"), f"{step.by}: {step.why}", later)
+    if kind == "check":
+        return Text.assemble(("◷ ", "yellow"), palette.waited(step.rule), later)
+    source, _, name = rest.partition("|")
+    return Text.assemble(("▸ ", "cyan"), step.trigger, (f" {source}/{name}", "dim"), later)
+
+
+def _revocation(found: LogEntry) -> Text:
+    made = output.moment(found.entry.row.step.at)
+    by = (found.overturned_by or "").removeprefix("event:").replace("|", "/", 1)
+    return Text.assemble(
+        ("✗ ", "bold red"),
+        (f"overturned: of {made}", "red"),
+        (f" by {by}" if by else "", "dim"),
+    )

@@ -1,0 +1,91 @@
+"""`lifecycle report …`: numbers over all customers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.bar import Bar
+from rich.text import Text
+
+from lifecycle.cli import output
+from lifecycle.cli.opening import opened
+from lifecycle.cli.options import parse_instant, with_settings
+from lifecycle.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from lifecycle.cli.lines import Palette
+    from lifecycle.engine.report import Month, States
+
+app = typer.Typer(no_args_is_help=True, help="Numbers over all customers.")
+
+
+@app.command("states")
+@with_settings()
+def states(
+    settings: Settings,
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="At that instant, as it is known now; left out: now."),
+    ] = None,
+    monthly: Annotated[
+        bool, typer.Option("--monthly", help="At the end of each month, by the policy's zone.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
+) -> None:
+    """How many customers are in each state."""
+    from lifecycle.bootstrap import Access
+    from lifecycle.cli.lines import Palette
+    from lifecycle.engine import report
+
+    instant = None if at is None else parse_instant(at, flag="--at")
+    with opened(settings, Access.READ) as engine:
+        palette = Palette(engine.policy())
+        found: States | dict[str, Sequence[Month]]
+        if monthly:
+            months = report.states_by_month(engine.installation, until=instant)
+            found, table = {"months": months}, _by_month(months, palette)
+        else:
+            found = report.states(engine.installation, instant)
+            table = _now(found, palette)
+    if json:
+        output.json_document(found)
+    else:
+        output.show(table)
+
+
+def _now(found: States, palette: Palette) -> Table:
+    table = output.table("state", "", "customers", "share", "", right=["customers", "share"])
+    most = max((each.customers for each in found.counts), default=0) or 1
+    for each in found.counts:
+        table.add_row(
+            palette.state(each.name),
+            Text(" · ".join(each.labels.values()), "dim"),
+            f"{each.customers:,}",
+            f"{each.share:.1%}",
+            Bar(most, 0, each.customers, width=30, color=palette.of(each.name).split()[-1]),
+        )
+    table.add_section()
+    as_of = Text(f"as of {output.moment(found.as_of)} UTC", "dim")
+    table.add_row("all", "", f"{found.customers:,}", "", as_of)
+    return table
+
+
+def _by_month(months: Sequence[Month], palette: Palette) -> Table:
+    names = list(months[-1].counts) if months else []
+    table = output.table("month", *names, "all", right=[*names, "all"])
+    for column, name in zip(table.columns[1:], names, strict=False):
+        column.style = palette.of(name)
+    for month in months:
+        counts = [month.counts.get(name, 0) for name in names]
+        table.add_row(
+            month.month if month.complete else f"{month.month} so far",
+            *(f"{count:,}" if count else "·" for count in counts),
+            f"{sum(counts):,}",
+        )
+    return table
