@@ -68,9 +68,10 @@ _PERIODS = (
     'WITH mark ("at", from_state, to_state, bound) AS ('
     ' SELECT "at", from_state, to_state, 0 FROM step WHERE seq IS NOT NULL'
     " UNION ALL SELECT began, NULL, CAST(? AS text), 0 FROM"
-    " (SELECT (SELECT min(e.occurred_at) FROM identity AS i JOIN event AS e"
-    f" ON e.identity_id = i.id WHERE i.customer_id = c.id AND {_COUNTING}) AS began"
-    " FROM customer AS c) AS b WHERE began IS NOT NULL"
+    # the first of each identity by its index, instead of every event
+    " (SELECT min((SELECT e.occurred_at FROM event AS e WHERE e.identity_id = i.id"
+    f" AND {_COUNTING} ORDER BY e.occurred_at LIMIT 1)) AS began"
+    " FROM identity AS i GROUP BY i.customer_id) AS b WHERE began IS NOT NULL"
     " UNION ALL SELECT [bounds]"
     "), placed AS ("
     ' SELECT from_state, to_state, bound, sum(bound) OVER (ORDER BY "at") AS period FROM mark)'

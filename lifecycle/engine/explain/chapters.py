@@ -144,7 +144,7 @@ def chapters(
             overturned=tuple(disproved.get(happening.cause, ())),
             row=live.get(happening.cause) if isinstance(happening.outcome, Moved) else None,
             corrected=tuple(corrections.get(happening.cause, ())),
-            messages=tuple(_planned(happening, known, messages)),
+            messages=tuple(_planned(happening, known, messages)) if happening.planned else (),
         )
         for happening in happenings
     ]

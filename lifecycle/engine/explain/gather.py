@@ -13,7 +13,7 @@ from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import Tx
 from lifecycle.store.steps import StepRow
 
-DETAILED = 1000  # newest events of a customer of whom it is told what they changed
+DETAILED = 500  # newest events of a customer of whom it is told what they changed
 
 
 def explain(inst: Installation, key: str, *, detailed: int = DETAILED) -> Explanation:

@@ -10,7 +10,7 @@ from lifecycle.domain.instant import later
 from lifecycle.domain.policy import INTERACTION, FactKind
 from lifecycle.domain.step import Fired, Moved, Refused, Unplanned
 from lifecycle.domain.timeline import Version
-from lifecycle.engine.explain.ahead import Ahead, Anchor, Asleep, since
+from lifecycle.engine.explain.ahead import Ahead, Anchor, Asleep, Exit, Slot, since
 from lifecycle.engine.explain.chapters import Standing
 from lifecycle.engine.explain.letters import message_name
 from lifecycle.engine.explain.sentences import by, no
@@ -81,10 +81,13 @@ def _expected(one: Ahead, version: Version, words: Vocabulary) -> str:
     return f"If nothing arrives before, it {outcome}."
 
 
-def _moved_by(name: str, kinds: tuple[str, ...], version: Version, basis: object) -> str:
+def _moved_by(
+    name: str, kinds: tuple[str, ...], version: Version, basis: Anchor | Slot | None
+) -> str:
     """`A new interaction (order_paid, page_viewed or survey_answered)`."""
-    if basis is not None and not isinstance(basis, Anchor):
-        return "A change of her date or time zone (profile_changed)"
+    if isinstance(basis, Slot):
+        date = f"{basis.attribute} or of " if basis.attribute else ""
+        return f"A change of {date}her time zone (profile_changed)"
     if not kinds:
         return "Nothing new"
     fact = since(version.policy, name)
@@ -94,11 +97,16 @@ def _moved_by(name: str, kinds: tuple[str, ...], version: Version, basis: object
 
 
 def _stands_in(one: Ahead, words: Vocabulary) -> str:
-    exits = [
-        f"{leaving.event} ({leaving.rule}, to {words.state(leaving.to)}"
-        + (f", when {leaving.guard}" if leaving.guard else "")
-        + ")"
-        for leaving in one.disarmed_by
-    ]
+    by_rule: dict[str, list[Exit]] = {}
+    for leaving in one.disarmed_by:
+        by_rule.setdefault(leaving.rule, []).append(leaving)
+    exits = [_exit(same, words) for same in by_rule.values()]
     away = f", as by {some(exits)}," if exits else ""
     return f"Leaving {words.states(one.stands_in, 'or')}{away} would disarm it."
+
+
+def _exit(same_rule: list[Exit], words: Vocabulary) -> str:
+    """`order_paid or order_gifted (first, to Deal, when orders >= 1)`."""
+    kinds = some([leaving.event for leaving in same_rule])
+    rule, to, guard = same_rule[0].rule, same_rule[0].to, same_rule[0].guard
+    return f"{kinds} ({rule}, to {words.state(to)}{f', when {guard}' if guard else ''})"
