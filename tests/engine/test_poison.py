@@ -1,0 +1,330 @@
+"""An event that cannot be folded leaves the fold alone; its customer and all others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lifecycle.engine import apply
+from lifecycle.engine.apply import CRASHED_AFTER, LONE_TRIES, POSTPONED, apply_pending, fire_due
+from lifecycle.engine.dead import Replayed, discard, list_dead, replay, show
+from lifecycle.engine.digest import Digest, digest
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.rebuild import rebuild
+from lifecycle.engine.verify import verify
+from lifecycle.store import attempts, events, runs
+from lifecycle.store.attempts import Level
+from lifecycle.store.events import StoredEvent
+from lifecycle.store.sql import both
+from tests.engine.histories import RICH_POLICY
+from tests.scenarios.driver import day, order, page
+from tests.support.engine import (
+    arrive,
+    installation,
+    made,
+    of,
+    pending,
+    post,
+    reach,
+    revoked,
+    set_clock,
+    state,
+    work,
+)
+
+pytestmark = pytest.mark.usefixtures("_told_apart")
+
+BROKEN = "not-a-number"
+GOOD = "12.5"
+
+
+@pytest.fixture
+def _told_apart(caplog: pytest.LogCaptureFixture) -> None:
+    """The engine logs each failure with its traceback; only a failing test need show it."""
+    caplog.set_level("CRITICAL", logger="lifecycle.engine.apply")
+
+
+@pytest.fixture
+def inst(database_url: str) -> Iterator[Installation]:
+    with installation(database_url, RICH_POLICY, "2026-03-01T00:00:00Z") as found:
+        yield found
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Iterator[Callable[..., Digest]]:
+    """The digest at day 40 of a run in which nothing but these events ever came."""
+    with ExitStack() as stack:
+
+        def run(*batches: Any) -> Digest:
+            url = f"sqlite:///{tmp_path / 'quiet.db'}"
+            other = stack.enter_context(installation(url, RICH_POLICY, "2026-03-01T00:00:00Z"))
+            for batch in batches:
+                arrive(other, *batch)
+            return digest(other, day(40))
+
+        yield run
+
+
+def repair(inst: Installation, name: str, amount: str) -> None:
+    """What a person, or a newer version of the program, does to a stored event."""
+    change = both("UPDATE event SET properties = ? WHERE event_id = ?")
+    with inst.db.write() as tx:
+        assert tx.run(change, f'{{"amount":"{amount}"}}', name) == 1
+
+
+def others(count: int = 5) -> list[Any]:
+    """Customers beside Anna, two events each."""
+    return [event for n in range(count) for event in of(f"c{n}", order(n), order(n + 20))]
+
+
+def stored_event(inst: Installation, source: str, name: str) -> StoredEvent:
+    with inst.db.read() as tx:
+        stored = events.get(tx, source, name)
+    assert stored is not None
+    return stored
+
+
+def crashed_alone(
+    inst: Installation, source: str, name: str, *, event: bool = True, count: int
+) -> None:
+    """As if processes had died, one after the other, over one event, or over what time brought."""
+    stored = stored_event(inst, source, name)
+    event_id = stored.row_id if event else None
+    with inst.db.write() as tx:
+        for level, tried in [(Level.CUSTOMER, None), *[(Level.EVENT, event_id)] * count]:
+            attempts.begin_alone(
+                tx,
+                token="another process",
+                level=level,
+                customer_id=stored.customer_id,
+                event_id=tried,
+                started_at=inst.db.clock(tx) - CRASHED_AFTER,
+            )
+
+
+def begun_by_another(inst: Installation, customers: list[int], ago: timedelta) -> None:
+    with inst.db.write() as tx:
+        attempts.begin(
+            tx,
+            token="another process",
+            level=Level.BATCH,
+            customers=customers,
+            started_at=inst.db.clock(tx) - ago,
+        )
+
+
+def test_only_the_poisonous_event_leaves_the_fold(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    """It is told with its reason after so many lone attempts, and nobody misses anything else."""
+    hers = [order(0), order(20), page(30)]
+    done = arrive(inst, *others(), *hers, order(10, "bad", BROKEN))
+    assert done.quarantined == 1
+    (letter,) = list_dead(inst)
+    assert letter.stored.event.id == "bad"
+    assert letter.reason == "fold_failed"
+    assert "InvalidOperation" in letter.detail
+    assert letter.attempts == LONE_TRIES
+    assert pending(inst) == []
+    assert verify(inst) == []
+    assert digest(inst, day(40)) == quiet([*others(), *hers])
+
+
+def test_a_poisonous_event_of_long_ago_harms_nobody(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    """It arrives late, so that her whole history is folded with it, and then without."""
+    arrive(inst, *others(), order(0), order(20))
+    arrive(inst, order(10, "bad", BROKEN))
+    assert [letter.stored.event.id for letter in list_dead(inst)] == ["bad"]
+    assert verify(inst) == []
+    assert revoked(inst) == []
+    assert digest(inst, day(40)) == quiet([*others(), order(0), order(20)])
+
+
+def test_several_poisonous_events_of_several_customers_all_leave(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    bad = [order(n, f"bad{n}", BROKEN) for n in range(3)] + of("c0", order(7, "bad", BROKEN))
+    arrive(inst, *bad, order(0), order(20), *others())
+    assert {letter.stored.event.id for letter in list_dead(inst)} == {event.id for event in bad}
+    assert verify(inst) == []
+    assert digest(inst, day(40)) == quiet([order(0), order(20), *others()])
+
+
+def test_what_an_import_brought_is_no_less_poisonous(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    """Events of a run wait together, in one row; the poisonous one is told apart all the same."""
+    with inst.db.write() as tx:
+        run_id = runs.begin(tx, name="f", digest="f", effects=True, now=inst.now(tx))
+    post(inst, order(0), order(10, "bad", BROKEN), order(20), *others(), run_id=run_id)
+    with inst.db.write() as tx:
+        runs.end(tx, run_id, inst.now(tx))
+    work(inst)
+    assert [letter.stored.event.id for letter in list_dead(inst)] == ["bad"]
+    assert pending(inst) == []
+    assert verify(inst) == []
+    assert digest(inst, day(40)) == quiet([order(0), order(20), *others()])
+
+
+def test_a_repaired_event_that_is_replayed_counts_as_if_it_had_never_failed(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    """It is a late event then: the third order, of day 20, made her loyal after all."""
+    arrive(inst, *others(), order(0), order(10, "bad", BROKEN), order(20))
+    assert state(inst) == "deal"
+    repair(inst, "bad", GOOD)
+    replay(inst, "shop", "bad", by="olga", why="repaired")
+    assert list_dead(inst) == []
+    assert made(inst) == [("first", 0), ("loyal", 20)]
+    assert verify(inst) == []
+    good = quiet([*others(), order(0), order(10, "bad", GOOD), order(20)])
+    assert digest(inst, day(40)) == good
+
+
+def test_an_event_replayed_without_repair_is_quarantined_again(inst: Installation) -> None:
+    """It gets as many lone attempts as the first time, and both replays are on record."""
+    arrive(inst, order(0), order(10, "bad", BROKEN))
+    for _ in range(2):
+        done = replay(inst, "shop", "bad", by="olga", why=None)
+        assert isinstance(done, Replayed)
+        assert done.applied.quarantined == 1
+    shown = show(inst, "shop", "bad")
+    assert shown.letter is not None
+    assert shown.letter.attempts == LONE_TRIES
+    assert [action.action for action in shown.actions] == ["replay", "replay"]
+    assert made(inst) == [("first", 0)]
+
+
+def test_what_was_discarded_stays_out_for_good(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    """Neither new events nor a rebuild bring it back."""
+    arrive(inst, order(0), order(10, "bad", BROKEN))
+    repair(inst, "bad", GOOD)
+    discard(inst, "shop", "bad", by="olga", why="a test order")
+    arrive(inst, order(20))
+    rebuild(inst)
+    assert verify(inst) == []
+    assert digest(inst, day(40)) == quiet([order(0)], [order(20)])
+
+
+def test_an_event_that_was_folded_before_can_become_poisonous(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    """When her history is folded again, the old event is blamed, and not the new one."""
+    arrive(inst, order(0), order(10, "bad", GOOD), *others())
+    repair(inst, "bad", BROKEN)
+    arrive(inst, order(5, "late"))
+    assert [letter.stored.event.id for letter in list_dead(inst)] == ["bad"]
+    assert verify(inst) == []
+    assert digest(inst, day(40)) == quiet([order(0), order(5, "late"), *others()])
+
+
+def test_a_rebuild_puts_aside_what_cannot_be_folded_any_more(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    """Nothing of hers waits then; the culprit among what was folded before is found all the same."""
+    arrive(inst, order(0), order(10, "bad", GOOD), order(20), *others())
+    repair(inst, "bad", BROKEN)
+    assert rebuild(inst).quarantined == 1
+    assert [letter.stored.event.id for letter in list_dead(inst)] == ["bad"]
+    assert verify(inst) == []
+    assert [row.step.rule for row in revoked(inst)] == ["loyal"]
+    assert digest(inst, day(40)) == quiet([order(0), order(20), *others()])
+
+
+# -- where no event is to blame ----------------------------------------------------------------
+
+
+def test_a_customer_whom_nothing_can_fold_is_postponed_and_stops_nobody(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Her check is due and the fold raises without any event: she is looked at an hour later."""
+    arrive(inst, order(0), *of("bob", order(0)))
+    fold = apply.fold  # type: ignore[attr-defined]
+    with inst.db.read() as tx:
+        anna = apply.customers.rows(tx, [1])[1]  # type: ignore[attr-defined]
+    assert anna.key == "anna"
+
+    def broken(timeline: Any, snapshot: Any, *rest: Any) -> Any:
+        if snapshot is not None and snapshot.last_key.id == "order_paid-0":
+            raise RuntimeError("the fold is broken for Anna")
+        return fold(timeline, snapshot, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(apply, "fold", broken)
+        reach(inst, day(61))
+    assert state(inst, "bob") == "dormant"
+    assert state(inst) == "deal"
+    assert fire_due(inst).more is False
+    reach(inst, day(61) + POSTPONED)
+    assert made(inst) == [("first", 0), ("quiet", 60)]
+    with inst.db.read() as tx:
+        assert attempts.unfinished(tx) == []
+
+
+def test_a_check_that_kills_its_workers_is_postponed_like_one_that_raises(
+    inst: Installation,
+) -> None:
+    """Nothing of hers waits, so no event can be blamed; yet her lone attempts are counted."""
+    arrive(inst, order(0), *of("bob", order(0)))
+    crashed_alone(inst, "shop", "order_paid-0", event=False, count=LONE_TRIES)
+    reach(inst, day(61))
+    assert state(inst, "bob") == "dormant"
+    assert state(inst) == "deal"
+    reach(inst, day(61) + POSTPONED)
+    assert state(inst) == "dormant"
+
+
+# -- what unfinished attempts say --------------------------------------------------------------
+
+
+def test_a_batch_that_did_not_finish_is_tried_customer_by_customer(inst: Installation) -> None:
+    """The crashed attempt is gone afterwards, and nobody is suspected any more."""
+    post(inst, *others())
+    begun_by_another(inst, [1, 2, 3], ago=CRASHED_AFTER)
+    done = apply_pending(inst)
+    assert done.customers == 5
+    assert done.quarantined == 0
+    assert verify(inst) == []
+    with inst.db.read() as tx:
+        assert attempts.unfinished(tx) == []
+
+
+@pytest.mark.postgres
+def test_whom_another_process_has_only_just_begun_with_is_left_to_it(
+    postgres_database_url: str,
+) -> None:
+    """Between its attempt and its work she is not locked; the others do not wait for that."""
+    with installation(postgres_database_url, RICH_POLICY) as inst:
+        set_clock(inst, day(60))
+        post(inst, *others())
+        begun_by_another(inst, [1, 2], ago=timedelta(0))
+        done = work(inst)
+        assert done.customers == 3
+        with inst.db.read() as tx:
+            assert [found.count for found in attempts.unfinished(tx)] == [1]
+
+
+def test_what_a_crash_left_of_lone_attempts_is_cleared_by_the_next_work(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    """A process that died right after it had quarantined an event leaves its full count behind.
+
+    Neither is the customer suspected for ever, nor the repaired event condemned unheard.
+    """
+    arrive(inst, order(0), order(10, "bad", BROKEN))
+    crashed_alone(inst, "shop", "bad", count=LONE_TRIES + 1)
+    arrive(inst, order(20))
+    with inst.db.read() as tx:
+        assert attempts.unfinished(tx) == []
+    repair(inst, "bad", GOOD)
+    replay(inst, "shop", "bad", by="olga", why="repaired")
+    assert digest(inst, day(40)) == quiet([order(0), order(10, "bad", GOOD), order(20)])
