@@ -3,14 +3,16 @@
 An event waits in one of two ways: singly, as a row of `pending`; or, when an import stored it,
 together with the run's other events of the same identity, counted in one row of `imported`, which
 waits once the run has ended. Nobody outside the store need know the difference.
+
+Records are named tuples here, because millions are made: a frozen dataclass costs several times more.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 
@@ -20,8 +22,7 @@ from lifecycle.store.identities import Named, find_or_make
 from lifecycle.store.sql import Row, Tx, as_records, both, bulk, either
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """A valid event to be accepted."""
 
     event: Event
@@ -29,8 +30,7 @@ class NewEvent:
     dated: bool  # the poster said when; otherwise `occurred_at` is no part of that content
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """An accepted event, and whose it is today."""
 
     row_id: int
@@ -40,16 +40,14 @@ class StoredEvent:
     held_by: int | None = None  # the import run with whose events it waits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
+class Added(NamedTuple):
     """The event is new, and stored when the transaction commits."""
 
     row_id: int
     customer_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(NamedTuple):
     """An event of that source and id was there before, or earlier in the same batch."""
 
     row_id: int
@@ -407,12 +405,26 @@ def _row_order(row: Row) -> tuple[object, str, str]:
 
 def _by_customer(tx: Tx, rows: list[Row]) -> dict[int, list[StoredEvent]]:
     rows.sort(key=_row_order)
+    from_db, loads = tx.from_db, orjson.loads
     found: dict[int, list[StoredEvent]] = {}
-    for row in rows:
-        stored = _stored(tx, row)
-        mine = found.get(row[1])
+    for (
+        row_id,
+        customer_id,
+        source,
+        event_id,
+        key,
+        kind,
+        at,
+        received,
+        said,
+        identity,
+        held,
+    ) in rows:
+        event = Event(source, event_id, key, kind, from_db(at), from_db(received), loads(said))
+        stored = StoredEvent(row_id, customer_id, event, identity, held)
+        mine = found.get(customer_id)
         if mine is None:
-            found[row[1]] = [stored]
+            found[customer_id] = [stored]
         else:
             mine.append(stored)
     return found
@@ -429,9 +441,14 @@ def _stored(tx: Tx, row: Row) -> StoredEvent:
 
 
 def _event(tx: Tx, row: Row) -> Event:
-    # by position, as it is by far the most frequent record to be made
     return Event(
-        row[2], row[3], row[4], row[5], tx.from_db(row[6]), tx.from_db(row[7]), orjson.loads(row[8])
+        source=row[2],
+        id=row[3],
+        customer=row[4],
+        type=row[5],
+        occurred_at=tx.from_db(row[6]),
+        received_at=tx.from_db(row[7]),
+        properties=orjson.loads(row[8]),
     )
 
 

@@ -1,0 +1,1 @@
+"""What the store promises, proven on SQLite and on PostgreSQL alike."""
