@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,10 +33,6 @@ from lifecycle.store.sql import Tx
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = {
-    "sqlite": 500,
-    "postgresql": 1000,
-}  # events a transaction: one writer waits for the other
 LONE_TRIES = 5  # of one event alone, before it is quarantined
 CRASHED_AFTER = timedelta(seconds=5)  # an attempt this old whose customers nobody holds has crashed
 
@@ -73,13 +70,14 @@ def apply_pending(inst: Installation, max_events: int | None = None) -> Applied:
 
     Callers repeat while `more` is true.
     """
-    limit = max_events or AT_ONCE[inst.db.dialect]
+    limit = max_events or inst.pace.limit
     return _round(inst, lambda tx: customers.claim_pending(tx, limit))
 
 
-def fire_due(inst: Installation, max_customers: int = 500) -> Applied:
+def fire_due(inst: Installation, max_customers: int | None = None) -> Applied:
     """Fire the timed checks and calendar slots that are due at the engine's clock."""
-    return _round(inst, lambda tx: customers.claim_due(tx, inst.now(tx), max_customers))
+    limit = max_customers or inst.pace.limit
+    return _round(inst, lambda tx: customers.claim_due(tx, inst.now(tx), limit))
 
 
 def apply_customers(inst: Installation, customer_ids: Sequence[int]) -> Applied:
@@ -306,6 +304,7 @@ def _work(
     The order matters on PostgreSQL: lock in one statement, read everything in later ones, the
     pending rows before the histories, the clock after the lock; clear exactly the rows read.
     """
+    begun = time.perf_counter()
     locked = customers.lock(tx, customer_ids)
     now = inst.now(tx)
     timeline = inst.timeline(tx)
@@ -323,6 +322,7 @@ def _work(
     events.clear_pending(tx, folded)
     if ending is not None:
         attempts.end(tx, [ending])
+    inst.pace.took(max(len(folded), len(changes)), time.perf_counter() - begun)
     return Applied(
         customers=len(changes),
         events=len(folded),

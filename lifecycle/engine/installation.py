@@ -9,10 +9,13 @@ from lifecycle.clock import ClockSpec, Origin
 from lifecycle.domain.policy import Policy
 from lifecycle.domain.timeline import Timeline
 from lifecycle.engine import policies
+from lifecycle.engine.pace import Pace
 from lifecycle.errors import NotReady
 from lifecycle.store import clock as clock_row
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
+
+AT_ONCE = 1000  # events, or due customers, in one transaction at the most
 
 
 class Installation:
@@ -21,6 +24,7 @@ class Installation:
     def __init__(self, db: Database, clock: ClockSpec | None = None) -> None:
         self.db = db
         self._clock = clock
+        self.pace = Pace(AT_ONCE, steady=db.dialect != "sqlite")
         self._timeline: Timeline | None = None
         self._lock = threading.Lock()
 
