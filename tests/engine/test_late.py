@@ -1,0 +1,258 @@
+"""Events that come late or too early: what is revoked, what is told, and what becomes of messages.
+
+That the truth is that of a timely arrival, whatever the order, is proven in `tests.properties`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from lifecycle.domain.event import Event
+from lifecycle.domain.fate import Fate
+from lifecycle.engine.apply import apply_pending, fire_due
+from lifecycle.engine.digest import digest
+from lifecycle.engine.fates import SUPERSEDED
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.verify import verify
+from lifecycle.errors import NotReady
+from lifecycle.store import events, steps
+from lifecycle.store.sql import both
+from tests.policies import scenario_policy
+from tests.scenarios.driver import closed, day, order, page, refund
+from tests.support.engine import (
+    arrive,
+    installation,
+    made,
+    message_rows,
+    of,
+    pending,
+    planned,
+    post,
+    reach,
+    revoked,
+    send,
+    set_clock,
+    state,
+)
+
+THANKS = scenario_policy(
+    facts=["spent: {sum: order_paid.amount, less: order_refunded.amount}"],
+    outreach=[
+        "{name: thanks, on: {event: order_paid}, when: spent >= 50.0, channels: [sms], expires: 9d}"
+    ],
+)
+
+
+@pytest.fixture
+def inst(database_url: str) -> Iterator[Installation]:
+    with installation(database_url) as found:
+        yield found
+
+
+@pytest.fixture
+def thankful(database_url: str) -> Iterator[Installation]:
+    """Whose cause can go and come back: a message for each order while 50 or more was spent."""
+    with installation(database_url, THANKS) as found:
+        yield found
+
+
+def name_of(inst: Installation, row_id: int | None) -> str:
+    assert row_id is not None
+    with inst.db.read() as tx:
+        return events.by_row_ids(tx, [row_id])[row_id].event.id
+
+
+def logged(inst: Installation) -> list[tuple[str, bool]]:
+    """The lines of the log, by rule and whether they tell of a revocation, in the order written.
+
+    Read beside `steps.log`, which holds back what transactions of other databases might precede.
+    """
+    lines = both(
+        "SELECT s.rule, l.revoked FROM step_log AS l JOIN step AS s ON s.id = l.step_id ORDER BY l.id"
+    )
+    with inst.db.read() as tx:
+        return [(row[0], bool(row[1])) for row in tx.rows(lines)]
+
+
+def refunded(on: float, amount: str) -> Event:
+    return refund(on)._replace(properties={"amount": amount})
+
+
+# -- steps -------------------------------------------------------------------------------------
+
+
+def test_an_overturned_step_is_kept_with_the_event_that_overturned_it(inst: Installation) -> None:
+    arrive(inst, order(0))
+    reach(inst, day(61))
+    arrive(inst, order(40, "late"))
+    assert made(inst) == [("first", 0)]
+    (gone,) = revoked(inst)
+    assert gone.step.rule == "quiet"
+    assert gone.seq is None
+    assert gone.revoked_at == day(61)
+    assert name_of(inst, gone.revoked_by) == "late"
+    assert verify(inst) == []
+
+
+def test_of_several_late_events_the_last_before_the_step_has_overturned_it(
+    inst: Installation,
+) -> None:
+    arrive(inst, order(0))
+    reach(inst, day(61))
+    arrive(inst, page(5), page(50), closed(60.5))
+    (gone,) = revoked(inst)
+    assert (gone.step.rule, name_of(inst, gone.revoked_by)) == ("quiet", "page_viewed-50")
+    assert made(inst) == [("first", 0), ("left", 60.5)]
+
+
+def test_a_step_that_still_follows_is_the_same_row_at_another_place(inst: Installation) -> None:
+    """Three steps are inserted before it; its message stays queued, and nobody is told of it again."""
+    arrive(inst, order(0), page(50))
+    reach(inst, day(111))
+    before = message_rows(inst)
+    with inst.db.read() as tx:
+        quiet = steps.live(tx, [1])[1][1]
+    arrive(inst, closed(20), order(30), order(40))
+    assert made(inst) == [("first", 0), ("left", 20), ("back", 30), ("again", 40), ("quiet", 110)]
+    with inst.db.read() as tx:
+        rows = steps.live(tx, [1])[1]
+    assert [row.seq for row in rows] == [1, 2, 3, 4, 5]
+    assert rows[-1].row_id == quiet.row_id
+    assert rows[-1].recorded_at == day(111)
+    assert revoked(inst) == []
+    assert message_rows(inst) == before
+    told = ("first", "quiet", "left", "back", "again")
+    assert logged(inst) == [(rule, False) for rule in told]
+
+
+def test_the_log_tells_of_a_revocation_after_what_it_revokes(inst: Installation) -> None:
+    arrive(inst, order(0))
+    reach(inst, day(61))
+    arrive(inst, order(40))
+    assert logged(inst) == [("first", False), ("quiet", False), ("quiet", True)]
+
+
+def test_a_step_that_follows_again_is_a_new_row_beside_the_revoked_one(database_url: str) -> None:
+    """A late refund takes the third order away, and a late order gives it back: for one cause."""
+    with installation(database_url, scenario_policy(less=True)) as inst:
+        set_clock(inst, day(20))
+        arrive(inst, order(0), order(10), order(20))
+        arrive(inst, refund(15))
+        assert made(inst) == [("first", 0)]
+        set_clock(inst, day(21))
+        arrive(inst, order(16))
+        assert made(inst) == [("first", 0), ("loyal", 20)]
+        (gone,) = revoked(inst)
+        with inst.db.read() as tx:
+            new = steps.live(tx, [1])[1][-1]
+        assert new.step == gone.step
+        assert (gone.recorded_at, new.recorded_at) == (day(20), day(21))
+        assert name_of(inst, gone.revoked_by) == "order_refunded-15"
+        assert verify(inst) == []
+
+
+# -- messages ----------------------------------------------------------------------------------
+
+
+def test_once_again_after_has_passed_a_newly_caused_message_is_queued(inst: Installation) -> None:
+    """Dormant again on day 92: not before day 91, which is 30 days after the sending."""
+    arrive(inst, order(0))
+    reach(inst, day(61))
+    send(inst, day(61))
+    arrive(inst, page(32))
+    reach(inst, day(92))
+    assert planned(inst)[1] == ("win-back", 92, Fate.QUEUED, None)
+
+
+def test_a_cancelled_message_whose_cause_stands_again_is_queued_again(
+    thankful: Installation,
+) -> None:
+    """Not a second one: the same, with a fate that another late event gave back to it."""
+    inst = thankful
+    set_clock(inst, day(10))
+    arrive(inst, order(4, amount="60"))
+    arrive(inst, refunded(2, "20"))
+    assert planned(inst) == [("thanks", 4, Fate.CANCELLED, SUPERSEDED)]
+    arrive(inst, order(3, amount="20"))
+    (row,) = message_rows(inst)
+    assert (row.live, row.fate, row.reason) == (True, Fate.QUEUED, None)
+    assert row.message.cause == "event:shop|order_paid-4"
+    assert verify(inst) == []
+
+
+def test_an_overtaken_message_whose_cause_stands_again_is_sent_and_not_sent_twice(
+    thankful: Installation,
+) -> None:
+    inst = thankful
+    set_clock(inst, day(10))
+    arrive(inst, order(4, amount="60"))
+    send(inst, day(10))
+    arrive(inst, refunded(2, "20"))
+    assert planned(inst) == [("thanks", 4, Fate.OVERTAKEN, SUPERSEDED)]
+    arrive(inst, order(3, amount="20"))
+    (row,) = message_rows(inst)
+    assert (row.live, row.fate, row.reason, row.sent_at) == (True, Fate.SENT, None, day(10))
+
+
+def test_a_message_that_expired_while_its_cause_was_gone_is_not_queued_again(
+    thankful: Installation,
+) -> None:
+    inst = thankful
+    set_clock(inst, day(10))
+    arrive(inst, order(4, amount="60"))
+    arrive(inst, refunded(2, "20"))
+    set_clock(inst, day(13))
+    arrive(inst, order(3, amount="20"))
+    assert planned(inst) == [("thanks", 4, Fate.EXPIRED, None)]
+
+
+# -- what lies ahead ---------------------------------------------------------------------------
+
+
+def test_an_event_of_the_near_future_is_folded_when_its_time_comes(inst: Installation) -> None:
+    """Clocks differ by seconds: what is within the allowed skew is taken, and waits for nobody."""
+    soon = order(0)._replace(occurred_at=day(0) + timedelta(minutes=3))
+    post(inst, soon, *of("bob", order(0)))
+    done = apply_pending(inst)
+    assert done.customers == 2
+    assert (state(inst), state(inst, "bob")) == ("potential", "deal")
+    assert pending(inst) == []
+    assert apply_pending(inst).more is False
+    assert fire_due(inst).more is False
+    with pytest.raises(NotReady, match="due up to 2026-01-01T00:03:00Z"):
+        digest(inst)
+    set_clock(inst, soon.occurred_at)
+    assert fire_due(inst).woken == 1
+    assert state(inst) == "deal"
+    assert verify(inst) == []
+
+
+def test_what_waits_is_not_forgotten_when_others_of_hers_arrive(inst: Installation) -> None:
+    """Neither by an event that is due before it, nor by a late one, nor by a check that fires."""
+    arrive(inst, order(0))
+    set_clock(inst, day(30))
+    arrive(inst, order(30.001, "soon"))
+    arrive(inst, order(30, "now"))
+    arrive(inst, page(10))
+    assert made(inst) == [("first", 0)]
+    reach(inst, day(31))
+    assert made(inst) == [("first", 0), ("loyal", 30.001)]
+    assert verify(inst) == []
+
+
+def test_a_crowd_that_waits_for_the_future_does_not_keep_the_others_waiting(
+    inst: Installation,
+) -> None:
+    """What lies ahead leaves the queue at once, so that the next batch begins after it."""
+    ahead = [event for n in range(30) for event in of(f"early{n}", order(0.001))]
+    post(inst, *ahead, *of("bob", order(0)))
+    rounds = 0
+    while apply_pending(inst, max_events=10).more:
+        rounds += 1
+    assert rounds == 4
+    assert state(inst, "bob") == "deal"
+    set_clock(inst, day(1))
+    assert fire_due(inst).woken == 30
