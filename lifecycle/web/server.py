@@ -124,6 +124,8 @@ def _listen(host: str, port: int) -> socket.socket:
             f"host {host!r}: as long as there are no API keys, the server listens on this machine"
             " only; use 127.0.0.1, ::1 or localhost"
         )
+    if not 0 <= port <= 65_535:
+        raise Unusable(f"port {port} is none; use 1 to 65535, or 0 for any free one")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -132,8 +134,6 @@ def _listen(host: str, port: int) -> socket.socket:
             f"port {port} of {host} cannot be opened ({error.strerror or error}): is the engine"
             " running already? Set another with --port or LIFECYCLE_PORT"
         ) from error
-    except OverflowError:
-        raise Unusable(f"port {port} is none; use 1 to 65535, or 0 for any free one") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,0 +1,208 @@
+"""The server listens where it may, streams what happens, and stops without cutting anybody off."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lifecycle.bootstrap import Engine
+from lifecycle.clock import Origin
+from lifecycle.errors import Unavailable, Unusable
+from lifecycle.store import clock
+from lifecycle.web.server import Server, serve
+from tests.intake.bad_input import NOW, event
+from tests.web.conftest import running, serving
+
+Told = dict[str, Any]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
+def test_it_refuses_to_listen_for_other_machines(engine: Engine, host: str) -> None:
+    with pytest.raises(Unusable, match="no API keys"):
+        serve(engine, host, 0)
+
+
+def test_a_port_that_is_taken_is_named(engine: Engine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(Unusable, match=f"port {port} of 127.0.0.1 cannot be opened"):
+            serve(engine, "127.0.0.1", port)
+
+
+def test_a_port_that_is_none_is_refused(engine: Engine) -> None:
+    with pytest.raises(Unusable, match="port 70000"):
+        Server(engine, "127.0.0.1", 70000)
+
+
+@pytest.mark.postgres
+def test_on_postgresql_too_what_is_posted_is_streamed(
+    postgres_database_url: str, tmp_path: Path
+) -> None:
+    with (
+        running(postgres_database_url, tmp_path) as engine,
+        serving(engine) as client,
+        following(client) as lines,
+    ):
+        _purchase(engine, client, "e1")
+        told = next(lines)
+        assert (told["event"], told["data"]["cause"]) == ("made", "event:shop|e1")
+
+
+def test_a_stream_tells_what_happens_from_now_on(engine: Engine, client: httpx.Client) -> None:
+    _purchase(engine, client, "before", customer_id="c0")
+    with following(client) as lines:
+        _purchase(engine, client, "e1")
+        told = next(lines)
+        assert (told["event"], told["data"]["customer_id"]) == ("made", "c1")
+        _purchase(engine, client, "e0", occurred_at="2026-01-01T00:00:00Z")
+        assert [next(lines)["event"], next(lines)["event"]] == ["revoked", "made"]
+
+
+def test_a_stream_goes_on_where_it_was_cut_off(engine: Engine, client: httpx.Client) -> None:
+    """Nothing that happened meanwhile is missed, and nothing comes again."""
+    with following(client) as lines:
+        _purchase(engine, client, "e1")
+        last = next(lines)["id"]
+    _purchase(engine, client, "e2", customer_id="c2")
+    with following(client, headers={"Last-Event-ID": last}) as lines:
+        assert next(lines)["data"]["customer_id"] == "c2"
+    with following(client, params={"cursor": last, "rule": "first"}, status=422):
+        pass  # of another question
+
+
+def test_a_stream_tells_only_what_was_asked_for(engine: Engine, client: httpx.Client) -> None:
+    _purchase(engine, client, "e0", customer_id="c2")
+    with following(client, params={"customer": "c2"}) as lines:
+        _purchase(engine, client, "e1")
+        refund = event(id="e2", customer_id="c2", type="order_refunded", properties={"amount": "1"})
+        _happens(engine, client, refund)
+        assert next(lines)["data"]["rule"] == "undo"
+
+
+def test_many_streams_share_one_watcher(engine: Engine, client: httpx.Client) -> None:
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(following(client)) for _ in range(20)]
+        _purchase(engine, client, "e1")
+        assert {next(lines)["data"]["cause"] for lines in streams} == {"event:shop|e1"}
+        watchers = [each.name for each in threading.enumerate() if "log-watch" in each.name]
+    assert len(watchers) == 1
+
+
+def test_stopping_ends_streams_and_answers_what_is_under_way(engine: Engine) -> None:
+    """A post whose commit is running when the server is told to stop gets its answer."""
+    begun, may_end = threading.Event(), threading.Event()
+    accept = engine.accept
+
+    def slow(drafts: Any) -> Any:
+        begun.set()
+        assert may_end.wait(30)
+        return accept(drafts)
+
+    engine.accept = slow  # type: ignore[method-assign]
+    opened: list[str] = []
+    ready = threading.Event()
+
+    def started(address: str) -> None:
+        opened.append(address)
+        ready.set()
+
+    server = Server(engine, "127.0.0.1", 0, started=started)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert ready.wait(30)
+    answers: list[httpx.Response] = []
+    with httpx.Client(base_url=opened[0], timeout=30) as client, following(client) as lines:
+        post = threading.Thread(
+            target=lambda: answers.append(client.post("/v1/events", json={"events": [event()]}))
+        )
+        post.start()
+        assert begun.wait(30)
+        server.stop()
+        assert list(lines) == [], "the stream ends by itself"
+        may_end.set()
+        post.join(30)
+    thread.join(30)
+    assert not thread.is_alive()
+    assert answers[0].json()["accepted"] == 1
+
+
+def test_health_is_lost_when_events_wait_for_more_than_a_minute(
+    engine: Engine, client: httpx.Client
+) -> None:
+    """With the number; here the clock has moved on by hand while nobody applied anything."""
+    client.post("/v1/events", json={"events": [event()]})
+    assert client.get("/healthz").json()["pending"] == 1
+
+    def move(tx: clock.Tx) -> None:
+        found = clock.read(tx)
+        assert found is not None
+        now = NOW + timedelta(seconds=61)
+        clock.write(tx, Origin(spec=found.spec, real_origin=now, virtual_origin=now, seen=now))
+
+    engine.db.run(move)
+    answer = client.get("/healthz")
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (503, "overdue")
+    assert (problem["pending"], problem["oldest_pending_seconds"]) == (1, 61.0)
+    engine.apply_pending()
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_database_that_is_away_is_told_without_a_promise(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 and when to come again: nobody loses an event by it."""
+
+    def away(drafts: object) -> None:
+        raise Unavailable("the database does not answer")
+
+    monkeypatch.setattr(engine, "accept", away)
+    with serving(engine) as client:
+        answer = client.post("/v1/events", json={"events": [event()]})
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.headers["retry-after"] == "1"
+    assert "nothing was changed" not in answer.text
+
+
+@contextlib.contextmanager
+def following(client: httpx.Client, status: int = 200, **request: Any) -> Iterator[Iterator[Told]]:
+    """A stream that has begun: what happens from now on will be in it."""
+    with client.stream("GET", "/v1/transitions/stream", **request) as answer:
+        assert answer.status_code == status
+        if status != 200:
+            yield iter(())
+            return
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        blocks = _blocks(answer.iter_lines())
+        assert "retry" in next(blocks)
+        yield (block for block in blocks if "data" in block)
+
+
+def _blocks(lines: Iterator[str]) -> Iterator[Told]:
+    block: Told = {}
+    for line in lines:
+        if not line:
+            yield block
+            block = {}
+        elif not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            block[name] = json.loads(value) if name == "data" else value
+
+
+def _purchase(engine: Engine, client: httpx.Client, name: str, **changes: Any) -> None:
+    _happens(engine, client, event(id=name, **changes))
+
+
+def _happens(engine: Engine, client: httpx.Client, posted: Any) -> None:
+    answer = client.post("/v1/events", json={"events": [posted]})
+    assert answer.status_code == 200, answer.text
+    engine.apply_pending()
