@@ -118,6 +118,7 @@ class _Life:
             **dict.fromkeys(policy.attributes),
             **self.attributes(),
             **{f.name: value_of(f, policy, self.history, at) for f in policy.facts},
+            "tags": sorted(self.tags()),
             "at": at,
         }
         named = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", guard)))

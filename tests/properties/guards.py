@@ -132,6 +132,11 @@ def about_presence(choose: Choices, name: str) -> Guard:
     return compare(name, choose.one(("==", "!=")), "null", None)
 
 
+def about_tags(choose: Choices) -> Guard:
+    tag = choose.one(("vip", "trial"))
+    return Guard(f"'{tag}' in tags", lambda values: tag in values["tags"])
+
+
 def about_time(choose: Choices, around: datetime) -> Guard:
     instant = around + timedelta(days=choose.number(0, 20))
     text = f"timestamp('{instant:%Y-%m-%dT%H:%M:%SZ}')"

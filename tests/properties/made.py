@@ -51,6 +51,7 @@ from tests.properties.guards import (
     about_int,
     about_number,
     about_presence,
+    about_tags,
     about_text,
     about_time,
     combined,
@@ -290,7 +291,9 @@ class _PolicyMaker:
 
     def atom(self) -> Guard:
         choose = self.choose
-        match choose.number(0, 9):
+        match choose.number(0, 10):
+            case 10:
+                return about_tags(choose)
             case 9:
                 return about_time(choose, self.start)
             case 8:
