@@ -132,7 +132,8 @@ _VALUE = Either(
                                 "refuse": "the row is refused",
                             }
                         ),
-                        about="What an empty field means.",
+                        about="What an empty field means: `omit` (the event has no such property) or "
+                        "`refuse` the row.",
                         default="omit",
                     ),
                 ],
@@ -184,7 +185,8 @@ _TABLE = Record(
                 },
                 synonyms={"csv": "delimited", "tsv": "delimited", "spaces": "whitespace"},
             ),
-            about="How a line is cut into fields.",
+            about="How a line is cut into fields: `delimited` by one character and quoted where needed "
+            "(CSV), `whitespace` (any run of blanks), or `fixed` positions.",
             default="delimited",
         ),
         Key(
@@ -195,7 +197,7 @@ _TABLE = Record(
                 code="wrong_delimiter",
                 schema={"type": "string"},
             ),
-            about="The character between fields of a delimited table.",
+            about="The character between fields of a delimited table, or the word `tab`.",
             default=",",
         ),
         Key(
@@ -251,7 +253,8 @@ _IDENTITY = Record(
                     "number": "each is an event of its own; the second one's id ends in /2",
                 }
             ),
-            about="What rows with the same id are.",
+            about="What rows with the same id are: the `same` event, or events of their own that "
+            "we `number`.",
             default="same",
         ),
     ],
@@ -268,7 +271,8 @@ _WHEN_IT_HAPPENED = Record(
                 code="wrong_format",
                 schema={"type": "string"},
             ),
-            about="How it is written: iso (ISO 8601), or with the letters of strptime.",
+            about="How it is written: `iso` (ISO 8601), or with the letters of strptime, such as "
+            "`%d/%m/%Y %H:%M`.",
             default=ISO,
         ),
         Key(
@@ -287,7 +291,8 @@ _WHEN_IT_HAPPENED = Record(
             shape=OneWord(
                 {"first": "the earlier one", "second": "the later one", "refuse": "an error"}
             ),
-            about="What a time means that came twice, when clocks were put back.",
+            about="What a time means that came twice, when clocks were put back: the `first` of the "
+            "two, the `second`, or `refuse` the row.",
             default="first",
         ),
         Key(
@@ -295,7 +300,8 @@ _WHEN_IT_HAPPENED = Record(
             shape=OneWord(
                 {"shift": "moved on by what the clocks were put forward", "refuse": "an error"}
             ),
-            about="What a time means that never came, when clocks were put forward.",
+            about="What a time means that never came, when clocks were put forward: `shift` it by as "
+            "much, or `refuse` the row.",
             default="shift",
         ),
     ],
