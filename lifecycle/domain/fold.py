@@ -444,9 +444,6 @@ class _Run:
             if mark is not None and mark.stay == self._stay and anchor in mark.spent:
                 return None
             at, earliest = anchor + wait, self._earliest
-        if check.wait is None and self._last_key is not None:
-            # the event that shortened her rhythm may lie after the end of the shorter wait
-            earliest = max(earliest, self._last_key[0])
         if check.rhythm is not None:  # a shorter rhythm may put it before what has happened since
             earliest = max(earliest, self._position)
         return (at if at > earliest else earliest, anchor, None)  # noqa: FURB136 - three times max
