@@ -16,6 +16,7 @@ from lifecycle.intake import (
     properties,
     row_reader,
     rows,
+    strict_json,
     values,
 )
 from lifecycle.policy.load import load
