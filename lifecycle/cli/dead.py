@@ -70,13 +70,14 @@ def show(settings: Settings, source: Source, id: Id, *, json: Json = False) -> N
     """One event that is dead or was: what it says, why it left, and what was done about it."""
     from lifecycle.bootstrap import Access
     from lifecycle.engine import dead
+    from lifecycle.engine.explain.forms import event_form
 
     with opened(settings, Access.READ) as engine:
         shown = dead.show(engine.installation, source, id)
     if json:
         output.json_document(
             {
-                "event": _event_form(shown.stored),
+                "event": event_form(shown.stored),
                 "letter": _letter_form(shown.letter) if shown.letter else None,
                 "actions": shown.actions,
             }
@@ -200,15 +201,11 @@ def _of_letter(letter: DeadLetter | None) -> Iterator[tuple[str, str]]:
         yield "attempts", f"{letter.attempts} alone"
 
 
-def _event_form(stored: StoredEvent) -> dict[str, Any]:
-    from lifecycle.web.shapes import entry_shape
-
-    return entry_shape(stored).model_dump(mode="json", by_alias=True)
-
-
 def _letter_form(letter: DeadLetter) -> dict[str, Any]:
+    from lifecycle.engine.explain.forms import event_form
+
     return {
-        "event": _event_form(letter.stored),
+        "event": event_form(letter.stored),
         "status": letter.status,
         "reason": letter.reason,
         "detail": letter.detail,

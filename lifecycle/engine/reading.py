@@ -5,27 +5,40 @@ Only reads. Facts and the next timed check are those of this moment, computed fr
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
-
 from lifecycle.domain import snapshot as snapshots
-from lifecycle.domain.fold import armed, facts_at
+from lifecycle.domain.fold import facts_at, fold
 from lifecycle.domain.snapshot import Snapshot
-from lifecycle.domain.timeline import Timeline
+from lifecycle.domain.timeline import Timeline, Version
+from lifecycle.engine.explain.ahead import Ahead, ahead
+from lifecycle.engine.explain.words import Vocabulary
+from lifecycle.engine.history import TimelinePage, timeline
 from lifecycle.engine.installation import Installation
-from lifecycle.errors import Problem
 from lifecycle.store import backlog, customers, events, reading, steps
 from lifecycle.store.customers import CustomerRow
-from lifecycle.store.events import StoredEvent
-from lifecycle.store.messages import MessageRow
+from lifecycle.store.reading import Counts
 from lifecycle.store.sql import Tx
-from lifecycle.store.steps import Cursor, Entry, StepRow
+from lifecycle.store.steps import Cursor, Entry
+
+__all__ = [
+    "Customer",
+    "Health",
+    "LogEntry",
+    "LogFilters",
+    "Next",
+    "TimelinePage",
+    "customer",
+    "earlier",
+    "health",
+    "latest",
+    "log_end",
+    "timeline",
+    "transitions",
+]
 
 OVERDUE = timedelta(seconds=60)  # what is pending longer needs a person: are workers running?
 
@@ -43,22 +56,20 @@ class Customer:
     key: str  # the first identifier under which something was posted
     identifiers: tuple[str, ...]  # all of them, the key included
     state: str
+    label: str  # of the state, in English where the policy has it
     entered_at: datetime | None  # None: she never moved
     first_event_at: datetime | None  # this and what follows: None or empty until she is folded
     facts: Mapping[str, Any]  # canonical JSON values
     attributes: Mapping[str, Any]
     tags: tuple[str, ...]
     consents: Mapping[str, bool]  # "purpose/channel" → given
+    refused: Mapping[str, int]  # by rule: how often its guard said no
     next: Next | None  # None: nothing happens without a new event
+    ahead: tuple[Ahead, ...]  # everything that stands armed, and what would change it
+    counts: Counts
+    zone: str  # hers, else that of the policy
+    version: Version  # of the policy, that judges now
     as_of: datetime  # the engine's clock
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelinePage:
-    """Of a customer's events, steps and planned messages, the latest first."""
-
-    entries: tuple[StoredEvent | StepRow | MessageRow, ...]
-    cursor: str | None  # where the page before it in time begins; None: there is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +93,11 @@ class LogFilters:
 class Health:
     pending: int  # events that wait to be applied
     oldest: timedelta | None  # for how long the first of them has waited, in real time
+    due: int  # customers for whom a check or a waiting event has come due and not fired yet
     dead: int  # quarantined events that wait for a person
+    policy_version: int  # that judges now
+    schema: str  # revision of the database's tables
+    clock: datetime  # the engine's
 
     @property
     def overdue(self) -> bool:
@@ -95,35 +110,28 @@ def customer(inst: Installation, key: str) -> Customer:
         customer_id = customers.find(tx, key)
         row = customers.rows(tx, [customer_id])[customer_id]
         now, policies = inst.now(tx), inst.timeline(tx)
-        found = _snapshot(policies, row)
+        version = policies.at(now)
+        found = _snapshot(tx, policies, row)
+        following = ahead(policies, found, now)
         return Customer(
             key=row.key,
             identifiers=tuple(customers.identifiers(tx, customer_id)),
             state=row.state,
+            label=Vocabulary(version.policy).state(row.state),
             entered_at=row.entered_at,
-            first_event_at=found.began_at if found else None,
-            facts=facts_at(policies, found, now) if found else {},
-            attributes=found.attributes if found else {},
-            tags=found.tags if found else (),
-            consents=found.consents if found else {},
-            next=_next(policies, found, now) if found else None,
+            first_event_at=found.began_at,
+            facts=facts_at(policies, found, now) if found.began_at else {},
+            attributes=found.attributes,
+            tags=found.tags,
+            consents=found.consents,
+            refused=found.refused,
+            next=Next(name=following[0].name, at=following[0].at) if following else None,
+            ahead=following,
+            counts=reading.counts_of(tx, customer_id),
+            zone=found.attributes.get("timezone") or version.zone_name,
+            version=version,
             as_of=now,
         )
-
-
-def timeline(inst: Installation, key: str, limit: int, cursor: str | None) -> TimelinePage:
-    """Raises NotFound, or Problem for a cursor that is not one of this customer's."""
-    with inst.db.read() as tx:
-        customer_id = customers.find(tx, key)
-        before = None if cursor is None else _read_cursor(cursor, customer_id)
-        whole = reading.timeline(tx, customer_id)
-    placed = sorted(_placed(whole), key=lambda each: each[0], reverse=True)
-    left = [each for each in placed if before is None or each[0] < before]
-    page = left[:limit]
-    return TimelinePage(
-        entries=tuple(entry for _, entry in page),
-        cursor=_cursor(customer_id, page[-1][0]) if len(left) > limit else None,
-    )
 
 
 def transitions(
@@ -146,6 +154,18 @@ def latest(inst: Installation, limit: int, filters: LogFilters) -> tuple[list[Lo
         return _named(tx, found[::-1]), cursor
 
 
+def earlier(
+    inst: Installation, cursor: Cursor | None, limit: int, filters: LogFilters
+) -> tuple[list[LogEntry], Cursor | None]:
+    """The latest lines of the log before a cursor, the newest first, and from where to go on back.
+
+    Without a cursor it begins with the latest; None as the answer's: there is nothing before.
+    """
+    with inst.db.read() as tx:
+        found, before = steps.earlier(tx, cursor, limit, _store_filters(tx, filters))
+        return _named(tx, found), before
+
+
 def log_end(inst: Installation, filters: LogFilters) -> Cursor:
     """From where to follow what happens from now on."""
     with inst.db.read() as tx:
@@ -155,72 +175,28 @@ def log_end(inst: Installation, filters: LogFilters) -> Cursor:
 def health(inst: Installation) -> Health:
     """A clock that runs faster makes nothing overdue sooner; one that stands still, nothing ever."""
     with inst.db.read() as tx:
+        now = inst.now(tx)
         waiting = reading.backlog(tx)
-        oldest = backlog.oldest_pending(tx, inst.now(tx))
-    return Health(
-        pending=waiting.pending,
-        oldest=oldest if oldest is None else oldest / (inst.rate or 1.0),
-        dead=waiting.dead,
-    )
-
-
-def _snapshot(policies: Timeline, row: CustomerRow) -> Snapshot | None:
-    """None until she is folded, and while a new policy's facts are still to be computed."""
-    if row.snapshot is None or snapshots.shape_of(row.snapshot) != policies.shape:
-        return None
-    return snapshots.load(row.snapshot, policies)
-
-
-def _next(policies: Timeline, found: Snapshot, now: datetime) -> Next | None:
-    due = next(iter(armed(policies, found, now)), None)
-    return None if due is None else Next(name=due.check.name, at=due.at)
-
-
-# -- the timeline's order and cursor ------------------------------------------------------------
-
-_Place = tuple[str, int, str, str]  # instant, kind, names: sorts as things happened
-
-
-def _placed(
-    whole: reading.Timeline,
-) -> Iterator[tuple[_Place, StoredEvent | StepRow | MessageRow]]:
-    """At one instant: the event, the step that it made, the messages planned by it."""
-    for stored in whole.events:
-        event = stored.event
-        yield (_sortable(event.occurred_at), 0, event.source, event.id), stored
-    for step in whole.steps:
-        yield (_sortable(step.step.at), 1, step.step.cause, str(step.row_id)), step
-    for row in whole.messages:
-        message = row.message
-        at, name = _sortable(message.planned_at), f"{message.rule}/{message.number}"
-        yield (at, 2, message.cause, name), row
-
-
-def _sortable(at: datetime) -> str:
-    return at.isoformat(timespec="microseconds")
-
-
-def _cursor(customer_id: int, place: _Place) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([customer_id, *place])).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, customer_id: int) -> _Place:
-    try:
-        whose, at, kind, first, second = orjson.loads(
-            base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        oldest = backlog.oldest_pending(tx, now)
+        return Health(
+            pending=waiting.pending,
+            oldest=oldest if oldest is None else oldest / (inst.rate or 1.0),
+            due=customers.due_count(tx, now),
+            dead=waiting.dead,
+            policy_version=inst.timeline(tx).at(now).number,
+            schema=reading.schema_revision(tx),
+            clock=now,
         )
-    except (ValueError, binascii.Error, TypeError):
-        whose, at, kind, first, second = None, "", 0, "", ""
-    known = isinstance(at, str) and isinstance(first, str) and isinstance(second, str)
-    if whose != customer_id or not known or not isinstance(kind, int):
-        raise Problem(
-            "cursor_invalid",
-            "the cursor is not one that was given for this timeline",
-            pointer="cursor",
-            got=cursor[:60],
-            expected="the `cursor` of an answer about the same customer, unchanged, or none",
-        )
-    return (at, kind, first, second)
+
+
+def _snapshot(tx: Tx, policies: Timeline, row: CustomerRow) -> Snapshot:
+    """What is known of her; folded from her events where the stored facts are not those in force."""
+    if row.folded_until is None:
+        return policies.blank()
+    if row.snapshot is not None and snapshots.shape_of(row.snapshot) == policies.shape:
+        return snapshots.load(row.snapshot, policies)
+    history = dict(events.histories(tx, [row.id])).get(row.id, [])
+    return fold(policies, None, [stored.event for stored in history], row.folded_until).snapshot
 
 
 # -- the log ------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from lifecycle.domain.fate import Fate
 from lifecycle.store import events, messages, steps
 from lifecycle.store.dead import DeadLetter, Status
 from lifecycle.store.events import StoredEvent
@@ -51,6 +53,32 @@ def timeline(tx: Tx, customer_id: int) -> Timeline:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much there is of one customer."""
+
+    events: int  # ever accepted
+    pending: int  # of these, events that may be folded now
+    held: int  # of these, events of imports that have not ended
+    dead: int  # of these, events that left the fold
+    steps: int  # that stand
+    revoked: int  # steps that no longer follow
+    messages: Mapping[Fate, int]  # by what became of them
+
+
+def counts_of(tx: Tx, customer_id: int) -> Counts:
+    events_, single, ended, dead, steps_, revoked = tx.rows(_COUNTS_OF, *[customer_id] * 6)[0]
+    return Counts(
+        events=events_,
+        pending=single + ended,
+        held=held_of(tx, customer_id),
+        dead=dead,
+        steps=steps_,
+        revoked=revoked,
+        messages={Fate(row[0]): row[1] for row in tx.rows(_FATES_OF, customer_id)},
+    )
+
+
 def dead_of(tx: Tx, customer_id: int) -> list[DeadLetter]:
     """The customer's events that left the fold, the newest first."""
     rows = tx.rows(_DEAD_OF, customer_id)
@@ -72,6 +100,12 @@ def held_of(tx: Tx, customer_id: int) -> int:
     """How many of the customer's events wait for the end of their import."""
     count: int = tx.value(_HELD_OF, customer_id)
     return count
+
+
+def schema_revision(tx: Tx) -> str:
+    """By which migration the tables are as they are."""
+    revision: str = tx.value(_REVISION)
+    return revision
 
 
 def count_events(tx: Tx) -> int:
@@ -105,6 +139,20 @@ _HELD_OF = both(
     " JOIN import_run AS r ON r.id = m.run_id AND r.ended_at IS NULL"
     " JOIN identity AS i ON i.id = m.identity_id WHERE i.customer_id = ?"
 )
+_OF_HER = "AS x JOIN identity AS i ON i.id = x.identity_id WHERE i.customer_id = ?"
+_COUNTS_OF = both(
+    f"SELECT (SELECT count(*) FROM event {_OF_HER}), (SELECT count(*) FROM pending {_OF_HER}),"
+    " (SELECT CAST(coalesce(sum(m.waiting), 0) AS bigint) FROM imported AS m"
+    " JOIN import_run AS r ON r.id = m.run_id AND r.ended_at IS NOT NULL"
+    " JOIN identity AS i ON i.id = m.identity_id WHERE i.customer_id = ?),"
+    f" (SELECT count(*) FROM dead {_OF_HER}),"
+    " (SELECT count(*) FROM step WHERE customer_id = ? AND seq IS NOT NULL),"
+    " (SELECT count(*) FROM step WHERE customer_id = ? AND seq IS NULL)"
+)
+_FATES_OF = both(
+    "SELECT fate, count(*) FROM message WHERE customer_id = ? GROUP BY fate ORDER BY fate"
+)
+_REVISION = both("SELECT version_num FROM alembic_version")
 _EVENTS = both("SELECT count(*) FROM event")
 _LAST = both(
     "SELECT max(occurred_at) FROM event AS e"

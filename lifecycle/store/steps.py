@@ -135,6 +135,25 @@ def recent(tx: Tx, limit: int, filters: Filters | None = None) -> tuple[list[Ent
     return [entry for _, entry in found], _cursor(end, filters)
 
 
+def earlier(
+    tx: Tx, before: Cursor | None, limit: int, filters: Filters | None = None
+) -> tuple[list[Entry], Cursor | None]:
+    """The latest lines before a place, the newest first, and where to go on; None: no more.
+
+    None as `before` begins with the latest. What is new meanwhile comes before the first page, so
+    going on neither misses nor repeats a line.
+    """
+    filters = filters or Filters()
+    end = _end(tx)
+    if before is not None:
+        transaction, line = _place(before, filters, back=True)
+        end = (transaction, line - 1)
+    found = _entries(tx, _BACKWARD, (0, 0, *end, *_wanted(filters), limit + 1))
+    page = found[:limit]
+    cursor = _cursor(page[-1][0], filters, back=True) if len(found) > limit else None
+    return [entry for _, entry in page], cursor
+
+
 _COLUMNS = (
     's.id, s.customer_id, s.seq, s.rule, s.from_state, s.to_state, s."trigger", s.cause, s."at",'
     ' s.guard, s."read", s.version, s."by", s.why, s.recorded_at, s.revoked_by, s.revoked_at'
@@ -270,26 +289,28 @@ def _entries(
     ]
 
 
-def _cursor(place: _Place, filters: Filters) -> Cursor:
-    return f"{place[0]}.{place[1]}.{_mark(filters)}"
+def _cursor(place: _Place, filters: Filters, *, back: bool = False) -> Cursor:
+    return f"{place[0]}.{place[1]}.{_mark(place, filters, back=back)}"
 
 
-def _mark(filters: Filters) -> str:
-    """Tells a cursor of one query from one of another; no secret."""
-    text = repr((filters.state, filters.rule, filters.customer_id))
+def _mark(place: _Place, filters: Filters, *, back: bool) -> str:
+    """Tells a cursor of one query from one of another, and an altered one; no secret."""
+    text = repr((place, filters.state, filters.rule, filters.customer_id, back))
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
-def _place(cursor: Cursor, filters: Filters) -> _Place:
+def _place(cursor: Cursor, filters: Filters, *, back: bool = False) -> _Place:
     found = _CURSOR.fullmatch(cursor)
-    if found is None or found["mark"] != _mark(filters):
+    place = (0, 0) if found is None else (int(found["transaction"]), int(found["line"]))
+    if found is None or found["mark"] != _mark(place, filters, back=back):
         raise Problem(
             "cursor_invalid",
             "the cursor is not one that was given for this query",
+            pointer="cursor",
             got=cursor[:60],
             expected="the `cursor` of an answer to the same query, unchanged, or none",
         )
-    return int(found["transaction"]), int(found["line"])
+    return place
 
 
 _CURSOR = re.compile(r"(?P<transaction>\d{1,18})\.(?P<line>\d{1,18})\.(?P<mark>[0-9a-f]{8})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
@@ -116,18 +116,29 @@ def router(engine: Engine, feed: Feed) -> APIRouter:
         "/v1/transitions",
         summary="The log of transitions",
         tags=["Transitions"],
-        dependencies=[Depends(only("limit", "cursor", *_FILTERS))],
+        dependencies=[Depends(only("order", "limit", "cursor", *_FILTERS))],
     )
     def transitions(
         wanted: Annotated[LogFilters, Depends(filters)],
+        order: Annotated[
+            Literal["oldest", "newest"], Query(description="which line comes first")
+        ] = "oldest",
         limit: Limit = PAGE,
         cursor: CursorParameter = None,
     ) -> LogShape:
         """Every transition that was made or revoked, in the order in which that became known.
 
         Without a cursor it begins at the beginning. Go on from the `cursor` of each answer, at once
-        while there is `more`, later otherwise: nothing is missed and nothing comes twice.
+        while there is `more`, later otherwise: nothing is missed and nothing comes twice. With
+        `order=newest` it begins with the latest, and each `cursor` leads further back.
         """
+        if order == "newest":
+            found, before = reading.earlier(engine.installation, cursor, limit, wanted)
+            return LogShape(
+                transitions=[log_line(entry) for entry in found],
+                cursor=before,
+                more=before is not None,
+            )
         found, after = _log(engine, cursor, limit, wanted)
         return LogShape(
             transitions=[log_line(entry) for entry in found],
@@ -182,7 +193,11 @@ def router(engine: Engine, feed: Feed) -> APIRouter:
             status="overdue" if found.overdue else "ok",
             pending=found.pending,
             oldest_pending_seconds=waited,
+            due=found.due,
             dead=found.dead,
+            policy_version=found.policy_version,
+            schema_revision=found.schema,
+            clock=found.clock,
         )
         return problems.response(_overdue(waited), request, _of(shape)) if found.overdue else shape
 
@@ -201,7 +216,7 @@ def _overdue(waited: float) -> Problem:
 
 
 def _of(shape: HealthShape) -> dict[str, Any]:
-    return shape.model_dump(exclude={"status"})
+    return shape.model_dump(mode="json", exclude={"status"})
 
 
 def _log(

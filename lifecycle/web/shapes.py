@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lifecycle.engine.explain.forms import ahead_form
+from lifecycle.engine.history import CheckEntry, Entry, EventEntry
 from lifecycle.engine.reading import Customer, LogEntry
-from lifecycle.store.events import StoredEvent
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.steps import StepRow
 
@@ -22,17 +23,33 @@ class NextShape(Shape):
     at: datetime = Field(description="when it fires, unless an event comes before it")
 
 
+class CountsShape(Shape):
+    events: int = Field(description="ever accepted")
+    pending: int = Field(description="of these, waiting to be applied")
+    held: int = Field(description="of these, waiting for the end of an import")
+    dead: int = Field(description="of these, outside the fold: too late, quarantined, discarded")
+    steps: int = Field(description="transitions that stand")
+    revoked: int = Field(description="transitions that late events have overturned")
+    messages: dict[str, int] = Field(description="planned messages by what became of them")
+
+
 class CustomerShape(Shape):
     customer_id: str = Field(description="the first identifier under which something was posted")
     identifiers: list[str] = Field(description="every identifier of hers")
     state: str
+    label: str = Field(description="of the state, in English where the policy has it")
     entered_at: datetime | None = Field(description="null: she never moved")
     first_event_at: datetime | None = Field(description="null until her events are applied")
     facts: dict[str, Any] = Field(description="as of now; decimals and instants are text")
     attributes: dict[str, Any]
     tags: list[str]
     consents: dict[str, bool] = Field(description='"purpose/channel": given or withdrawn')
+    refused: dict[str, int] = Field(description="by rule: how often its guard said no")
     next_check: NextShape | None = Field(description="null: nothing happens without a new event")
+    checks: list[dict[str, Any]] = Field(
+        description="every timed check and date that stands armed, and what would change it"
+    )
+    counts: CountsShape
     as_of: datetime = Field(description="what the engine's clock says")
 
 
@@ -68,7 +85,22 @@ class EventShape(Shape):
     customer_id: str = Field(description="the identifier under which it was posted")
     received_at: datetime
     properties: dict[str, Any]
-    held: bool = Field(description="it waits for the end of an import")
+    stage: Literal["applied", "ahead", "pending", "held", "dead"] = Field(
+        description="how far it has come; ahead: its time has not come; held: by its import"
+    )
+    outcome: dict[str, Any] | None = Field(
+        description="moved, refused or no_transition, with the reason; null: not applied"
+    )
+    dead_reason: str | None = Field(description="why it is outside the fold")
+
+
+class CheckShape(Shape):
+    """A timed check or date that came due and moved nobody."""
+
+    kind: Literal["check"] = "check"
+    at: datetime = Field(description="when it came due")
+    cause: str = Field(description="the check with its anchor, or the rule with its date")
+    outcome: dict[str, Any] = Field(description="refused, fired or unplanned, with the reason")
 
 
 class MessageShape(Shape):
@@ -89,15 +121,17 @@ class MessageShape(Shape):
 
 
 class TimelineShape(Shape):
-    entries: list[EventShape | TransitionShape | MessageShape] = Field(
+    entries: list[EventShape | CheckShape | TransitionShape | MessageShape] = Field(
         description="the latest first"
     )
     cursor: str | None = Field(description="for the page before it in time; null: there is none")
 
 
 class LogShape(Shape):
-    transitions: list[LogLine] = Field(description="in the order in which they became known")
-    cursor: str = Field(description="from where to go on, now or later; never null")
+    transitions: list[LogLine] = Field(description="in the order that was asked for")
+    cursor: str | None = Field(
+        description="from where to go on, now or later; null only with `newest`: no more"
+    )
     more: bool = Field(description="whether there is more already")
 
 
@@ -105,7 +139,11 @@ class HealthShape(Shape):
     status: Literal["ok", "overdue"]
     pending: int = Field(description="events that wait to be applied")
     oldest_pending_seconds: float = Field(description="for how long the first of them has waited")
+    due: int = Field(description="customers for whom a timed check has come due and not fired yet")
     dead: int = Field(description="quarantined events that wait for a person")
+    policy_version: int = Field(description="that judges now")
+    schema_revision: str = Field(description="of the database's tables")
+    clock: datetime = Field(description="what the engine's clock says")
 
 
 def customer_shape(found: Customer) -> CustomerShape:
@@ -119,7 +157,19 @@ def customer_shape(found: Customer) -> CustomerShape:
         attributes=dict(found.attributes),
         tags=list(found.tags),
         consents=dict(found.consents),
+        label=found.label,
+        refused=dict(found.refused),
         next_check=NextShape(name=found.next.name, at=found.next.at) if found.next else None,
+        checks=[ahead_form(one, found.version, found.zone) for one in found.ahead],
+        counts=CountsShape(
+            events=found.counts.events,
+            pending=found.counts.pending,
+            held=found.counts.held,
+            dead=found.counts.dead,
+            steps=found.counts.steps,
+            revoked=found.counts.revoked,
+            messages={fate.value: count for fate, count in found.counts.messages.items()},
+        ),
         as_of=found.as_of,
     )
 
@@ -134,12 +184,16 @@ def log_line(found: LogEntry) -> LogLine:
     )
 
 
-def entry_shape(
-    found: StoredEvent | StepRow | MessageRow,
-) -> EventShape | TransitionShape | MessageShape:
-    if isinstance(found, StepRow):
-        return TransitionShape(**_step(found))
-    return _event(found) if isinstance(found, StoredEvent) else _message(found)
+def entry_shape(found: Entry) -> EventShape | CheckShape | TransitionShape | MessageShape:
+    match found:
+        case EventEntry():
+            return _event(found)
+        case CheckEntry(at=at, cause=cause, outcome=outcome):
+            return CheckShape(at=at, cause=cause, outcome=outcome)
+        case StepRow():
+            return TransitionShape(**_step(found))
+        case MessageRow():
+            return _message(found)
 
 
 def _step(row: StepRow) -> dict[str, Any]:
@@ -161,8 +215,8 @@ def _step(row: StepRow) -> dict[str, Any]:
     }
 
 
-def _event(stored: StoredEvent) -> EventShape:
-    event = stored.event
+def _event(entry: EventEntry) -> EventShape:
+    event = entry.stored.event
     return EventShape(
         at=event.occurred_at,
         source=event.source,
@@ -171,7 +225,9 @@ def _event(stored: StoredEvent) -> EventShape:
         customer_id=event.customer,
         received_at=event.received_at,
         properties=dict(event.properties),
-        held=stored.held_by is not None,
+        stage=entry.stage.value,
+        outcome=entry.outcome,
+        dead_reason=None if entry.dead is None else entry.dead.reason,
     )
 
 
