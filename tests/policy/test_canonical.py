@@ -108,6 +108,17 @@ def test_the_hash_hears_everything_that_a_policy_does(old: str, new: str) -> Non
     assert loads(changed(old, new)).hash != loads(MINIMAL).hash
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("from: [dormant, churned]", "from: [churned, dormant]"),
+        ("from: any", "from: [reactivated, dormant, loyal, deal, potential]"),
+    ],
+)
+def test_the_states_that_a_rule_leaves_have_no_order(old: str, new: str) -> None:
+    assert loads(changed(old, new, SCENARIO_POLICY)).hash == loads(SCENARIO_POLICY).hash
+
+
 def test_the_order_of_transitions_is_part_of_the_policy() -> None:
     """The first that fits wins."""
     lines = SCENARIO_POLICY.splitlines(keepends=True)
