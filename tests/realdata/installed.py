@@ -68,7 +68,7 @@ class Installed:
         rest = iter(drafts)
         policy = self.inst.policy()
         while some := list(islice(rest, at_once)):
-            items = read_batch(_body(some), policy, self.now, "http").items
+            items = read_batch(body(some), policy, self.now, "http").items
             results += accept(self.inst, [item for item in items if isinstance(item, Draft)])
             assert len(items) == len(some)
         work(self.inst)
@@ -114,7 +114,8 @@ class Installed:
                     yield tx, row.key, row.id
 
 
-def _body(drafts: Iterable[Draft]) -> bytes:
+def body(drafts: Iterable[Draft]) -> bytes:
+    """As a sender would write it."""
     posted = [
         {
             "id": draft.event.id,

@@ -10,15 +10,24 @@ import csv
 import gzip
 import random
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from lifecycle.bootstrap import build
+from lifecycle.clock import ClockSpec
+from lifecycle.domain.instant import instant_text
 from lifecycle.engine.accept import Accepted, Duplicate
+from lifecycle.engine.digest import digest
 from lifecycle.intake.draft import Draft
+from lifecycle.resources import config_dir
+from lifecycle.settings import Settings
 from tests.realdata.conftest import AFTERWARDS
-from tests.realdata.installed import SHIPPED_MAPPINGS, Installed, installed
+from tests.realdata.installed import SHIPPED_MAPPINGS, Installed, body, installed
+from tests.web.conftest import serving
 
 MAPPING = SHIPPED_MAPPINGS / "online-retail.yaml"
 
@@ -136,6 +145,28 @@ def test_what_is_posted_gives_the_digest_of_the_import(
     results = engine.post(drafts, at_once=at_once)
     assert all(isinstance(result, Accepted) for result in results)
     assert engine.digest() == one_digest
+
+
+def test_what_comes_in_over_http_gives_the_digest_of_the_import(
+    database_url: str, sample: Sample, one_digest: str
+) -> None:
+    """Real requests to the real server, four at a time, while events are being applied."""
+    with installed(database_url, AFTERWARDS) as reader:
+        drafts = sample.drafts(reader, shuffled(sample.rows))
+    settings = Settings(
+        database_url=database_url,
+        config_dir=config_dir(),
+        clock=ClockSpec.parse(instant_text(AFTERWARDS)),
+    )
+    bodies = [body(drafts[at : at + 20]) for at in range(0, len(drafts), 20)]
+    with build(settings) as engine, serving(engine) as client, ThreadPoolExecutor(4) as senders:
+        post = partial(client.post, "/v1/events", headers={"content-type": "application/json"})
+        answers = [senders.submit(post, content=content) for content in bodies]
+        while not all(answer.done() for answer in answers):
+            engine.apply_batch()
+        assert {answer.result().status_code for answer in answers} == {200}
+        engine.apply_pending()
+        assert digest(engine.installation).hex == one_digest
 
 
 def test_a_row_that_was_imported_is_a_duplicate_when_it_is_posted(
