@@ -65,7 +65,9 @@ class Guard:
         except ClientDisconnect:
             log.debug("the client of request %s went away before it was read", request_id)
         except Exception:
-            log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
+            # The route, not the path: identifiers of customers have no place in a log.
+            route = getattr(scope.get("route"), "path", "no route")
+            log.exception("request %s failed: %s %s", request_id, scope["method"], route)
             if started:
                 raise  # the connection is cut: half an answer must not look like a whole one
             answer = problems.response(problems.internal_error(), Request(scope))

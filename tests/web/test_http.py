@@ -159,6 +159,22 @@ def test_every_operation_tells_how_it_refuses(empty: Empty) -> None:
             assert all("application/problem+json" in each["content"] for each in refusals)
 
 
+def test_a_failure_is_logged_by_its_request_and_route_alone(
+    engine: Engine,
+    client: httpx.Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who was asked about is nobody's business who reads the log."""
+    monkeypatch.setattr(engine, "installation", None)
+    answer = client.get("/v1/customers/anna@example.org")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    (record,) = [each for each in caplog.records if each.name == "lifecycle.web"]
+    assert record.getMessage() == (
+        f"request {answer.json()['request_id']} failed: GET /v1/customers/{{customer_id:path}}"
+    )
+
+
 def test_every_code_that_can_be_answered_has_a_title() -> None:
     """Codes are part of the interface: none is made up in passing."""
     assert set(_codes()) - set(problems.TITLES) == set()
