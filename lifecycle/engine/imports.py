@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from lifecycle.engine.accept import Accepted, Conflict, Duplicate, TooLate, accept
+from lifecycle.engine.accept import Accepted, Conflict, Duplicate, Result, TooLate, accept
 from lifecycle.engine.apply import Applied, apply_pending
 from lifecycle.engine.installation import Installation
 from lifecycle.intake.draft import Draft
 from lifecycle.intake.row_reader import Skipped
 from lifecycle.intake.rows import RowProblem
-from lifecycle.store import runs
+from lifecycle.store import events, runs
 from lifecycle.store.sql import Tx
 
 BATCH = 2_000  # events stored, and folded, in one transaction
@@ -115,18 +115,36 @@ def _store(
     )
     tally: Counter[str] = Counter()
     outcomes: list[Counter[str] | Conflict] = [tally]
+    ended = {run_id}
     rows = iter(source)
     while batch := list(islice(rows, BATCH)):
-        for result in accept(inst, batch, run_id=run_id):
+        results = accept(inst, batch, run_id=run_id)
+        for result in results:
             tally[type(result).__name__] += 1
             if isinstance(result, Conflict):
                 outcomes.append(result)
+        ended |= _taken_over(inst, run_id, results)
 
     def end(tx: Tx) -> None:
-        runs.end(tx, run_id, inst.now(tx))
+        now = inst.now(tx)
+        for ending in sorted(ended):
+            runs.end(tx, ending, now)
 
     inst.db.run(end)
     return outcomes
+
+
+def _taken_over(inst: Installation, run_id: int, results: list[Result]) -> set[int]:
+    """Imports that were abandoned with some of these events: they end with this one.
+
+    What they stored was accepted, and would be held for ever when the file, or its mapping, was
+    changed before it was imported again.
+    """
+    known = [(one.source, one.id) for one in results if isinstance(one, (Duplicate, Conflict))]
+    if not known:
+        return set()
+    with inst.db.read() as tx:
+        return events.holders(tx, known) if runs.open_besides(tx, run_id) else set()
 
 
 def _report(

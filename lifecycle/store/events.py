@@ -173,6 +173,11 @@ def by_row_ids(tx: Tx, row_ids: Iterable[int]) -> dict[int, StoredEvent]:
     return {row[0]: _stored(tx, row) for row in tx.rows(_BY_ROW, tx.ids(row_ids))}
 
 
+def holders(tx: Tx, keys: Collection[tuple[str, str]]) -> set[int]:
+    """The imports that have not ended and hold any of the events of these sources and ids."""
+    return {row[0] for row in tx.rows(_HOLDERS, as_records(("source", "event_id"), keys))}
+
+
 # --- adding ------------------------------------------------------------------------------------
 
 _Key = tuple[str, str]  # source, id
@@ -318,6 +323,22 @@ _KNOWN = either(
         " JOIN identity AS i ON i.id = e.identity_id"
     ),
     columns=12,
+)
+
+
+_HOLDERS = either(
+    sqlite=(
+        "SELECT DISTINCT e.run_id FROM json_each(?) AS k CROSS JOIN event AS e"
+        " ON e.source = json_extract(k.value, '$.source')"
+        " AND e.event_id = json_extract(k.value, '$.event_id')"
+        " JOIN import_run AS r ON r.id = e.run_id AND r.ended_at IS NULL"
+    ),
+    postgresql=(
+        "SELECT DISTINCT e.run_id"
+        " FROM json_to_recordset(?::json) AS k (source text, event_id text)"
+        " JOIN event AS e ON e.source = k.source AND e.event_id = k.event_id"
+        " JOIN import_run AS r ON r.id = e.run_id AND r.ended_at IS NULL"
+    ),
 )
 
 

@@ -24,6 +24,11 @@ def end(tx: Tx, run_id: int, now: datetime) -> None:
     tx.run(_END, tx.to_db(now), run_id)
 
 
+def open_besides(tx: Tx, run_id: int) -> bool:
+    """Whether any other run has begun and not ended: it is under way, or was abandoned."""
+    return tx.row(_OPEN_BESIDES, run_id) is not None
+
+
 def must_be_open(tx: Tx, run_id: int) -> None:
     """Raise `NotReady` when the run has ended; else it cannot end before this transaction does.
 
@@ -51,6 +56,7 @@ _BEGIN = both(
     "INSERT INTO import_run (name, digest, effects, started_at) VALUES (?, ?, ?, ?) RETURNING id"
 )
 _END = both("UPDATE import_run SET ended_at = ? WHERE id = ? AND ended_at IS NULL")
+_OPEN_BESIDES = both("SELECT 1 FROM import_run WHERE ended_at IS NULL AND id <> ? LIMIT 1")
 _OPEN = either(
     sqlite="SELECT ended_at FROM import_run WHERE id = ?",
     # Many may add at once, but `end` waits for them.
