@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Identity, Integer, Text
 from sqlalchemy.dialects.postgresql import TEXT, TIMESTAMP
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import Column
 from sqlalchemy.sql.elements import ColumnElement
@@ -19,6 +20,9 @@ class TransactionId(UserDefinedType[int]):
     """PostgreSQL's 64-bit transaction id; on SQLite, which has one writer, always 0."""
 
     cache_ok = True
+
+
+ischema_names["xid8"] = TransactionId  # or SQLAlchemy warns when it reads the schema
 
 
 @compiles(TransactionId, POSTGRESQL)

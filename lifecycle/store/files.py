@@ -91,4 +91,4 @@ def lock_file(path: Path, shown: str) -> IO[str]:
 
 def _writable(path: Path) -> bool:
     """What the permissions and the mount say; root may ignore the former but not the latter."""
-    return os.access(path, os.W_OK)
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)

@@ -11,7 +11,7 @@ import orjson
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.policy import MessageClass
 from lifecycle.domain.step import PlannedMessage
-from lifecycle.store.sql import Row, Tx, both, bulk
+from lifecycle.store.sql import Row, Tx, both, bulk, either
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +139,17 @@ _UPDATE = bulk(
     " fate_at = r.fate_at, not_before = r.not_before, sent_at = r.sent_at"
     " FROM [rows] WHERE m.id = r.id",
 )
-_EXPIRE = both(
-    "UPDATE message SET fate = 'expired', fate_at = ? WHERE id IN"
-    " (SELECT id FROM message WHERE fate = 'queued' AND expires_at <= ?"
-    " ORDER BY expires_at LIMIT ? [lock]) AND fate = 'queued'"
+_EXPIRING = (
+    "SELECT id FROM message WHERE fate = 'queued' AND expires_at <= ?"
+    " ORDER BY expires_at LIMIT ? [lock]"
+)
+_EXPIRE = either(
+    sqlite=f"UPDATE message SET fate = 'expired', fate_at = ? WHERE id IN ({_EXPIRING})",
+    # As an array: PostgreSQL may run a plain subquery, its LIMIT and its locks, more than once.
+    postgresql=(
+        "UPDATE message SET fate = 'expired', fate_at = ?"
+        f" WHERE id = ANY (ARRAY({_EXPIRING})) AND fate = 'queued'"
+    ),
 )
 _OVERTAKEN = both(
     "SELECT customer_id, rule, max(sent_at) FROM message WHERE customer_id IN [ids]"

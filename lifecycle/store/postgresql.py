@@ -174,6 +174,7 @@ def _not_connected(error: psycopg.OperationalError, shown: str) -> LifecycleErro
         "no password supplied",
         "no pg_hba.conf entry",
         "permission denied",
+        "invalid port",
     )
     if any(words in said for words in refused):
         return Unusable(

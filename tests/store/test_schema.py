@@ -1,0 +1,141 @@
+"""The schema is made by migrations, is the one that the tables describe, and is checked at start."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from lifecycle.errors import Unusable
+from lifecycle.store import schema
+from lifecycle.store.database import Database
+from lifecycle.store.sql import both
+from lifecycle.store.tables import METADATA
+from tests.store.made import add, new, pending
+
+
+@pytest.fixture
+def empty(database_url: str) -> Any:
+    opened = Database.open(database_url)
+    yield opened
+    opened.close()
+
+
+def test_migrating_says_what_was_done_and_does_it_once(empty: Database) -> None:
+    assert schema.migrate(empty)[0] == "0001"
+    assert schema.migrate(empty) == []
+    schema.require_current(empty)
+
+
+def test_the_tables_are_those_that_the_program_describes(empty: Database) -> None:
+    """No column, index, default or type is in one and not in the other."""
+    schema.migrate(empty)
+    engine = empty.engine()
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": False,
+                "include_object": _exists_here,
+            },
+        )
+        assert compare_metadata(context, METADATA) == []
+        found = inspect(connection)
+        defaults = {column["name"]: column["default"] for column in found.get_columns("step_log")}
+    engine.dispose()
+    expected = {"postgresql": "pg_current_xact_id()", "sqlite": "0"}
+    assert defaults["recorded_xid"] == expected[empty.dialect]
+
+
+def _exists_here(
+    item: Any,
+    name: str | None,
+    kind: str,
+    reflected: bool,
+    compared: Any,
+) -> bool:
+    """SQLite has no use for the index on transaction ids."""
+    return reflected or name != "step_log_place" or compared is not None
+
+
+def test_texts_are_compared_by_code_point_in_every_key_column(empty: Database) -> None:
+    """On a server that sorts as in a dictionary, too."""
+    schema.migrate(empty)
+    if empty.dialect == "sqlite":
+        return
+    with empty.read() as tx:
+        wrong = tx.rows(
+            both(
+                "SELECT table_name, column_name FROM information_schema.columns"
+                " WHERE table_schema = 'public' AND collation_name IS DISTINCT FROM 'C'"
+                " AND (table_name, column_name) IN (('customer', 'key'), ('customer', 'state'),"
+                " ('identity', 'key'), ('event', 'source'), ('event', 'event_id'),"
+                " ('step', 'cause'), ('step', 'rule'), ('message', 'cause'), ('message', 'rule'))"
+            )
+        )
+    assert wrong == []
+
+
+def test_everybody_may_migrate_at_once(database_url: str) -> None:
+    """One does it, the others wait; nobody sees an error."""
+    done: list[list[str]] = []
+    failed: list[BaseException] = []
+    barrier = threading.Barrier(3)
+
+    def start() -> None:
+        db = Database.open(database_url)
+        try:
+            barrier.wait()
+            done.append(schema.migrate(db))
+        except BaseException as error:  # noqa: BLE001 - told below
+            failed.append(error)
+        finally:
+            db.close()
+
+    threads = [threading.Thread(target=start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
+    assert sorted(map(len, done)) == [0, 0, max(map(len, done))]
+    assert max(map(len, done)) > 0
+
+
+def test_an_empty_or_older_schema_is_refused(empty: Database) -> None:
+    """Row 43: it names the command that helps."""
+    with pytest.raises(Unusable, match=r"schema is empty.*run `lifecycle migrate`") as raised:
+        schema.require_current(empty)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_newer_schema_is_refused(empty: Database) -> None:
+    """Row 43: an old program must neither use it nor turn it back."""
+    schema.migrate(empty)
+    with empty.write() as tx:
+        tx.run(both("UPDATE alembic_version SET version_num = '9999'"))
+
+    for refuse in (schema.require_current, schema.migrate):
+        with pytest.raises(Unusable, match="9999, which is newer than this program") as raised:
+            refuse(empty)
+        assert "\n" not in str(raised.value)
+        assert "run the newer program" in str(raised.value)
+
+
+def test_the_working_directory_has_no_say(
+    empty: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = nowhere\n")
+    monkeypatch.chdir(tmp_path)
+
+    schema.migrate(empty)
+
+    add(empty, new("1"))
+    assert pending(empty, "ann") == ["1"]
