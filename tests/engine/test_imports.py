@@ -169,20 +169,33 @@ def test_with_effects_what_has_not_expired_is_sent(inst: Installation) -> None:
     ]
 
 
-def test_a_live_message_that_an_import_overturns_is_cancelled_and_the_new_one_withheld(
-    inst: Installation,
-) -> None:
-    """What is caused anew by old events is old news, though a live one stands beside it."""
+def test_a_live_message_that_an_import_overturns_is_cancelled(inst: Installation) -> None:
+    """She was seen a day later than we knew; a day later the message is caused anew, and live."""
     set_clock(inst, day(100))
     arrive(inst, order(40))
     assert planned(inst)[1] == ("win-back", 100, Fate.QUEUED, None)
-    bring(inst, page(41), page(30))
+    bring(inst, page(41))
     assert planned(inst) == [
         ("thanks", 40, Fate.EXPIRED, None),
         ("win-back", 100, Fate.CANCELLED, SUPERSEDED),
     ]
     reach(inst, day(101))
     assert planned(inst)[2] == ("win-back", 101, Fate.QUEUED, None)
+
+
+def test_a_live_message_stays_queued_beside_what_older_history_would_have_sent(
+    inst: Installation,
+) -> None:
+    """The import adds a first dormancy, long past; the cause of the live message still stands."""
+    set_clock(inst, day(100))
+    arrive(inst, order(40))
+    bring(inst, order(-30))
+    assert planned(inst) == [
+        ("thanks", -30, Fate.WITHHELD, IMPORTED),
+        ("win-back", 30, Fate.WITHHELD, IMPORTED),
+        ("thanks", 40, Fate.EXPIRED, None),
+        ("win-back", 100, Fate.QUEUED, None),
+    ]
 
 
 def test_a_late_live_event_of_the_time_before_an_import_sends_nothing_either(
