@@ -25,6 +25,7 @@ SUBTITLE_SIZE = 13.0
 LINE = 15.5  # from one line of a label to the next
 PILL = 84.0  # width of the sign "any stage"
 PILL_HEIGHT = 22.0
+CLOCK = 16.0  # what the sign of a timed check takes, left of its name
 BEGIN = 30.0  # what the sign of the beginning takes, left of its state
 
 LEAST_WIDTH = 560.0  # the legend needs as much
@@ -89,10 +90,13 @@ class Track:
 
     @property
     def head_width(self) -> float:
-        icon = 16.0 if self.timed else 0.0
+        clock = CLOCK if self.timed else 0.0
         aside = width(self.aside, DETAIL_SIZE) + 7 if self.aside else 0.0
-        mail = 19.0 + width(str(len(self.messages)), DETAIL_SIZE) if self.messages else 0.0
-        return icon + width(self.head, NAME_SIZE, bold=True) + aside + mail
+        return clock + self.mail_width + width(self.head, NAME_SIZE, bold=True) + aside
+
+    @property
+    def mail_width(self) -> float:
+        return 22.0 + width(str(len(self.messages)), DETAIL_SIZE) if self.messages else 0.0
 
     @property
     def label_height(self) -> float:

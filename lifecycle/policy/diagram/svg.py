@@ -7,6 +7,7 @@ from html import escape
 from lifecycle.domain.policy import Policy
 from lifecycle.policy.diagram import telling
 from lifecycle.policy.diagram.layout import (
+    CLOCK,
     DETAIL_SIZE,
     LINE,
     NAME_SIZE,
@@ -149,29 +150,37 @@ def _label(track: Track, meaning: Meaning) -> str:
 
 
 def _head(track: Track, baseline: float, meaning: Meaning) -> str:
+    """Signs first and text last, so that a wider font than was reckoned with runs into nothing."""
     x = track.label_x
     parts = []
     if track.timed:
         parts.append(
-            f'<g class="icon {_c(meaning)}" transform="translate({_n(x + 5.5)} {_n(baseline - 4.5)})">'
+            f'<g class="icon {_c(meaning)}" '
+            f'transform="translate({_n(x + 5.5)} {_n(baseline - 4.5)})">'
             '<circle r="5.2"/><path d="M0 -3V0L2.2 1.4"/></g>'
         )
-        x += 16
+        x += CLOCK
+    if track.messages:
+        title = f"<title>plans {escape(', '.join(track.messages))}</title>"
+        parts.append(_mail(x, baseline - 8.5, title))
+        parts.append(
+            f'<text class="detail" x="{_n(x + 14.5)}" y="{_n(baseline)}">'
+            f"{len(track.messages)}</text>"
+        )
+        x += track.mail_width
     aside = f'<tspan class="aside" dx="7">{escape(track.aside)}</tspan>' if track.aside else ""
     parts.append(
         f'<text x="{_n(x)}" y="{_n(baseline)}">'
         f'<tspan class="name">{escape(track.head)}</tspan>{aside}</text>'
     )
-    x += width(track.head, NAME_SIZE, bold=True) + 7
-    x += width(track.aside, DETAIL_SIZE) + 7 if track.aside else 0
-    if track.messages:
-        parts.append(
-            f'<g class="mail" transform="translate({_n(x)} {_n(baseline - 8.5)})">'
-            f"<title>plans {escape(', '.join(track.messages))}</title>"
-            '<rect width="12" height="9" rx="1.6"/><path d="M.8 1.2L6 5.4L11.2 1.2"/></g>'
-            f'<text class="detail" x="{_n(x + 15)}" y="{_n(baseline)}">{len(track.messages)}</text>'
-        )
     return "".join(parts)
+
+
+def _mail(x: float, y: float, title: str = "") -> str:
+    return (
+        f'<g class="mail" transform="translate({_n(x)} {_n(y)})">{title}'
+        '<rect width="12" height="9" rx="1.6"/><path d="M.8 1.2L6 5.4L11.2 1.2"/></g>'
+    )
 
 
 def _pill(track: Track, meaning: Meaning) -> str:
@@ -226,9 +235,8 @@ def _legend(layout: Layout, height: float) -> str:
         parts.append(draw.format(x=_n(x)))
         parts.append(f'<text class="detail" x="{_n(x + 38)}" y="{_n(y + 4)}">{text}</text>')
         x += 38 + width(text, DETAIL_SIZE) + 26
+    parts.append(_mail(x, y - 5))
     parts.append(
-        f'<g class="mail" transform="translate({_n(x)} {_n(y - 5)})">'
-        '<rect width="12" height="9" rx="1.6"/><path d="M.8 1.2L6 5.4L11.2 1.2"/></g>'
         f'<text class="detail" x="{_n(x + 20)}" y="{_n(y + 4)}">plans so many messages</text>'
     )
     return "".join(parts)
