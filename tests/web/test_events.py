@@ -121,7 +121,7 @@ def test_what_comes_too_late_is_put_aside_and_told(tmp_path: Path) -> None:
         state = client.get("/healthz").json()
     assert [late["results"][0][key] for key in ("status", "code")] == ["quarantined", "too_late"]
     assert history["results"][0]["status"] == "accepted"
-    assert state == {"status": "ok", "pending": 0, "oldest_pending_seconds": 0.0, "dead": 1}
+    assert (state["status"], state["pending"], state["dead"]) == ("ok", 0, 1)
 
 
 def test_an_event_that_moves_nobody_is_taken_and_shown(
@@ -131,9 +131,12 @@ def test_an_event_that_moves_nobody_is_taken_and_shown(
     post(client, posted(type="order_refunded", properties={"amount": "5"}))
     engine.apply_pending()
     assert client.get("/v1/customers/c1").json()["state"] == "potential"
-    assert [
-        entry["type"] for entry in client.get("/v1/customers/c1/timeline").json()["entries"]
-    ] == ["order_refunded"]
+    (entry,) = client.get("/v1/customers/c1/timeline").json()["entries"]
+    assert entry["outcome"] == {
+        "outcome": "no_transition",
+        "state": "potential",
+        "leaves_on": ["purchase"],
+    }
 
 
 def test_many_posts_at_once_are_all_answered_for(engine: Engine, client: httpx.Client) -> None:
