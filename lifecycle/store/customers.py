@@ -8,7 +8,7 @@ because it is read by later statements.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,15 +39,7 @@ def claim_pending(tx: Tx, max_events: int) -> list[int]:
     """
     claimed: dict[int, int] = {}
     for waiting in (_waiting_singly, _waiting_held):
-        for window in (max_events, 8 * max_events, 64 * max_events):
-            candidates, complete = waiting(tx, window)
-            room = max_events - sum(claimed.values())
-            others = [each for each in candidates if each[0] not in claimed]
-            wanted = dict(_fitting(others, room, even_too_many=not claimed))
-            locked = lock(tx, wanted)
-            claimed.update((customer_id, wanted[customer_id]) for customer_id in locked)
-            if complete or len(locked) == len(wanted):
-                break  # else others hold the head of the queue: look further down
+        _claim_from(tx, waiting, max_events, claimed)
     return list(claimed)
 
 
@@ -141,6 +133,28 @@ def due_count(tx: Tx, now: datetime) -> int:
 
 
 _Waiting = tuple[int, int]  # customer, number of events
+
+
+def _claim_from(
+    tx: Tx,
+    waiting: Callable[[Tx, int], tuple[list[_Waiting], bool]],
+    max_events: int,
+    claimed: dict[int, int],
+) -> None:
+    """Add to the claimed, from the head of one queue, and further down where others hold it."""
+    tried = set(claimed)
+    for window in (max_events, 8 * max_events, 64 * max_events):
+        candidates, complete = waiting(tx, window)
+        while untried := [each for each in candidates if each[0] not in tried]:
+            room = max_events - sum(claimed.values())
+            wanted = dict(_fitting(untried, room, even_too_many=not claimed))
+            if not wanted:
+                return
+            tried |= wanted.keys()
+            claimed.update((each, wanted[each]) for each in lock(tx, wanted))
+        if complete:
+            return
+
 
 _OLDEST = both(
     "SELECT i.customer_id FROM pending AS p JOIN identity AS i ON i.id = p.identity_id"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 
@@ -14,8 +14,7 @@ from lifecycle.domain.step import PlannedMessage
 from lifecycle.store.sql import Row, Tx, both, bulk, either
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageRow:
+class MessageRow(NamedTuple):
     """A planned message as it is kept, with its fate."""
 
     row_id: int  # 0 until it is stored

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 
@@ -15,8 +16,7 @@ from lifecycle.errors import Problem
 from lifecycle.store.sql import Row, Statement, Tx, both, bulk, either
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRow:
+class StepRow(NamedTuple):
     """A step as it is kept."""
 
     row_id: int  # 0 until it is stored

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 
 import pytest
 
@@ -36,7 +35,7 @@ def test_a_message_comes_back_as_it_was_planned(db: Database, ann: int) -> None:
 
     [row] = inserted(db, given)
 
-    assert row == replace(given, row_id=row.row_id)
+    assert row == given._replace(row_id=row.row_id)
 
 
 def test_a_message_without_end_and_one_that_was_sent(db: Database, ann: int) -> None:
@@ -45,7 +44,7 @@ def test_a_message_without_end_and_one_that_was_sent(db: Database, ann: int) -> 
 
     rows = inserted(db, endless, sent)
 
-    assert [replace(row, row_id=0) for row in rows] == [endless, sent]
+    assert [row._replace(row_id=0) for row in rows] == [endless, sent]
 
 
 def test_messages_are_in_the_order_of_their_instants(db: Database, ann: int) -> None:
@@ -83,8 +82,7 @@ def test_the_key_is_rule_cause_and_number(
 
 def test_only_the_fate_and_the_time_of_sending_change(db: Database, ann: int) -> None:
     [row, other] = inserted(db, message(ann, "a"), message(ann, "b"))
-    changed = replace(
-        row,
+    changed = row._replace(
         live=False,
         fate=Fate.OVERTAKEN,
         reason="superseded",
@@ -93,7 +91,7 @@ def test_only_the_fate_and_the_time_of_sending_change(db: Database, ann: int) ->
         sent_at=day(19),
     )
 
-    rewritten = replace(changed, message=row.message._replace(expires_at=None, cause="z"))
+    rewritten = changed._replace(message=row.message._replace(expires_at=None, cause="z"))
 
     db.run(lambda tx: messages.update(tx, [rewritten]))
 
