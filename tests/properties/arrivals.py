@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lifecycle.domain.event import Event
 from tests.properties.choices import Choices
-from tests.properties.made import LONG, STEP, Made, World, histories, policies, worlds
+from tests.properties.made import LONG, STEP, Made, World, histories, horizons, policies, worlds
 
 NAMES = ("anna", "Bo", "爱")
 
@@ -71,8 +71,8 @@ def told(draw: st.DrawFn, versions: int = 1) -> Told:
         for event in draw(histories(world, most=10))
     ]
     arrivals = _arrivals(choose, world, _shuffled(choose, events))
-    until = arrivals[-1].clock + choose.number(0, LONG) * STEP
-    earlier = world.start + choose.number(0, (until - world.start) // STEP) * STEP
+    until = max(arrivals[-1].clock, draw(horizons(world, events)))
+    earlier = min(until, draw(horizons(world, events)))
     return Told(draw(policies(world, versions)), arrivals, until, earlier)
 
 

@@ -252,7 +252,7 @@ class _PolicyMaker:
 
     def gap(self, name: str) -> Fact:
         quantile = Decimal(self.choose.one(("0.5", "0.1", "0.9", "1", "0.34")))
-        event = self.choose.one(SEEN)
+        event = self.choose.one((*SEEN, INTERACTION, "order_paid"))
         return Fact(name=name, kind=FactKind.GAP, event=event, quantile=quantile)
 
     def any_fact(self, name: str) -> Fact:
@@ -282,8 +282,8 @@ class _PolicyMaker:
 
     # Guards
 
-    def when(self) -> str | None:
-        if not self.choose.rarely():
+    def when(self, *, often: bool = False) -> str | None:
+        if not (self.choose.maybe() if often else self.choose.rarely()):
             return None
         guard = combined(self.choose, self.atom)
         self.meanings[guard.text] = guard
@@ -291,7 +291,7 @@ class _PolicyMaker:
 
     def atom(self) -> Guard:
         choose = self.choose
-        match choose.number(0, 10):
+        match choose.number(0, 15):
             case 10:
                 return about_tags(choose)
             case 9:
@@ -315,7 +315,9 @@ class _PolicyMaker:
         since = self.choose.one(ANCHORS)
         if not self.choose.rarely():
             return After(wait=self.length(), since=since)
-        low, high = sorted([self.length(), self.length()])
+        low, high = (
+            (STEP, 40 * STEP) if self.choose.maybe() else sorted([self.length() for _ in "ab"])
+        )
         rhythm = OwnRhythm(fact="rhythm", at_least=low, at_most=high, otherwise=self.length())
         return After(wait=rhythm, since=since)
 
@@ -339,7 +341,7 @@ class _PolicyMaker:
             trigger=self.after(),
             sources=tuple(self.choose.some(self.states[:to])),
             to=self.states[to],
-            guard=self.when(),
+            guard=self.when(often=True),
         )
 
     def outreach(self, name: str, rules: Sequence[str]) -> OutreachRule:
@@ -393,9 +395,12 @@ def about_fact(choose: Choices, fact: Fact) -> Guard:
 
 
 @st.composite
-def horizons(draw: st.DrawFn, world: World) -> datetime:
-    """From the first possible event to long after the last."""
-    return world.start + (2 * LONG - Choices(draw).number(0, 2 * LONG)) * STEP
+def horizons(draw: st.DrawFn, world: World, events: Sequence[Event] = ()) -> datetime:
+    """Any time up to long after the last event, often a wait's or window's length after one."""
+    choose = Choices(draw)
+    if events and choose.maybe():
+        return choose.one(events).occurred_at + choose.one((0, *LENGTHS)) * STEP
+    return world.start + (2 * LONG - choose.number(0, 2 * LONG)) * STEP
 
 
 @st.composite
@@ -499,7 +504,7 @@ def cases(draw: st.DrawFn, versions: int = 1) -> Case:
     """The history before the policy: what is drawn last is most often left at its simplest."""
     world = draw(worlds())
     events = draw(histories(world))
-    until = draw(horizons(world))
-    stops = [draw(horizons(world)) for _ in range(Choices(draw).number(0, 4))]
+    until = draw(horizons(world, events))
+    stops = [draw(horizons(world, events)) for _ in range(Choices(draw).number(0, 4))]
     made = draw(policies(world, versions))
     return Case(made, events, until, [stop for stop in stops if stop < until])
