@@ -11,7 +11,21 @@ from typing import NoReturn
 
 import typer
 
-from lifecycle.cli import customer, dead, exits, imports, output, report, schema, transitions, truth
+from lifecycle.cli import (
+    bench,
+    customer,
+    dead,
+    exits,
+    imports,
+    output,
+    policy,
+    report,
+    schema,
+    simulation,
+    transitions,
+    truth,
+    up,
+)
 
 app = typer.Typer(
     name="lifecycle",
@@ -22,16 +36,25 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("import")(imports.import_file)
-app.command("log")(transitions.log)
-app.command("explain")(customer.explain)
-app.add_typer(customer.app, name="customer")
-app.add_typer(report.app, name="report")
-app.add_typer(dead.app, name="dead")
-app.command("verify")(truth.verify)
-app.command("rebuild")(truth.rebuild)
-app.command("digest")(truth.digest)
-app.command("migrate")(schema.migrate)
+RUN = "Run it, and get events in"
+LOOK = "Look"
+KEEP = "Keep it in order"
+_HANDED_ON = {"ignore_unknown_options": True}
+
+app.command("up", rich_help_panel=RUN)(up.up)
+app.command("import", rich_help_panel=RUN)(imports.import_file)
+app.command("simulate", rich_help_panel=RUN)(simulation.simulate)
+app.command("log", rich_help_panel=LOOK)(transitions.log)
+app.command("explain", rich_help_panel=LOOK)(customer.explain)
+app.add_typer(customer.app, name="customer", rich_help_panel=LOOK)
+app.add_typer(report.app, name="report", rich_help_panel=LOOK)
+app.add_typer(policy.app, name="policy", rich_help_panel=KEEP)
+app.add_typer(dead.app, name="dead", rich_help_panel=KEEP)
+app.command("verify", rich_help_panel=KEEP)(truth.verify)
+app.command("rebuild", rich_help_panel=KEEP)(truth.rebuild)
+app.command("digest", rich_help_panel=KEEP)(truth.digest)
+app.command("migrate", rich_help_panel=KEEP)(schema.migrate)
+app.command("bench", rich_help_panel=KEEP, context_settings=_HANDED_ON)(bench.bench)
 
 
 def main() -> NoReturn:

@@ -90,7 +90,11 @@ def explain(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Why she is where she is, what became of each message, what happens next and what would change it."""
+    """Tell a customer's story in plain words: why she is where she is, and what happens next.
+
+    Each event with what it changed, each message with what became of it, and the next timed check
+    with its date and what would change it.
+    """
     from lifecycle.bootstrap import Access
     from lifecycle.engine.explain import explain as tell
 

@@ -69,9 +69,9 @@ def import_file(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
 ) -> None:
-    """Import a file of history: every customer is folded once, after the file's last row.
+    """Import a file of history through a mapping.
 
-    One row that cannot be read means that nothing is stored, unless --accept-valid. Running it
+    Every customer is folded once, after the file's last row. One row that cannot be read means that nothing is stored, unless --accept-valid. Running it
     again adds nothing, and goes on where an interrupted import stopped. Messages that the past
     would have sent are withheld, unless --effects on.
     """

@@ -33,7 +33,7 @@ def log_to_stderr(level: int | str) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     # These tell of every skipped tick and every stopped thread; what matters is told by ours.
-    for chatty in ("apscheduler", "dramatiq", "alembic"):
+    for chatty in ("apscheduler", "dramatiq", "alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
 
 

@@ -17,9 +17,9 @@ def migrate(
     *,
     json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
 ) -> None:
-    """Bring the database's schema up to date; twice changes nothing.
+    """Bring the database's schema up to date.
 
-    An SQLite file is also brought up to date by whatever writes to it first. On PostgreSQL run this
+    Twice changes nothing. An SQLite file is also brought up to date by whatever writes to it first. On PostgreSQL run this
     before a new release is started; processes of the release before may go on meanwhile.
     """
     from lifecycle.store import schema

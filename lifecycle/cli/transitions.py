@@ -43,9 +43,9 @@ def log(
         bool, typer.Option("--json", help="One object a line with --follow, else one document.")
     ] = False,
 ) -> None:
-    """The log of transitions, in the order in which they became known; times are UTC.
+    """The log of transitions, or with --follow what comes.
 
-    A late event may overturn a transition: then a line says so. Nothing ever leaves the log.
+    Lines stand in the order in which they became known; times are UTC. A late event may overturn a transition: then a line says so. Nothing ever leaves the log.
     """
     from lifecycle.bootstrap import Access
     from lifecycle.cli.lines import Palette

@@ -20,9 +20,9 @@ Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
 
 @with_settings()
 def verify(settings: Settings, *, json: Json = False) -> None:
-    """Fold every customer from her events, and compare with what is recorded; changes nothing.
+    """Check that all that is recorded follows from the events.
 
-    Ends with 1 when a promise does not hold. May run beside everything else.
+    Folds every customer and compares; changes nothing. Ends with 1 when a promise does not hold. May run beside everything else.
     """
     from lifecycle.bootstrap import Access
     from lifecycle.engine.verify import verify as find_violations
@@ -69,7 +69,7 @@ def _show(checked: int, violations: list[Violation]) -> None:
 
 @with_settings()
 def rebuild(settings: Settings, *, json: Json = False) -> None:
-    """Compute states, steps and planned messages of all customers again from their events.
+    """Compute all states, steps and planned messages again.
 
     In a sound installation nothing changes. Revoked steps and the fates of messages are kept. May
     be interrupted and run again at any time.
@@ -115,7 +115,10 @@ def digest(
     ] = None,
     json: Json = False,
 ) -> None:
-    """One number for everything that is derived from events: equal numbers, equal truths."""
+    """One number for all that is derived from events.
+
+    Equal numbers mean equal truths: on any database, by whatever way the events came in.
+    """
     from lifecycle.bootstrap import Access
     from lifecycle.engine.digest import digest as sum_up
 

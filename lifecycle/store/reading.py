@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from lifecycle.domain.event import OUR_SOURCE
 from lifecycle.domain.fate import Fate
 from lifecycle.store import events, messages, steps
 from lifecycle.store.dead import DeadLetter, Status
@@ -114,11 +115,17 @@ def count_events(tx: Tx) -> int:
     return count
 
 
+def has_events_beside(tx: Tx, source: str) -> bool:
+    """Whether anybody but this source, and we ourselves, ever posted an event."""
+    return tx.row(_BESIDE, source, OUR_SOURCE) is not None
+
+
 def last_occurred_at(tx: Tx) -> datetime | None:
     """The latest event time of all events that are in the fold or will be."""
     return tx.from_db_or_none(tx.value(_LAST))
 
 
+_BESIDE = both("SELECT 1 FROM event WHERE source NOT IN (?, ?) LIMIT 1")
 _PENDING = both(
     "SELECT count(*), (SELECT e.received_at FROM event AS e"
     " WHERE e.id = (SELECT min(event_id) FROM pending)) FROM pending"

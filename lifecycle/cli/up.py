@@ -1,0 +1,147 @@
+"""`lifecycle up`: the whole installation in one process, API, workers and clockwork."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from lifecycle.cli import demo as demonstration
+from lifecycle.cli import output
+from lifecycle.cli.opening import log_to_stderr
+from lifecycle.cli.options import PORT, with_settings
+from lifecycle.settings import Settings
+
+if TYPE_CHECKING:
+    from lifecycle.bootstrap import Engine
+    from lifecycle.clock import ClockSpec
+
+CURL = """\
+curl {address}/v1/events -H 'content-type: application/json' -d '{{"events": [
+  {{"id": "{id}", "customer_id": "you", "type": "order_paid",
+   "properties": {{"amount": "99.50", "currency": "CNY", "order_id": "{id}"}}}}]}}'"""
+
+
+@with_settings(PORT)
+def up(
+    settings: Settings,
+    *,
+    host: Annotated[
+        str,
+        typer.Option(metavar="HOST", help="Where to listen; until there are keys, loopback only."),
+    ] = "127.0.0.1",
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo",
+            help="Show simulated customers on a fast clock, in the database var/demo.db.",
+        ),
+    ] = False,
+) -> None:
+    """Run the whole installation in this process, until Ctrl-C.
+
+    API, workers and clockwork. An SQLite file is made if it is not there, and is locked: only one process may write to it;
+    commands that only look may run beside. Stopped or killed, the next start loses nothing.
+    """
+    from lifecycle.web.server import serve
+    from workers.embedded import running
+
+    if demo:
+        settings = demonstration.settings_for_demo(settings)
+    log_to_stderr(logging.INFO)
+    with running(settings) as engine, contextlib.ExitStack() as stack:
+        beside = list(_demonstration(engine, settings)) if demo else []
+
+        def started(address: str) -> None:
+            output.show(_header(engine, settings, address, demo=demo))
+            for each in beside:
+                each.start()
+                stack.callback(each.stop)
+
+        serve(engine, host, settings.port, started=started)
+    output.show(Text("Stopped. Everything that was accepted is kept.", "bold"))
+
+
+class _Beside(Protocol):
+    """Something that runs beside the server."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def _demonstration(engine: Engine, settings: Settings) -> Iterator[_Beside]:
+    from lifecycle.cli.live import LiveLog
+
+    world = demonstration.Demo(engine, settings.clock or demonstration.CLOCK)
+    with output.progress("making up a year of history") as bar:
+        world.tell_history(bar)
+    yield LiveLog(engine)
+    yield world
+
+
+def _header(engine: Engine, settings: Settings, address: str, *, demo: bool) -> Group:
+    from lifecycle.engine import report
+
+    customers = report.states(engine.installation).customers
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="dim")
+    lines.add_column(overflow="fold")
+    lines.add_row(
+        "API", Text.assemble((address, "bold cyan"), (f"   reference: {address}/docs", "dim"))
+    )
+    lines.add_row("database", f"{_near(engine.db.shown)}   {output.count(customers, 'customer')}")
+    if settings.clock:
+        lines.add_row("clock", _clock(settings.clock, engine))
+    if demo:
+        lines.add_row("customers", Text.assemble(("SIMULATED", "bold yellow"), _SIMULATED))
+    lines.add_row("stop", "Ctrl-C; nothing is lost, also by a kill, and the next start goes on")
+    title = "lifecycle, with simulated customers" if demo else "lifecycle"
+    panel = Panel(lines, title=title, title_align="left", border_style="cyan", expand=False)
+    return Group(panel, *_try(engine, address)) if demo else Group(panel)
+
+
+_SIMULATED = ": made up by a generator, named sim-…; none of them is real"
+
+
+def _clock(clock: ClockSpec, engine: Engine) -> str:
+    now = output.moment(engine.now())
+    if not clock.rate:
+        return f"made up: it stands still at {now} UTC"
+    seconds = 86_400 / clock.rate
+    return f"made up: it is {now} UTC, and a day passes every {float(seconds):g} seconds"
+
+
+def _try(engine: Engine, address: str) -> Iterator[Text]:
+    """What to paste into another terminal: the event has no time, so it happens now."""
+    here = f"--database {_near(engine.db.shown)}"
+    yield Text("\nTry, in another terminal:\n", "bold")
+    yield Text(CURL.format(address=address, id="order-1"))
+    yield Text("")
+    yield Text(f"{_command()} explain you {here}")
+    yield Text(f"{_command()} report states {here}\n")
+
+
+def _command() -> str:
+    """How this program can be called from here."""
+    if shutil.which("lifecycle"):
+        return "lifecycle"
+    return os.path.relpath(sys.argv[0]) if Path(sys.argv[0]).exists() else "lifecycle"
+
+
+def _near(url: str) -> str:
+    """A file below the working directory by the way to it from here."""
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and path.is_relative_to(Path.cwd()):
+        return f"sqlite:///{path.relative_to(Path.cwd())}"
+    return url
