@@ -5,8 +5,8 @@ Pure decisions. Fates are no part of the truth: the fold always plans every mess
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.instant import later
@@ -18,8 +18,7 @@ SENT_RECENTLY = "sent_recently"  # the rule's message was sent for a cause since
 IMPORTED = "imported"  # planned for an instant before the import that caused it had ended
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class Decided(NamedTuple):
     fate: Fate
     reason: str | None
     not_before: datetime

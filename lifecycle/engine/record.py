@@ -61,7 +61,7 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
             numbered = list(enumerate(change.folded.steps, start=change.stay + 1))
             planned += [(customer_id, message) for message in change.folded.messages]
         new_steps += [
-            StepRow(row_id=0, customer_id=customer_id, seq=seq, step=step, recorded_at=now)
+            StepRow(0, customer_id, seq, step, now)  # by position, as most events make one
             for seq, step in numbered
         ]
     if revoked:
@@ -144,7 +144,7 @@ def _plan(
         decided = decide(customer_id, message)
         fate, reason = fates.revived(row, decided)
         changed = _changed(row, live=True, fate=fate, reason=reason, now=now)
-        again.append(replace(changed, not_before=decided.not_before))
+        again.append(changed._replace(not_before=decided.not_before))
     messages.update(tx, again)
 
 
@@ -170,4 +170,4 @@ def _changed(
     row: MessageRow, *, live: bool, fate: Fate, reason: str | None, now: datetime
 ) -> MessageRow:
     fate_at = row.fate_at if fate is row.fate else now
-    return replace(row, live=live, fate=fate, reason=reason, fate_at=fate_at)
+    return row._replace(live=live, fate=fate, reason=reason, fate_at=fate_at)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -178,7 +177,7 @@ def send(inst: Installation, at: datetime, customer: str = ANNA) -> None:
 
 
 def _sent(row: messages.MessageRow, at: datetime) -> messages.MessageRow:
-    return replace(row, fate=Fate.SENT, fate_at=at, sent_at=at)
+    return row._replace(fate=Fate.SENT, fate_at=at, sent_at=at)
 
 
 def pending(inst: Installation) -> Sequence[str]:
