@@ -113,7 +113,7 @@ class NotReady(LifecycleError):
 class PoisonEvent(LifecycleError):
     """Folding one event raised; `source` and `id` name it, the cause is chained."""
 
-    def __init__(self, source: str, id: str, error: Exception) -> None:  # noqa: A002 - its name
+    def __init__(self, source: str, id: str, error: Exception) -> None:
         super().__init__(f"event {id} of {source}: {type(error).__name__}: {error}")
         self.source = source
         self.id = id

@@ -38,7 +38,7 @@ class Guard:
         """
         try:
             answer = self._program.execute(values)
-        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
             raise GuardError(str(error)) from error
         if answer is True or answer is False:
             return answer
