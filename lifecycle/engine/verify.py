@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from lifecycle.domain.fold import Folded, fold
+from lifecycle.domain.instant import instant_text
+from lifecycle.domain.snapshot import shape_of
+from lifecycle.domain.timeline import Timeline
 from lifecycle.engine.installation import Installation
 from lifecycle.store import backlog, customers, events, messages, steps
 from lifecycle.store.customers import CustomerRow
@@ -23,7 +26,7 @@ class Violation:
     """One promise that does not hold."""
 
     customer: str  # key; empty where it is about the whole installation
-    code: str  # stable: state, steps, chain, messages, pending_too_long
+    code: str  # stable: fold, unfolded, state, steps, chain, messages, snapshot, wake_at, pending_too_long
     detail: str
 
 
@@ -33,8 +36,9 @@ def verify(
     """Every broken promise; empty in a sound installation.
 
     Folds each customer from the beginning up to where she was folded, and compares state, live
-    steps and message keys with what is recorded; that the steps form a chain without holes; that
-    nothing has been pending for longer than a minute.
+    steps, message keys, the snapshot to the byte and when she is to be looked at again with what is
+    recorded; that the steps form a chain without holes; that no event is neither folded nor
+    waiting; that nothing has been pending for longer than a minute.
     """
     found: list[Violation] = []
     with inst.db.read() as tx:
@@ -63,13 +67,25 @@ def _page(inst: Installation, tx: Tx, ids: list[int]) -> Iterator[Violation]:
     histories = dict(events.histories(tx, ids))
     for customer_id in ids:
         row = rows[customer_id]
-        if row.folded_until is None:
-            continue
         history = [stored.event for stored in histories.get(customer_id, [])]
-        folded = fold(timeline, None, history, row.folded_until)
+        if row.folded_until is None:
+            if history:
+                yield Violation(
+                    customer=row.key,
+                    code="unfolded",
+                    detail=f"{len(history)} of her events are neither folded nor waiting",
+                )
+            continue
+        try:
+            folded = fold(timeline, None, history, row.folded_until)
+        except Exception as error:  # noqa: BLE001 - it is told, and the others are looked at too
+            detail = f"her events cannot be folded: {error}"
+            yield Violation(customer=row.key, code="fold", detail=detail)
+            continue
         yield from _differences(
             row, folded, live.get(customer_id, []), planned.get(customer_id, [])
         )
+        yield from _stale(timeline, row, folded)
 
 
 def _differences(
@@ -94,6 +110,24 @@ def _differences(
         missing = "is missing" if key in expected else "has no cause"
         yield Violation(
             customer=row.key, code="messages", detail=f"message {' '.join(map(str, key))} {missing}"
+        )
+
+
+def _stale(timeline: Timeline, row: CustomerRow, folded: Folded) -> Iterator[Violation]:
+    """What is kept for the next fold; a snapshot without one, or of other facts, is made anew."""
+    kept = row.snapshot is not None and shape_of(row.snapshot) == timeline.shape
+    if kept and row.snapshot != folded.snapshot.dump():
+        yield Violation(
+            customer=row.key,
+            code="snapshot",
+            detail="her facts as remembered are not those that her events give",
+        )
+    if folded.wake_at is not None and (row.wake_at is None or row.wake_at > folded.wake_at):
+        yield Violation(
+            customer=row.key,
+            code="wake_at",
+            detail=f"she is to be looked at again at {instant_text(folded.wake_at)}, but it is"
+            f" recorded {'never' if row.wake_at is None else instant_text(row.wake_at)}",
         )
 
 

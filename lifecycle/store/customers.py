@@ -98,7 +98,11 @@ def save(tx: Tx, customers: Sequence[CustomerRow], now: datetime | None = None) 
 
 
 def forget(tx: Tx, customer_ids: Iterable[int]) -> None:
-    """Drop the snapshots, so that the next fold of each begins at her first event."""
+    """Drop the snapshots, so that the next fold of each begins at her first event.
+
+    Whoever was never folded counts as folded from now on, so that events of hers that wait for
+    nothing, although they should, are looked at too.
+    """
     tx.run(_FORGET, tx.ids(customer_ids))
 
 
@@ -234,7 +238,10 @@ _SAVE_INDEXED = bulk(
     " snapshot = r.snapshot, folded_until = r.folded_until, policy_version = r.policy_version"
     " FROM [rows] WHERE c.id = r.id",
 )
-_FORGET = both("UPDATE customer SET snapshot = NULL WHERE id IN [ids]")
+_FORGET = both(
+    "UPDATE customer SET snapshot = NULL, folded_until = coalesce(folded_until, created_at)"
+    " WHERE id IN [ids]"
+)
 _FIND = both("SELECT customer_id FROM identity WHERE key = ?")
 _IDENTIFIERS = both("SELECT key FROM identity WHERE customer_id = ? ORDER BY id")
 _AFTER = both("SELECT id FROM customer WHERE id > ? ORDER BY id LIMIT ?", columns=1)
