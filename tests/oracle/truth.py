@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from lifecycle.domain.policy import OutreachRule, PolicyVersion, TransitionRule
@@ -57,3 +59,24 @@ class Truth:
     attributes: dict[str, Any]
     tags: set[str]
     waiting: list[Due]  # the checks armed after `until`, earliest first
+
+
+def plain_all(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plain(value) for name, value in values.items()}
+
+
+def plain(value: Any) -> Any:
+    """An exact value as JSON: plain decimals without trailing zeros, instants in UTC, seconds."""
+    match value:
+        case Decimal():
+            text = f"{value:f}"
+            text = text.rstrip("0").rstrip(".") if "." in text else text
+            return "0" if text in {"-0", ""} else text
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return plain(Decimal(value // timedelta(microseconds=1)) / 1_000_000)
+        case _:
+            return value

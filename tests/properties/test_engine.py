@@ -20,6 +20,7 @@ from lifecycle.engine.verify import verify
 from lifecycle.store.database import Database
 from lifecycle.store.schema import migrate
 from tests.oracle.oracle import oracle
+from tests.oracle.truth import plain_all
 from tests.properties.arrivals import NAMES, Told, told
 from tests.properties.installed import (
     all_messages,
@@ -28,7 +29,6 @@ from tests.properties.installed import (
     live_through,
     truth_at,
 )
-from tests.properties.told import plain_all
 from tests.support import postgres
 
 

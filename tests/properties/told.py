@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from lifecycle.domain.event import Event
@@ -14,7 +13,7 @@ from lifecycle.domain.snapshot import Snapshot, load
 from lifecycle.domain.step import Moved, Outcome, PlannedMessage, Step, Unplanned
 from lifecycle.domain.timeline import Timeline
 from tests.oracle import truth
-from tests.oracle.truth import Truth
+from tests.oracle.truth import Truth, plain_all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,24 +114,3 @@ def _outcome(outcome: Outcome) -> truth.Outcome | None:
         return truth.Outcome("Refused", outcome.at, outcome.trigger, outcome.cause)
     of = outcome.step if isinstance(outcome, Moved) else outcome
     return truth.Outcome(type(outcome).__name__, outcome.at, of.trigger, of.cause)
-
-
-def plain_all(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: plain(value) for name, value in values.items()}
-
-
-def plain(value: Any) -> Any:
-    """An exact value as JSON: plain decimals without trailing zeros, instants in UTC, seconds."""
-    match value:
-        case Decimal():
-            text = f"{value:f}"
-            text = text.rstrip("0").rstrip(".") if "." in text else text
-            return "0" if text in {"-0", ""} else text
-        case datetime():
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        case date():
-            return value.isoformat()
-        case timedelta():
-            return plain(Decimal(value // timedelta(microseconds=1)) / 1_000_000)
-        case _:
-            return value

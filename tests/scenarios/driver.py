@@ -99,12 +99,13 @@ class Life(Protocol):
 
     def state(self) -> str: ...
 
-    def fact(self, name: str) -> Any: ...
+    def fact(self, name: str) -> Any:
+        """As canonical JSON, windows ending at the clock."""
 
     def next_check(self) -> Told | None: ...
 
     def messages(self) -> list[Planned]:
-        """What is planned, with live causes."""
+        """What is planned, with live causes, by the instant for which it is."""
 
     def digest(self) -> object:
         """Equal for equal truths at the clock's instant."""

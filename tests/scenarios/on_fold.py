@@ -93,7 +93,8 @@ class FoldLife:
         return Told(waiting[0].check.name, number_of(waiting[0].at)) if waiting else None
 
     def messages(self) -> list[Planned]:
-        return [Planned(m.rule, number_of(m.planned_at)) for m in self._messages]
+        planned = sorted(self._messages, key=lambda message: message.planned_at)
+        return [Planned(m.rule, number_of(m.planned_at)) for m in planned]
 
     def digest(self) -> object:
         facts = facts_at(self._timeline, self._held, self._now)

@@ -7,7 +7,7 @@ from typing import Any
 from lifecycle.domain.event import Event
 from lifecycle.policy import loads
 from tests.oracle.oracle import oracle
-from tests.oracle.truth import Truth
+from tests.oracle.truth import Truth, plain
 from tests.scenarios.driver import Planned, Told, day, number_of
 
 
@@ -48,14 +48,15 @@ class OracleLife:
         return self._truth.state
 
     def fact(self, name: str) -> Any:
-        return self._truth.facts[name]
+        return plain(self._truth.facts[name])
 
     def next_check(self) -> Told | None:
         waiting = self._truth.waiting
         return Told(waiting[0].rule.name, number_of(waiting[0].at)) if waiting else None
 
     def messages(self) -> list[Planned]:
-        return [Planned(m.rule, number_of(m.planned_at)) for m in self._truth.messages]
+        planned = sorted(self._truth.messages, key=lambda message: message.planned_at)
+        return [Planned(m.rule, number_of(m.planned_at)) for m in planned]
 
     def digest(self) -> object:
         return self._truth
