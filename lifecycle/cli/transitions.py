@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,8 +57,7 @@ def log(
         palette = Palette(engine.policy())
         found, cursor = reading.latest(engine.installation, limit, wanted)
         if follow:
-            _print_each(found, palette, json=json)
-            _follow(engine, cursor, wanted, palette, json=json)
+            _follow(engine, found, cursor, wanted, palette, json=json)
         elif json:
             output.json_document({"transitions": [_shape(entry) for entry in found]})
         elif found:
@@ -67,19 +67,23 @@ def log(
 
 
 def _follow(
-    engine: Engine, cursor: str, wanted: LogFilters, palette: Palette, *, json: bool
+    engine: Engine,
+    found: Sequence[LogEntry],
+    cursor: str,
+    wanted: LogFilters,
+    palette: Palette,
+    *,
+    json: bool,
 ) -> None:
-    """Until Ctrl-C, which is how following ends and no error."""
+    """What was found, then what comes, until Ctrl-C: so following ends, and it is no error."""
     from lifecycle.engine import reading
 
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         while True:
-            found, cursor = reading.transitions(engine.installation, cursor, PAGE, wanted)
             _print_each(found, palette, json=json)
             if len(found) < PAGE:
                 time.sleep(LOOK_EVERY)
-    except KeyboardInterrupt:
-        return
+            found, cursor = reading.transitions(engine.installation, cursor, PAGE, wanted)
 
 
 def _print_each(found: Sequence[LogEntry], palette: Palette, *, json: bool) -> None:
