@@ -103,6 +103,20 @@ def about_int(choose: Choices, name: str) -> Guard:
     return compare(name, choose.one(SIGNS), str(number), number)
 
 
+def about_share(choose: Choices, name: str) -> Guard:
+    """Whole division cuts off towards zero, and by zero it has no answer."""
+    whole, least = choose.one((7, -7)), choose.number(-3, 3)
+
+    def holds(values: Values) -> bool:
+        by: int | None = values[name]
+        if not by:
+            raise Unanswerable(name)
+        share = abs(whole) // abs(by)
+        return (share if (whole > 0) == (by > 0) else -share) >= least
+
+    return Guard(f"{whole} / {name} >= {least}", holds)
+
+
 def about_number(choose: Choices, name: str) -> Guard:
     number = choose.one(("10.0", "0.0", "9.99", "-10.0", "30.25", "100.0"))
     return compare(name, choose.one(SIGNS), number, Decimal(number))

@@ -51,6 +51,7 @@ from tests.properties.guards import (
     about_int,
     about_number,
     about_presence,
+    about_share,
     about_tags,
     about_text,
     about_time,
@@ -379,7 +380,8 @@ class _PolicyMaker:
 def about_fact(choose: Choices, fact: Fact) -> Guard:
     match fact.kind, fact.property_type:
         case ((FactKind.COUNT | FactKind.DISTINCT), _):
-            return about_int(choose, fact.name)
+            about = about_share if choose.rarely() else about_int
+            return about(choose, fact.name)
         case (FactKind.SUM, _) | (_, (ValueType.MONEY | ValueType.NUMBER)):
             return about_number(choose, fact.name)
         case ((FactKind.FIRST | FactKind.LAST), _) | (_, ValueType.TIMESTAMP):

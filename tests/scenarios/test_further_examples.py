@@ -107,6 +107,19 @@ def test_a_window_that_is_a_day_longer_holds_it(begin: Begin) -> None:
     assert anna.steps() == [("first", 0), ("quiet", 60)]
 
 
+def test_windows_of_every_kind_have_the_same_edge(begin: Begin) -> None:
+    kinds = ["count", "sum", "min", "max", "distinct"]
+    what = {kind: "order_paid" if kind == "count" else "order_paid.amount" for kind in kinds}
+    facts = [f"{kind}_30d: {{{kind}: {what[kind]}, within: 30d}}" for kind in kinds]
+    anna = begin(scenario_policy(facts=facts))
+    anna.post(order(0, amount="10.50"), order(1, amount="7"), at=29)
+    assert [anna.fact(f"{kind}_30d") for kind in kinds] == [2, "17.5", "7", "10.5", 2]
+    anna.reach(30)
+    assert [anna.fact(f"{kind}_30d") for kind in kinds] == [1, "7", "7", "7", 1]
+    anna.reach(31)
+    assert [anna.fact(f"{kind}_30d") for kind in kinds] == [0, "0", None, None, 0]
+
+
 RECENT = "recent: {{count: order_paid, within: {days}d}}"
 
 
