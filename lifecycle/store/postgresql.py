@@ -35,7 +35,6 @@ _PASSING = (
     pg.SerializationFailure,
     pg.DeadlockDetected,
     pg.LockNotAvailable,
-    pg.UniqueViolation,  # it looked, found nothing, and somebody else was faster
 )
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BEGIN_LONG = f"{_BEGIN}; SET LOCAL statement_timeout TO 0"

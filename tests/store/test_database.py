@@ -198,7 +198,7 @@ import sys
 from lifecycle.store.database import Database
 from tests.store.made import add, new
 from lifecycle.store import customers
-db = Database.open(sys.argv[1])
+db = Database.open(sys.argv[1], wait=lambda _: print("met a locked database", file=sys.stderr))
 for n in range(10):
     def unit(tx):
         from lifecycle.store import events
