@@ -105,7 +105,10 @@ def explain(
     else:
         console = output.out()
         for line in told.lines(limit):
-            console.print(_styled(line))
+            if console.is_terminal:
+                console.print(_styled(line))
+            else:
+                console.print(line, soft_wrap=True)
 
 
 _HEADINGS = frozenset({"What happened", "What is waiting", "What happens next", "What is known"})

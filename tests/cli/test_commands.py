@@ -1,0 +1,397 @@
+"""What each command does and prints, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lifecycle.cli.exits import Code
+from tests.cli.conftest import Lifecycle
+
+CLOCK = "2010-02-01T00:00:00Z"
+
+
+@pytest.fixture
+def shop(lifecycle: Lifecycle, orders: Path) -> Lifecycle:
+    """A database in which anna bought twice and bert once; it is 1 February 2010."""
+    assert lifecycle("import", orders, "-m", "online-retail", "--clock", CLOCK).code == 0
+    return lifecycle
+
+
+# -- import
+
+
+def test_an_import_tells_what_became_of_every_row(lifecycle: Lifecycle, orders: Path) -> None:
+    ran = lifecycle("import", orders, "-m", "online-retail", "--clock", CLOCK)
+    assert ran.code == Code.OK
+    assert "4   read" in ran.out
+    assert "1   skipped: the amount is zero" in ran.out
+    assert "3   stored" in ran.out
+    assert "2 customers folded: 2 steps" in ran.out
+    assert ran.err == ""
+
+
+def test_an_import_run_again_adds_nothing(shop: Lifecycle, orders: Path) -> None:
+    again = shop("import", orders, "-m", "online-retail", "--json").json
+    assert (again["accepted"], again["duplicates"]) == (0, 3)
+
+
+def test_one_bad_row_means_that_nothing_is_stored_and_all_are_told(
+    lifecycle: Lifecycle, orders: Path
+) -> None:
+    with orders.open("a") as file:
+        file.write("5,yesterday,carl,1.00,False\n6,2010-01-01T10:00:00,carl,many,False\n")
+    ran = lifecycle("import", orders, "-m", "online-retail")
+    assert ran.code == Code.BAD_INPUT
+    assert "Nothing was stored." in ran.out
+    assert "line 6, column InvoiceDate: " in ran.err
+    assert "line 7, column amount: " in ran.err
+    assert lifecycle("verify", "--json").json["customers"] == 0
+
+
+def test_the_good_rows_are_stored_on_request_and_the_bad_ones_kept_in_a_file(
+    lifecycle: Lifecycle, orders: Path, home: Path
+) -> None:
+    with orders.open("a") as file:
+        file.write("".join(f"{n},yesterday,carl,1.00,False\n" for n in range(10, 40)))
+    ran = lifecycle(
+        "import", orders, "-m", "online-retail", "--accept-valid", "--rejects", "bad.csv"
+    )
+    assert ran.code == Code.OK
+    assert "3   stored" in ran.out
+    assert "30   refused" in ran.out
+    assert "… and 10 more; all are in bad.csv" in ran.err
+    assert len((home / "bad.csv").read_text().splitlines()) == 31
+
+
+def test_a_dry_run_stores_nothing(lifecycle: Lifecycle, orders: Path) -> None:
+    ran = lifecycle("import", orders, "-m", "online-retail", "--dry-run")
+    assert ran.code == Code.OK
+    assert "3   would be stored" in ran.out
+    assert lifecycle("verify", "--json").json["customers"] == 0
+
+
+def test_rows_whose_id_is_known_with_other_content_are_refused(
+    shop: Lifecycle, orders: Path
+) -> None:
+    orders.write_text(orders.read_text().replace("12.50", "13.50"))
+    ran = shop("import", orders, "-m", "online-retail", "--json")
+    assert ran.code == Code.REFUSED
+    [conflict] = ran.json["conflicts"]
+    assert (conflict["id"], conflict["differing"]) == ("1", ["properties.amount"])
+
+
+def test_an_import_withholds_what_the_past_would_have_sent(shop: Lifecycle) -> None:
+    fates = {
+        message["fate"]
+        for chapter in shop("explain", "anna", "--json").json["chapters"]
+        for message in chapter.get("messages", [])
+    }
+    assert fates == {"withheld"}
+
+
+def test_a_policy_is_taken_from_the_config_folder_and_so_are_mappings(
+    lifecycle: Lifecycle, home: Path, orders: Path
+) -> None:
+    """Nothing of the working directory is used unless it is named."""
+    (home / "policy.yaml").write_text("nonsense", "utf-8")
+    assert lifecycle("import", orders, "-m", "online-retail").code == Code.OK
+
+
+# -- looking
+
+
+def test_the_log_tells_the_latest_transitions_the_oldest_first(shop: Lifecycle) -> None:
+    ran = shop("log")
+    first, second = ran.out.splitlines()
+    assert first.startswith("2010-01-01 10:00:00  anna ")
+    assert "potential → deal" in first
+    assert "first-purchase" in first
+    assert "order_paid online-retail/1" in first
+    assert second.startswith("2010-01-09 10:00:00  bert ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "customers"),
+    [
+        (["--customer", "bert"], ["bert"]),
+        (["--state", "deal"], ["anna", "bert"]),
+        (["--state", "loyal"], []),
+        (["--rule", "first-purchase", "--limit", "1"], ["bert"]),
+    ],
+)
+def test_the_log_tells_only_what_is_asked_for(
+    shop: Lifecycle, flags: list[str], customers: list[str]
+) -> None:
+    told = shop("log", "--json", *flags).json["transitions"]
+    assert [line["customer_id"] for line in told] == customers
+
+
+def test_an_empty_log_says_so_and_not_on_stdout(shop: Lifecycle) -> None:
+    ran = shop("log", "--state", "loyal")
+    assert (ran.code, ran.out) == (Code.OK, "")
+    assert ran.err == "no transitions yet, or none that were asked for\n"
+
+
+def test_what_a_late_event_overturned_is_told_as_such(shop: Lifecycle, home: Path) -> None:
+    """Anna is dormant by April; then an order of March arrives and she never was."""
+    shop("rebuild", "--clock", "2010-04-01T00:00:00Z")
+    late = home / "late.csv"
+    header = "Invoice,InvoiceDate,CustomerID,amount,cancelled\n"
+    late.write_text(f"{header}9,2010-03-01T10:00:00,anna,5.00,False\n", "utf-8")
+    shop("import", late, "-m", "online-retail")
+    told = [line for line in shop("log").out.splitlines() if " anna " in line]
+    assert any("deal → dormant" in line and "(overturned since)" in line for line in told)
+    [overturned] = [line for line in told if "✗" in line]
+    assert "overturned: of 2010-03-06 10:00:00 by online-retail/9" in overturned
+    lines = shop("log", "--json", "--customer", "anna").json["transitions"]
+    [revoked] = [line for line in lines if line["line"] == "revoked"]
+    assert revoked["overturned_by"] == "event:online-retail|9"
+
+
+def test_a_customer_is_shown_with_her_facts_and_next_check(shop: Lifecycle) -> None:
+    ran = shop("customer", "show", "anna")
+    assert "deal since 2010-01-01 10:00:00" in ran.out
+    assert "orders" in ran.out
+    assert "4 days" in ran.out  # her usual gap, not 345600 seconds
+    shown = shop("customer", "show", "anna", "--json").json
+    assert (shown["customer_id"], shown["state"], shown["facts"]["orders"]) == ("anna", "deal", 2)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["customer", "show", "nobody"], ["explain", "nobody"], ["log", "--customer", "nobody"]],
+)
+def test_a_customer_who_is_not_there_is_told(shop: Lifecycle, command: list[str]) -> None:
+    ran = shop(*command)
+    assert (ran.code, ran.out) == (Code.REFUSED, "")
+    assert ran.err == "error: no customer is known as 'nobody'\n"
+
+
+def test_an_explanation_tells_the_story_and_what_comes_next(shop: Lifecycle) -> None:
+    ran = shop("explain", "anna")
+    assert "What happened\n" in ran.out
+    assert "She moved from Potential to Deal (first-purchase)." in ran.out
+    assert "What happens next\n" in ran.out
+    assert "goes-quiet" in ran.out
+    assert shop("explain", "anna", "--json").json["state"] == "deal"
+
+
+def test_a_move_by_hand_is_in_the_log_with_who_and_why(shop: Lifecycle) -> None:
+    ran = shop("customer", "move", "anna", "--to", "loyal", "--why", "by phone", "--by", "olga")
+    assert (ran.code, ran.out) == (Code.OK, "anna is now loyal\n")
+    assert "by hand olga: by phone" in shop("log", "--customer", "anna").out
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [("loyl", "the policy has no state 'loyl'"), ("deal", "the customer is 'deal' already")],
+)
+def test_a_move_that_cannot_be_is_refused(shop: Lifecycle, to: str, said: str) -> None:
+    ran = shop("customer", "move", "anna", "--to", to, "--why", "x")
+    assert ran.code == Code.BAD_INPUT
+    assert said in ran.err
+    assert shop("customer", "show", "anna", "--json").json["state"] == "deal"
+
+
+def test_the_states_are_counted_now_then_and_by_month(shop: Lifecycle) -> None:
+    def counts(report: Any) -> dict[str, int]:
+        return {each["name"]: each["customers"] for each in report["counts"] if each["customers"]}
+
+    assert counts(shop("report", "states", "--json").json) == {"deal": 2}
+    then = shop("report", "states", "--json", "--at", "2010-01-02T00:00:00Z").json
+    assert counts(then) == {"deal": 1}
+    months = shop("report", "states", "--monthly", "--json").json["months"]
+    assert [(each["month"], each["counts"]["deal"]) for each in months] == [("2010-01", 2)]
+    assert "成交" in shop("report", "states").out
+    assert "2010-01" in shop("report", "states", "--monthly").out
+
+
+# -- keeping it in order
+
+
+def spoil(home: Path, statement: str) -> None:
+    with sqlite3.connect(home / "lifecycle.db") as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_a_sound_database_is_verified(shop: Lifecycle) -> None:
+    ran = shop("verify")
+    assert ran.code == Code.OK
+    assert ran.out == "✓ 2 customers: all that is recorded follows from events.\n"
+
+
+def test_a_spoiled_one_is_found_out_and_a_rebuild_repairs_it(shop: Lifecycle, home: Path) -> None:
+    digest = shop("digest", "--json").json["hex"]
+    spoil(home, "UPDATE customer SET state = 'churned' WHERE key = 'anna'")
+    spoil(home, "UPDATE step SET to_state = 'loyal' WHERE customer_id = 1")
+    ran = shop("verify", "--json")
+    assert ran.code == Code.REFUSED
+    assert {violation["customer"] for violation in ran.json["violations"]} == {"anna"}
+    told = shop("verify")
+    assert told.code == Code.REFUSED
+    assert "`lifecycle rebuild` computes everything again" in told.out
+    rebuilt = shop("rebuild")
+    assert rebuilt.code == Code.OK
+    assert rebuilt.out.startswith("2 customers folded again; 1 step and 0 messages had to be")
+    assert shop("verify").code == Code.OK
+    assert shop("digest", "--json").json["hex"] == digest
+
+
+def test_the_digest_is_one_line_for_scripts(shop: Lifecycle) -> None:
+    ran = shop("digest")
+    digest, at, customers = ran.out.strip().split("  ")
+    assert len(digest) == 64
+    assert (at, customers) == ("2010-01-09T10:00:00Z", "2 customers")
+    then = shop("digest", "--at", "2010-01-02T00:00:00+00:00", "--json").json
+    assert (then["at"], then["customers"]) == ("2010-01-02T00:00:00Z", 1)
+
+
+def test_a_digest_that_would_not_be_final_is_refused(shop: Lifecycle) -> None:
+    ran = shop("digest", "--at", "2030-01-01T00:00:00Z")
+    assert ran.code == Code.REFUSED
+    assert "due up to 2030-01-01T00:00:00Z" in ran.err
+
+
+def test_migrating_twice_changes_nothing(lifecycle: Lifecycle) -> None:
+    first, second = lifecycle("migrate", "--json"), lifecycle("migrate")
+    assert first.json["applied"]
+    assert "up to date, nothing to do" in second.out
+
+
+# -- dead letters
+
+
+@pytest.fixture
+def late(lifecycle: Lifecycle, orders: Path, home: Path) -> Lifecycle:
+    """An installation that had to put the first of anna's two orders aside."""
+    lifecycle("import", orders, "-m", "online-retail", "--clock", CLOCK)
+    spoil(
+        home,
+        "INSERT INTO dead (event_id, identity_id, status, reason, detail, attempts, at)"
+        " SELECT id, identity_id, 'quarantined', 'fold_failed', 'KeyError: x', 5, occurred_at"
+        " FROM event WHERE event_id = '1'",
+    )
+    assert lifecycle("rebuild").code == 0  # without it
+    return lifecycle
+
+
+def entered(lifecycle: Lifecycle) -> str:
+    """Since when anna has been where she is."""
+    at: str = lifecycle("customer", "show", "anna", "--json").json["entered_at"]
+    return at
+
+
+def test_dead_letters_are_listed_and_shown_with_their_reason(late: Lifecycle) -> None:
+    assert "online-retail/1" in late("dead", "list").out
+    [letter] = late("dead", "list", "--json").json["dead"]
+    assert (letter["status"], letter["reason"]) == ("quarantined", "fold_failed")
+    assert late("dead", "list", "--status", "discarded", "--json").json["dead"] == []
+    shown = late("dead", "show", "online-retail", "1")
+    assert "fold_failed: KeyError: x" in shown.out
+    assert late("dead", "show", "online-retail", "1", "--json").json["event"]["id"] == "1"
+
+
+def test_a_replayed_letter_counts_in_its_own_time_and_twice_changes_nothing(
+    late: Lifecycle,
+) -> None:
+    assert entered(late) == "2010-01-05T10:00:00Z"
+    ran = late("dead", "replay", "online-retail", "1", "--by", "olga", "--why", "fixed")
+    assert (ran.code, ran.out) == (Code.OK, "It counts now: 1 step made.\n")
+    assert entered(late) == "2010-01-01T10:00:00Z"
+    again = late("dead", "replay", "online-retail", "1")
+    assert again.code == Code.OK
+    assert again.out.startswith("Nothing was changed: replayed by olga at ")
+    assert late("dead", "list").out == "✓ no dead letters\n"
+
+
+def test_a_discarded_letter_never_counts_unless_somebody_replays_it(late: Lifecycle) -> None:
+    ran = late("dead", "discard", "online-retail", "1", "--by", "olga", "--json")
+    assert ran.json == {"done": "discard"}
+    assert late("dead", "discard", "online-retail", "1", "--json").json["already"]["by"] == "olga"
+    assert entered(late) == "2010-01-05T10:00:00Z"
+    late("dead", "replay", "online-retail", "1")
+    assert entered(late) == "2010-01-01T10:00:00Z"
+
+
+@pytest.mark.parametrize("command", ["show", "replay", "discard"])
+def test_an_event_that_is_no_dead_letter_is_told(late: Lifecycle, command: str) -> None:
+    ran = late("dead", command, "online-retail", "2")
+    assert ran.code == Code.REFUSED
+    assert "is no dead letter: it never left the fold" in ran.err
+    assert late("dead", command, "shop", "1").code == Code.REFUSED
+
+
+# -- simulate
+
+
+def test_simulated_customers_say_that_they_are(lifecycle: Lifecycle) -> None:
+    ran = lifecycle("simulate", "--customers", "20", "--days", "60")
+    assert ran.code == Code.OK
+    assert ran.out.startswith("SIMULATED: ")
+    told = lifecycle("log", "--json").json["transitions"]
+    assert told
+    assert all(line["customer_id"].startswith("sim-") for line in told)
+
+
+def test_the_same_seed_and_start_add_nothing(lifecycle: Lifecycle) -> None:
+    flags = ["--customers", "10", "--days", "30", "--start", "2020-01-01T00:00:00Z", "--json"]
+    first = lifecycle("simulate", *flags).json["report"]
+    again = lifecycle("simulate", *flags).json["report"]
+    other = lifecycle("simulate", *flags, "--seed", "2").json["report"]
+    assert (again["accepted"], again["duplicates"]) == (0, first["accepted"])
+    assert other["duplicates"] == 0
+    assert other["accepted"] > 0
+
+
+def test_made_up_customers_are_not_put_among_real_ones(shop: Lifecycle) -> None:
+    ran = shop("simulate", "--customers", "1", "--days", "1")
+    assert ran.code == Code.CONFIGURATION
+    assert "made-up ones could not be taken out again" in ran.err
+    assert shop("simulate", "--customers", "1", "--days", "5", "--beside-real-data").code == 0
+
+
+def test_a_simulation_that_ends_after_now_is_refused(lifecycle: Lifecycle) -> None:
+    ran = lifecycle("simulate", "--start", "2999-01-01T00:00:00Z")
+    assert ran.code == Code.USAGE
+    assert "end after now" in ran.err
+
+
+# -- the rest
+
+
+def test_the_benchmarks_need_a_checkout(
+    lifecycle: Lifecycle, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lifecycle.__file__", str(home / "site-packages/lifecycle/__init__.py"))
+    ran = lifecycle("bench")
+    assert ran.code == Code.CONFIGURATION
+    assert "run `lifecycle bench` from a checkout" in ran.err
+
+
+def test_what_the_benchmarks_refuse_is_a_wrong_command_line(lifecycle: Lifecycle) -> None:
+    assert lifecycle("bench", "--no-such-flag").code == Code.USAGE
+
+
+def test_every_listing_is_also_one_json_document(shop: Lifecycle) -> None:
+    for command in (
+        ["log"],
+        ["explain", "anna"],
+        ["customer", "show", "anna"],
+        ["report", "states"],
+        ["report", "states", "--monthly"],
+        ["dead", "list"],
+        ["verify"],
+        ["digest"],
+        ["rebuild"],
+        ["migrate"],
+    ):
+        ran = shop(*command, "--json")
+        assert ran.code == Code.OK, command
+        assert isinstance(json.loads(ran.out), dict)
+        assert ran.err == ""
