@@ -63,7 +63,8 @@ def run_import(
     One refused row means that nothing is stored, unless `accept_valid`. Interrupted and run again
     with the same `digest` (of file and mapping), it goes on where it was; run twice, the second
     time adds nothing. `effects` lets messages be sent that are planned for the past but have not
-    expired; without, every message planned before the end of the import is withheld.
+    expired; without, every message planned before the end of the import is withheld. Of an import
+    that was interrupted, what is said the last time counts.
     """
     count = _Count()
     skipped: Counter[str] = Counter()
@@ -128,7 +129,7 @@ def _store(
     def end(tx: Tx) -> None:
         now = inst.now(tx)
         for ending in sorted(ended):
-            runs.end(tx, ending, now)
+            runs.end(tx, ending, now, effects=effects)
 
     inst.db.run(end)
     return outcomes

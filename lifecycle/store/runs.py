@@ -19,9 +19,12 @@ def begin(tx: Tx, *, name: str, digest: str, effects: bool, now: datetime) -> in
     return begun
 
 
-def end(tx: Tx, run_id: int, now: datetime) -> None:
-    """Let its events be folded from now on."""
-    tx.run(_END, tx.to_db(now), run_id)
+def end(tx: Tx, run_id: int, now: datetime, *, effects: bool | None = None) -> None:
+    """Let its events be folded from now on; a run that has ended is left as it is.
+
+    `effects` is the last word, where the run was begun with another one.
+    """
+    tx.run(_END, tx.to_db(now), effects, run_id)
 
 
 def open_besides(tx: Tx, run_id: int) -> bool:
@@ -55,7 +58,10 @@ _UNFINISHED = both(
 _BEGIN = both(
     "INSERT INTO import_run (name, digest, effects, started_at) VALUES (?, ?, ?, ?) RETURNING id"
 )
-_END = both("UPDATE import_run SET ended_at = ? WHERE id = ? AND ended_at IS NULL")
+_END = both(
+    "UPDATE import_run SET ended_at = ?, effects = coalesce(?, effects)"
+    " WHERE id = ? AND ended_at IS NULL"
+)
 _OPEN_BESIDES = both("SELECT 1 FROM import_run WHERE ended_at IS NULL AND id <> ? LIMIT 1")
 _OPEN = either(
     sqlite="SELECT ended_at FROM import_run WHERE id = ?",

@@ -348,3 +348,21 @@ def test_what_an_abandoned_import_stored_comes_in_with_the_next_one_that_brings_
     assert pending(inst) == []
     assert digest(inst, day(200)) == quiet(order(0), order(10))
     assert {fate for _, _, fate, _ in planned(inst)} == {Fate.WITHHELD}
+
+
+@pytest.mark.parametrize("digest", ["the same", "another"])
+@pytest.mark.parametrize("effects", [False, True])
+def test_whether_an_interrupted_import_has_effects_is_what_was_said_last(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch, digest: str, effects: bool
+) -> None:
+    """Also for what was stored before: nobody gets a message that the second command withholds."""
+    monkeypatch.setattr(imports, "BATCH", 1)
+
+    def cut_off() -> Iterator[Row]:
+        yield draft(order(199))
+        raise PulledPlug
+
+    with pytest.raises(PulledPlug):
+        run_import(inst, "a.csv", "the same", cut_off, effects=not effects, accept_valid=True)
+    run_import(inst, "a.csv", digest, lambda: rows(order(199), page(199.5)), effects=effects)
+    assert [fate for _, _, fate, _ in planned(inst)] == [Fate.QUEUED if effects else Fate.WITHHELD]
