@@ -172,15 +172,23 @@ def log_end(inst: Installation, filters: LogFilters) -> Cursor:
         return steps.recent(tx, 0, _store_filters(tx, filters))[1]
 
 
+def waited(inst: Installation, tx: Tx) -> timedelta | None:
+    """For how long the first pending event has waited, in real time; None where none does.
+
+    A clock that runs faster makes nothing overdue sooner; one that stands still, nothing ever.
+    """
+    oldest = backlog.oldest_pending(tx, inst.now(tx))
+    return None if oldest is None else oldest / (inst.rate or 1.0)
+
+
 def health(inst: Installation) -> Health:
-    """A clock that runs faster makes nothing overdue sooner; one that stands still, nothing ever."""
+    """What an operator's probe asks for, as of now."""
     with inst.db.read() as tx:
         now = inst.now(tx)
         waiting = reading.backlog(tx)
-        oldest = backlog.oldest_pending(tx, now)
         return Health(
             pending=waiting.pending,
-            oldest=oldest if oldest is None else oldest / (inst.rate or 1.0),
+            oldest=waited(inst, tx),
             due=customers.due_count(tx, now),
             dead=waiting.dead,
             policy_version=inst.timeline(tx).at(now).number,

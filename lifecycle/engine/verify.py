@@ -10,8 +10,9 @@ from lifecycle.domain.fold import Folded, fold
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.snapshot import shape_of
 from lifecycle.domain.timeline import Timeline
+from lifecycle.engine import reading
 from lifecycle.engine.installation import Installation
-from lifecycle.store import backlog, customers, events, messages, steps
+from lifecycle.store import customers, events, messages, steps
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.sql import Tx
@@ -38,11 +39,11 @@ def verify(
     Folds each customer from the beginning up to where she was folded, and compares state, live
     steps, message keys, the snapshot to the byte and when she is to be looked at again with what is
     recorded; that the steps form a chain without holes; that no event is neither folded nor
-    waiting; that nothing has been pending for longer than a minute.
+    waiting; that nothing has been pending for longer than a minute of real time.
     """
     found: list[Violation] = []
     with inst.db.read() as tx:
-        waited = backlog.oldest_pending(tx, inst.now(tx))
+        waited = reading.waited(inst, tx)
         if waited is not None and waited > PENDING_TOO_LONG:
             found.append(
                 Violation(

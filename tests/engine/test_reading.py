@@ -14,6 +14,7 @@ from lifecycle.engine.accept import accept
 from lifecycle.engine.history import CheckEntry, Entry, EventEntry, Stage, timeline
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.reading import LogEntry, LogFilters, customer, earlier, health, transitions
+from lifecycle.engine.verify import verify
 from lifecycle.errors import NotFound, Problem
 from lifecycle.store import customers, runs
 from lifecycle.store.messages import MessageRow
@@ -333,3 +334,16 @@ def test_health_says_what_waits_what_is_due_and_by_which_versions(inst: Installa
     assert (waiting.pending, waiting.due) == (1, 2)
     assert waiting.oldest == timedelta(seconds=61)
     assert waiting.overdue
+
+
+def test_how_long_an_event_has_waited_is_told_in_real_time(database_url: str) -> None:
+    """On a clock with a day every second, an event of a quarter of a second ago is not overdue."""
+    with installation(database_url, POLICY, clock="2026-01-01T00:00:00Z*86400") as inst:
+        post(inst, order(0))
+        set_clock(inst, day(0.25))
+        assert health(inst).oldest == timedelta(seconds=0.25)
+        assert not health(inst).overdue
+        assert verify(inst) == []
+        set_clock(inst, day(61))
+        assert health(inst).overdue
+        assert [violation.code for violation in verify(inst)] == ["pending_too_long"]
