@@ -190,7 +190,8 @@ def _waiting_singly(tx: Tx, window: int) -> tuple[list[_Waiting], bool]:
     if len(head) < window:
         return list(counts.items()), True
     exact = {row[0]: row[1] for row in tx.rows(_COUNTS, tx.ids(counts))}
-    return [(customer_id, exact[customer_id]) for customer_id in counts], False
+    # each statement has its own view: others may have folded some between the two
+    return [(each, exact[each]) for each in counts if each in exact], False
 
 
 def _waiting_held(tx: Tx, window: int) -> tuple[list[_Waiting], bool]:
