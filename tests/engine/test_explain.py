@@ -21,12 +21,12 @@ from lifecycle.engine.installation import Installation
 from lifecycle.errors import NotFound
 from lifecycle.policy import loads, to_canonical
 from lifecycle.policy.canonical import policy_hash
-from lifecycle.store import policies, runs
+from lifecycle.store import messages, policies, runs
 from tests.conftest import ROOT
 from tests.policies import scenario_policy
 from tests.scenarios.driver import ANNA, closed, day, happened, moved, order, page, refund
 from tests.scenarios.policies import EXAMPLES, WITH_CARE, WITH_UNDO, WITH_WINDOW
-from tests.support.engine import arrive, draft, installation, post, reach, send
+from tests.support.engine import arrive, draft, installation, post, reach, send, set_clock
 
 Install = Callable[[str], Installation]
 
@@ -254,6 +254,31 @@ def test_a_belief_about_an_event_names_the_event(install: Install) -> None:
     ]
 
 
+def test_what_became_of_a_message_whose_cause_stands_is_told(install: Install) -> None:
+    """Withheld by an import, sent, not sent in time: three win-backs, three fates."""
+    inst = install(EXAMPLES)
+    reach(inst, day(70))
+    with inst.db.write() as tx:
+        run = runs.begin(tx, name="orders.csv", digest="d", effects=False, now=inst.now(tx))
+    post(inst, order(0), order(65), run_id=run)
+    with inst.db.write() as tx:
+        runs.end(tx, run, inst.now(tx))
+    for quiet in (125, 190):
+        reach(inst, day(quiet))
+        if quiet == 125:
+            send(inst, day(126))
+            reach(inst, day(130))
+            arrive(inst, order(130))
+    set_clock(inst, day(200))
+    with inst.db.write() as tx:
+        assert messages.expire(tx, inst.now(tx)) == 1
+    assert [line for line in past(inst) if "win-back" in line] == [
+        "    win-back (email) was planned for 2026-03-02 00:00 and is withheld: its time was over when the import ended that told of this.",
+        "    win-back (email) was planned for 2026-05-06 00:00 and sent on 2026-05-07 00:00.",
+        "    win-back (email) was planned for 2026-07-10 00:00 but was not sent and expired on 2026-07-20 00:00.",
+    ]
+
+
 def test_a_message_without_a_step_is_told_when_its_cause_falls_away(install: Install) -> None:
     """Care had come due for the first order, until it turned out that she had ordered since."""
     inst = install(WITH_CARE)
@@ -321,7 +346,7 @@ def test_a_record_that_a_new_policy_has_not_reached_yet_is_told_to_be_behind(
     assert told(inst)[:3] == [
         "anna has been in deal since 2026-01-01 00:00, for 61 days.",
         "Told at 2026-03-03 00:00 UTC, under policy version 2; other times are UTC.",
-        "Her record is behind: 0 steps below are not recorded yet, and 1 recorded ones no longer follow. Her next fold puts that right.",
+        "Her record is behind: 1 recorded step no longer follows. Her next fold puts that right.",
     ]
     assert ahead(inst)[0] == (
         "2026-04-01 00:00 UTC  quiet, 90 days after last_seen_at = 2026-01-01 00:00."
@@ -411,6 +436,14 @@ def test_her_own_rhythm_is_named_where_a_check_waits_by_it(install: Install) -> 
     assert past(inst)[-2] == (
         "2026-01-15 00:00  overdue came due: no order_paid for 7 days since 2026-01-08 00:00, longer than her own rhythm."
     )
+
+
+def test_a_window_that_only_moved_on_is_no_change_by_an_event(install: Install) -> None:
+    """The order left the window long before the page was viewed; the page has nothing to do with it."""
+    inst = install(WITH_WINDOW)
+    reach(inst, day(40))
+    arrive(inst, order(0), page(40))
+    assert past(inst)[-1] == "    It set last_seen_at to its own time."
 
 
 def test_a_move_that_does_nothing_says_so(install: Install) -> None:

@@ -102,6 +102,42 @@ def test_a_timeline_is_read_page_by_page_the_latest_first(told: httpx.Client) ->
     assert cursor == {"cursor": None}
 
 
+def test_a_timeline_says_what_became_of_each_event(told: httpx.Client) -> None:
+    """Row 24: a valid event that fits no rule is accepted, and told with what would have fitted."""
+    entries = get(told, "/v1/customers/c1/timeline")["entries"]
+    events = {entry["id"]: entry for entry in entries if entry["kind"] == "event"}
+    assert {entry["stage"] for entry in events.values()} == {"applied"}
+    assert events["1"]["outcome"]["outcome"] == "moved"
+    assert events["4"]["outcome"]["outcome"] == "no_transition"
+    assert events["4"]["outcome"]["state"] == "potential"
+    assert events["4"]["outcome"]["leaves_on"] == ["purchase"]
+
+
+def test_a_customer_is_counted(told: httpx.Client) -> None:
+    found = get(told, "/v1/customers/c1")
+    assert found["counts"] == {
+        "events": 3,
+        "pending": 0,
+        "held": 0,
+        "dead": 0,
+        "steps": 2,
+        "revoked": 0,
+        "messages": {},
+    }
+    assert (found["label"], found["checks"]) == ("potential", [])
+
+
+def test_the_log_is_read_back_from_its_latest_line(told: httpx.Client) -> None:
+    first = get(told, "/v1/transitions", order="newest", limit=2)
+    assert [line["customer_id"] for line in first["transitions"]] == ["\u00c9/1", "c1"]
+    assert first["more"]
+    second = get(told, "/v1/transitions", order="newest", limit=2, cursor=first["cursor"])
+    assert [line["rule"] for line in second["transitions"]] == ["first"]
+    assert (second["cursor"], second["more"]) == (None, False)
+    forwards = told.get("/v1/transitions", params={"cursor": first["cursor"]})
+    assert (forwards.status_code, forwards.json()["code"]) == (422, "cursor_invalid")
+
+
 def test_the_log_is_followed_from_cursor_to_cursor(engine: Engine, client: httpx.Client) -> None:
     tell(engine, client)
     first = get(client, "/v1/transitions", limit=2)

@@ -10,12 +10,12 @@ from lifecycle.domain.calendar import zone
 from lifecycle.engine.explain.chapters import Happened
 from lifecycle.engine.explain.outlook import ahead_lines, asleep_line
 from lifecycle.engine.explain.sentences import Sentences, arrival, event_name
-from lifecycle.engine.explain.words import moment, moment_in, said, span, times
+from lifecycle.engine.explain.words import listed, moment, moment_in, said, span, times
 from lifecycle.store.dead import DeadLetter, Status
 from lifecycle.store.events import StoredEvent
 
 if TYPE_CHECKING:
-    from lifecycle.engine.explain.explanation import Explanation
+    from lifecycle.engine.explain.explanation import Behind, Explanation
 
 INDENT = "    "
 
@@ -58,10 +58,18 @@ def _heading(told: Explanation) -> Iterator[str]:
         if later.effective_at > told.now:
             yield f"Policy version {later.number} takes effect on {moment(later.effective_at)}."
     if told.behind is not None:
-        yield (
-            f"Her record is behind: {told.behind.missing} steps below are not recorded yet, and"
-            f" {told.behind.gone} recorded ones no longer follow. Her next fold puts that right."
-        )
+        yield f"Her record is behind: {_behind(told.behind)}. Her next fold puts that right."
+
+
+def _behind(behind: Behind) -> str:
+    parts = []
+    if behind.missing:
+        some = "1 step below is" if behind.missing == 1 else f"{behind.missing} steps below are"
+        parts.append(f"{some} not recorded yet")
+    if behind.gone:
+        some = "1 recorded step no longer follows"
+        parts.append(some if behind.gone == 1 else f"{behind.gone} recorded steps no longer follow")
+    return listed(parts)
 
 
 def _past(told: Explanation, limit: int | None) -> Iterator[str]:
