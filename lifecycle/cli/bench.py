@@ -19,7 +19,7 @@ ARGPARSE_USAGE = 2
 def bench(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ARGUMENTS]...", help="Handed on, such as: fold --scale 0.1"),
+        typer.Argument(metavar="CASE", help="Handed on, such as: fold --scale 0.1"),
     ] = None,
 ) -> None:
     """Measure this machine, and print a table of ratios; from a checkout of the repository."""

@@ -47,10 +47,10 @@ MEANING = {
     Code.USAGE: "the command line is wrong: unknown command or flag, missing or malformed value",
     Code.BAD_INPUT: "the input is wrong: rows that cannot be read, a mapping that does not fit",
     Code.NO_INPUT: "a file that was named is not there or cannot be read",
-    Code.UNAVAILABLE: "something needed does not answer or is taken: the database, the port; try again later",
+    Code.UNAVAILABLE: "something that is needed does not answer, such as the database; try again later",
     Code.BUG: f"a defect of this program; `{DEBUG_VARIABLE}=1` shows the traceback for a report",
     Code.CANNOT_WRITE: "a file to be written cannot be written",
-    Code.CONFIGURATION: "the installation cannot run as it is configured: settings, policy, database",
+    Code.CONFIGURATION: "it cannot run as it is configured: settings, policy, database, a port that is taken",
     Code.INTERRUPTED: "interrupted by Ctrl-C; says what was done, what was not, and how to go on",
 }
 

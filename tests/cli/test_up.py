@@ -2,78 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import re
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx
 import pytest
 
 from lifecycle.cli.exits import Code
 from tests.cli.conftest import Lifecycle
-
-LIFECYCLE = [sys.executable, "-m", "lifecycle"]
-PATIENCE = 120  # seconds: how long a process may be silent before a test gives up on it
-
-
-class Running:
-    """A `lifecycle` process, its output read line by line as it comes."""
-
-    def __init__(self, *arguments: str) -> None:
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "160"}
-        self.process = subprocess.Popen(
-            [*LIFECYCLE, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        assert self.process.stdout is not None
-        self.out: IO[str] = self.process.stdout
-
-    def line(self, pattern: str) -> re.Match[str]:
-        """The first line to come that has the pattern in it; fails when the process ends before."""
-        for line in self.out:
-            if found := re.search(pattern, line):
-                return found
-        _, err = self.process.communicate(timeout=PATIENCE)
-        raise AssertionError(f"it ended with {self.process.returncode}: {err}")
-
-    def address(self) -> str:
-        return self.line(r"http://127\.0\.0\.1:\d+")[0]
-
-    def end(self, how: signal.Signals) -> tuple[int, str, str]:
-        """Its code, and what it said at last."""
-        self.process.send_signal(how)
-        out, err = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, out, err
-
-
-Start = Callable[..., Running]
+from tests.support.process import PATIENCE, Running, Start, started
 
 
 @pytest.fixture
 def start(home: Path) -> Iterator[Start]:
     """Starts `lifecycle …` in `home`; whatever still runs at the end of the test is killed."""
-    started: list[Running] = []
+    with started() as start:
+        yield start
 
-    def begin(*arguments: str) -> Running:
-        running = Running(*arguments)
-        started.append(running)
-        return running
 
-    yield begin
-    for running in started:
-        with contextlib.suppress(ProcessLookupError):
-            running.process.kill()
-        running.process.communicate()
+def address_of(up: Running) -> str:
+    return up.line(r"http://127\.0\.0\.1:\d+")[0]
 
 
 def post(address: str, customer: str, number: int, **more: Any) -> dict[str, Any]:
@@ -103,7 +54,7 @@ def follow_until(start: Start, url: str, customers: set[str]) -> list[dict[str, 
 
 def test_it_answers_applies_and_shows_within_one_process(start: Start, home: Path) -> None:
     up = start("up", "--port", "0")
-    address = up.address()
+    address = address_of(up)
     assert post(address, "anna", 1)["accepted"] == 1
     [step] = follow_until(start, f"sqlite:///{home}/lifecycle.db", {"anna"})
     assert (step["from"], step["to"], step["rule"]) == ("potential", "deal", "first-purchase")
@@ -119,14 +70,14 @@ def test_killed_at_any_moment_and_started_again_it_loses_nothing(
     customers: set[str] = set()
     for round_ in range(3):
         up = start("up", "--port", "0", "--database", database_url)
-        address = up.address()
+        address = address_of(up)
         for number in range(20):
             customer = f"customer-{round_}-{number}"
             assert post(address, customer, 1)["accepted"] == 1
             customers.add(customer)
         up.end(signal.SIGKILL)
     up = start("up", "--port", "0", "--database", database_url)
-    address = up.address()
+    address = address_of(up)
     told = follow_until(start, database_url, customers)
     assert sorted(step["customer_id"] for step in told) == sorted(customers)  # each of them once
     assert {step["rule"] for step in told} == {"first-purchase"}
@@ -139,7 +90,7 @@ def test_killed_at_any_moment_and_started_again_it_loses_nothing(
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_it_ends_well(start: Start, how: signal.Signals) -> None:
     up = start("up", "--port", "0")
-    post(up.address(), "anna", 1)
+    post(address_of(up), "anna", 1)
     code, out, err = up.end(how)
     assert code == Code.OK, err
     assert "Stopped. Everything that was accepted is kept." in out
@@ -150,7 +101,7 @@ def test_beside_it_commands_may_look_but_not_write(
     start: Start, lifecycle: Lifecycle, orders: Path
 ) -> None:
     up = start("up", "--port", "0")
-    up.address()
+    address_of(up)
     holder = f"another lifecycle process (id {up.process.pid}) runs on this file; stop it first"
     for command in (
         ["up", "--port", "0"],
@@ -170,10 +121,10 @@ def test_beside_it_commands_may_look_but_not_write(
 
 def test_a_port_that_is_taken_is_told_in_one_line(start: Start, home: Path) -> None:
     up = start("up", "--port", "0")
-    port = up.address().rpartition(":")[2]
+    port = address_of(up).rpartition(":")[2]
     other = start("up", "--port", port, "--database", f"sqlite:///{home}/other.db")
-    out, err = other.process.communicate(timeout=PATIENCE)
-    assert other.process.returncode == Code.CONFIGURATION
+    code, out, err = other.ended()
+    assert code == Code.CONFIGURATION
     assert f"port {port} of 127.0.0.1 cannot be opened" in err
     assert err.count("\n") == 1
     assert out == ""
@@ -181,14 +132,14 @@ def test_a_port_that_is_taken_is_told_in_one_line(start: Start, home: Path) -> N
 
 def test_it_listens_to_nobody_else_while_there_are_no_keys(start: Start) -> None:
     up = start("up", "--host", "0.0.0.0", "--port", "0")
-    _, err = up.process.communicate(timeout=PATIENCE)
-    assert up.process.returncode == Code.CONFIGURATION
+    code, _, err = up.ended()
+    assert code == Code.CONFIGURATION
     assert "listens on this machine only" in err
 
 
 def test_following_the_log_is_ended_by_ctrl_c_without_a_word(start: Start) -> None:
     up = start("up", "--port", "0")
-    address = up.address()
+    address = address_of(up)
     post(address, "anna", 1)
     log = start("log", "--follow")
     log.line("first-purchase")
@@ -205,7 +156,7 @@ def test_the_demo_shows_simulated_customers_and_goes_on_after_a_kill(
     monkeypatch.setenv("LIFECYCLE_DATABASE_URL", f"sqlite:///{home}/precious.db")
     url = f"sqlite:///{home}/var/demo.db"
     demo = start("up", "--demo", "--port", "0")
-    address = demo.address()
+    address = address_of(demo)
     demo.line("SIMULATED: made up by a generator")
     demo.line(r"curl http://127\.0\.0\.1:\d+/v1/events")
     demo.line(r"sim-.* → .* ▸ ")  # an event moved somebody
@@ -216,7 +167,7 @@ def test_the_demo_shows_simulated_customers_and_goes_on_after_a_kill(
     before = lifecycle("report", "states", "--json", "--database", url).json
 
     again = start("up", "--demo", "--port", "0")
-    address = again.address()
+    address = address_of(again)
     assert post(address, "you", 1)["duplicate"] == 1
     again.line(r"sim-.* → ")
     code, _, err = again.end(signal.SIGINT)

@@ -1,0 +1,124 @@
+"""`python -m lifecycle.cli.reference docs/cli.md`: the reference of the command line, from the commands.
+
+A test compares the file with what is made here, so it cannot go stale.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lifecycle.cli import app, exits
+from lifecycle.cli.options import PORT, SHARED
+from lifecycle.settings import DEBUG_VARIABLE, FLAGS, SETTINGS_FILE, VARIABLES
+
+HEAD = """\
+# The command line
+
+<!-- Made by `python -m lifecycle.cli.reference docs/cli.md`. Change the commands, not this file. -->
+
+`lifecycle COMMAND --help` shows the same.
+Every listing has `--json`: one JSON document, or one object a line with `log --follow`.
+Answers go to standard output; errors, warnings and progress go to standard error.
+Progress is drawn only on a terminal.
+Instants are written `2011-12-10T00:00:00Z` or with an offset; tables show UTC.
+"""
+
+SETTINGS_TEXT = f"""\
+Every command that needs the database takes these flags; `--port` belongs to `up`.
+A flag wins over its environment variable, which wins over `{SETTINGS_FILE}` in the config folder.
+A variable that is set but empty counts as unset; a misspelt one is refused.
+"""
+
+BESIDE = """\
+An SQLite file has one writing process at a time.
+While `lifecycle up` runs, commands that only look work beside it: `log`, `explain`, `customer show`, \
+`report`, `dead list`, `dead show`, `verify`, `digest`.
+The others are refused with the id of the process that holds the file.
+On PostgreSQL all of them work side by side.
+"""
+
+
+def reference() -> str:
+    root: Any = typer.main.get_command(app)
+    return "\n".join(
+        [
+            HEAD,
+            *_settings(),
+            *_codes(),
+            "## What may run beside what\n",
+            BESIDE,
+            "## Commands\n",
+            *(
+                part
+                for path, command in _commands(root, "lifecycle")
+                for part in _entry(path, command)
+            ),
+        ]
+    )
+
+
+def _settings() -> Iterator[str]:
+    yield "## Settings\n"
+    yield SETTINGS_TEXT
+    yield "| flag | variable | meaning |\n| --- | --- | --- |"
+    for parameter in (*SHARED, PORT):
+        variable = VARIABLES[parameter.name]
+        text = parameter.annotation.__metadata__[0].help.removesuffix(f" [{variable}]")
+        yield f"| `{FLAGS[parameter.name]}` | `{variable}` | {_cell(text)} |"
+    yield f"| | `{DEBUG_VARIABLE}` | Any value: a defect shows its traceback. |\n"
+
+
+def _codes() -> Iterator[str]:
+    yield "## Exit codes\n"
+    yield "| code | meaning |\n| --- | --- |"
+    for code, meaning in exits.MEANING.items():
+        yield f"| {code.value} | {_cell(meaning)} |"
+    yield ""
+
+
+_ARGUMENT_TYPE = re.compile(r"(?<=\S) <(path|str|list\[str\])>$")  # the name says it all
+
+
+def _commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        here = f"{path} {name}"
+        if hasattr(command, "commands"):
+            yield from _commands(command, here)
+        else:
+            yield here, command
+
+
+def _entry(path: str, command: Any) -> Iterator[str]:
+    context = command.make_context(path, [], resilient_parsing=True)
+    pieces = [
+        piece.strip("{}") for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]"
+    ]
+    yield f"### `{' '.join([path, *pieces])}`\n"
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        yield " ".join(paragraph.split()) + "\n"
+    records = [
+        record
+        for parameter in command.params
+        if parameter.name not in {*VARIABLES, "help"}
+        and (record := parameter.get_help_record(context)) is not None
+    ]
+    if records:
+        yield "| | |\n| --- | --- |"
+        for names, text in records:
+            yield f"| `{_cell(_ARGUMENT_TYPE.sub('', names))}` | {_cell(text)} |"
+        yield ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(reference(), "utf-8")

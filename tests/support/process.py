@@ -1,0 +1,67 @@
+"""Commands as processes of their own: read line by line as they speak, signalled, and cleaned up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import IO
+
+PATIENCE = 120  # seconds: how long a process may take to end before a test gives up on it
+
+
+class Running:
+    """A Python process, its output read line by line as it comes."""
+
+    def __init__(self, *arguments: str) -> None:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "160"}
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        assert self.process.stdout is not None
+        self.out: IO[str] = self.process.stdout
+
+    def line(self, pattern: str) -> re.Match[str]:
+        """The first line to come that has the pattern in it; fails when the process ends before."""
+        for line in self.out:
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"it ended without {pattern!r}: {self.ended()}")
+
+    def ended(self) -> tuple[int, str, str]:
+        """Waits for its end: its code, and what it said since the last line that was read."""
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+    def end(self, how: signal.Signals) -> tuple[int, str, str]:
+        self.process.send_signal(how)
+        return self.ended()
+
+
+Start = Callable[..., Running]
+
+
+@contextlib.contextmanager
+def started(*program: str) -> Iterator[Start]:
+    """Starts the program, by default `-m lifecycle`; what still runs at the end is killed."""
+    running: list[Running] = []
+
+    def start(*arguments: str) -> Running:
+        running.append(Running(*(program or ("-m", "lifecycle")), *arguments))
+        return running[-1]
+
+    try:
+        yield start
+    finally:
+        for each in running:
+            with contextlib.suppress(ProcessLookupError):
+                each.process.kill()
+            each.process.communicate()
