@@ -24,7 +24,7 @@ from lifecycle.engine.verify import verify
 from lifecycle.store import attempts, customers, events, runs
 from lifecycle.store.attempts import Attempt
 from lifecycle.store.database import Database
-from lifecycle.store.sql import Tx, both
+from lifecycle.store.sql import Statement, Tx, both
 from tests.concurrency.gate import Gate, gate, until_waiting
 from tests.scenarios.driver import day, order, page
 from tests.support.engine import (
@@ -181,6 +181,29 @@ def _after(patched: pytest.MonkeyPatch, module: Any, name: str, moment: Moment) 
 
 
 MOMENTS = [after_the_first_reading, before_the_writing, before_the_clearing]
+
+
+@pytest.mark.postgres
+def test_what_others_finish_while_a_worker_chooses_is_left_to_them(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trap: each statement has its own view, so whoever was at the head of the queue in the first
+    may be gone in the second. Here another worker does everything between the two."""
+    post(inst, order(0), *of("bob", order(0)))
+    moment = Moment(lambda: work(inst))
+    rows = Tx.rows
+
+    def then(tx: Tx, statement: Statement, *parameters: Any) -> Any:
+        answer = rows(tx, statement, *parameters)
+        if statement is customers._OLDEST:
+            moment.comes()
+        return answer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tx, "rows", then)
+        assert apply_pending(inst, max_events=2).events == 0
+    assert moment.came
+    assert (state(inst), state(inst, "bob")) == ("deal", "deal")
 
 
 @pytest.mark.postgres

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,10 @@ def tables(inst: Installation) -> dict[str, list[Any]]:
         found = customers.rows(tx, customers.ids_after(tx, 0, 1000))
         rows = [found[customer_id] for customer_id in sorted(found)]
         return {
-            "customers": [replace(row, folded_until=None, read=None) for row in rows],
+            "customers": [
+                (row.key, row.state, row.entered_at, row.snapshot, row.wake_at, row.policy_version)
+                for row in rows
+            ],
             "steps": [steps.all_of(tx, row.id) for row in rows],
             "messages": [message_rows(inst, row.key) for row in rows],
         }
