@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import dramatiq
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.middleware import TimeLimit
+from dramatiq.middleware import Interrupt, TimeLimit
 from dramatiq.worker import Worker
 
 from lifecycle.bootstrap import Complaints
@@ -32,14 +32,15 @@ Batch = Callable[[], bool]
 class InProcessWorkers:
     """Runs the named batches whenever their bell is rung, until nothing is left to do.
 
-    A batch that raises is logged, and tried again at the next ring: the clockwork sweeps every few
+    A batch that raises, or is cut off after `batch_limit` ms, is logged and tried again at the next ring: the clockwork sweeps every few
     seconds, and it is the engine that counts attempts and puts a culprit aside.
     """
 
-    def __init__(self, complaints: Complaints, *, threads: int = THREADS) -> None:
+    def __init__(
+        self, complaints: Complaints, *, threads: int = THREADS, batch_limit: int = BATCH_LIMIT
+    ) -> None:
         # No middleware that repeats or delays: the database is the queue, the sweep is the retry.
-        self._time_limit = TimeLimit(time_limit=BATCH_LIMIT)
-        self._broker = StubBroker(middleware=[self._time_limit])
+        self._broker = StubBroker(middleware=[TimeLimit(time_limit=batch_limit)])
         self._complaints = complaints
         self._threads = threads
         self._worker: Worker | None = None
@@ -78,14 +79,12 @@ class InProcessWorkers:
                 return
             try:
                 more = batch()
-            except Exception as error:  # noqa: BLE001 - the thread must live; the complaint is logged
+            except (Exception, Interrupt) as error:  # noqa: BLE001 - the thread must live
                 self._complaints.about(f"work {name!r}", error)
                 return
             if more:
                 self.ring(name)
 
-        actor = dramatiq.actor(
-            actor_name=name, queue_name=QUEUE, broker=self._broker, time_limit=BATCH_LIMIT
-        )(work)
+        actor = dramatiq.actor(actor_name=name, queue_name=QUEUE, broker=self._broker)(work)
         bell = Doorbell(actor.send)
         return bell

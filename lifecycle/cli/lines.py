@@ -12,6 +12,8 @@ from lifecycle.domain.policy import After, OwnRhythm
 from lifecycle.engine.explain.words import span
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from lifecycle.domain.policy import Policy
     from lifecycle.engine.reading import LogEntry
 
@@ -60,15 +62,27 @@ class Palette:
         return Text("  ").join(Text.assemble(("● ", self.of(name)), name) for name in names)
 
 
-def line(found: LogEntry, palette: Palette) -> Text:
+def print_line(console: Console, found: LogEntry, palette: Palette) -> None:
+    """One line stays one line: a narrow terminal cuts it, a pipe gets all of it."""
+    if console.is_terminal:
+        text = line(found, palette, clipped=True)
+        console.print(text, no_wrap=True, overflow="ellipsis", crop=True)
+    else:
+        console.print(line(found, palette), soft_wrap=True)
+
+
+def line(found: LogEntry, palette: Palette, *, clipped: bool = False) -> Text:
     """`2026-01-09 10:00:00  anna  intent → deal  first-purchase  order_paid shop/17`."""
+    customer = found.entry.customer
+    if clipped and len(customer) > CUSTOMER_WIDTH:
+        customer = f"{customer[: CUSTOMER_WIDTH - 1]}…"
     step, revoked = found.entry.row.step, found.entry.revoked
     at = found.entry.row.revoked_at if revoked else step.at
     struck = "strike dim" if revoked else ""
     return Text.assemble(
         (output.moment(at or step.at), "dim"),
         "  ",
-        f"{found.entry.customer:<{CUSTOMER_WIDTH}}",
+        customer.ljust(CUSTOMER_WIDTH),
         "  ",
         (step.from_state.rjust(palette.state_width), struck or palette.of(step.from_state)),
         (" ✗ " if revoked else " → ", "bold red" if revoked else "dim"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from lifecycle.cli import output
-from lifecycle.cli.lines import Palette, line
+from lifecycle.cli.lines import Palette, print_line
 
 if TYPE_CHECKING:
     from lifecycle.bootstrap import Engine
@@ -74,4 +74,4 @@ class LiveLog:
             if at.date() != self._day:
                 self._day = at.date()
                 console.print(Text(f"── {at:%A, %d %B %Y} ──", "dim"))
-            console.print(line(entry, self._palette), no_wrap=True, overflow="ellipsis", crop=True)
+            print_line(console, entry, self._palette)

@@ -87,14 +87,14 @@ def _follow(
 
 
 def _print_each(found: Sequence[LogEntry], palette: Palette, *, json: bool) -> None:
-    from lifecycle.cli.lines import line
+    from lifecycle.cli.lines import print_line
 
     console = output.out()
     for entry in found:
         if json:
             output.json_line(_shape(entry))
         else:
-            console.print(line(entry, palette), soft_wrap=True)
+            print_line(console, entry, palette)
 
 
 def _shape(entry: LogEntry) -> dict[str, object]:

@@ -136,6 +136,30 @@ def test_a_batch_that_raises_is_logged_once_and_tried_again_at_the_next_ring(
     assert told[0].exc_info is not None
 
 
+def test_a_batch_that_never_ends_is_cut_off_and_the_next_ring_is_answered() -> None:
+    """However long the batch would run: what it did not commit is undone, and it counts as a try."""
+    calls: list[int] = []
+    again = threading.Event()
+    never = threading.Event()
+
+    def batch() -> bool:
+        calls.append(1)
+        if len(calls) == 1:
+            while not never.wait(0.01):  # Python runs in between, where it can be cut off
+                pass
+        again.set()
+        return False
+
+    complaints = Complaints()
+    workers = InProcessWorkers(complaints, threads=1, batch_limit=10)
+    workers.start({"work": batch})
+    while not again.is_set():
+        workers.ring("work")
+        again.wait(0.1)
+    workers.stop()
+    assert complaints.total == 1
+
+
 def test_one_kind_of_work_that_raises_does_not_stop_another(start: Start) -> None:
     queue = Queue()
     queue.put(5)

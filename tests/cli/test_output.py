@@ -1,0 +1,110 @@
+"""How answers look: to a terminal, to a pipe, to a program."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+
+from lifecycle.cli import output
+from tests.cli.conftest import Lifecycle
+
+IMPORT = [sys.executable, "-m", "lifecycle", "import", "orders.csv", "-m", "online-retail"]
+
+
+def on_a_terminal(arguments: list[str], folder: Path, columns: int = 80) -> str:
+    """What stands on a terminal of that width after the command has ended."""
+    screen, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns)}
+    process = subprocess.Popen(
+        arguments, stdout=terminal, stderr=terminal, cwd=folder, env=environment
+    )
+    os.close(terminal)
+    seen = b""
+    while True:
+        try:
+            part = os.read(screen, 65_536)
+        except OSError:  # the other end is closed: this is how Linux tells the end
+            break
+        if not part:
+            break
+        seen += part
+    os.close(screen)
+    assert process.wait() == 0, seen.decode()
+    return seen.decode()
+
+
+def test_on_a_terminal_long_work_shows_how_far_it_is(orders: Path, home: Path) -> None:
+    seen = on_a_terminal(IMPORT, home)
+    assert "reading orders.csv" in seen
+    assert "folding customers" in seen
+    assert "\x1b[" in seen
+
+
+def test_in_a_pipe_nothing_is_drawn_and_nothing_is_coloured(
+    lifecycle: Lifecycle, orders: Path
+) -> None:
+    ran = lifecycle("import", orders, "-m", "online-retail")
+    assert ran.err == ""
+    assert "\x1b" not in ran.out
+
+
+def test_a_line_of_the_log_never_breaks_on_a_narrow_terminal_nor_is_it_cut_in_a_pipe(
+    lifecycle: Lifecycle, orders: Path, home: Path
+) -> None:
+    orders.write_text(orders.read_text().replace("anna", "a-very-long-name-" + "x" * 150))
+    lifecycle("import", orders, "-m", "online-retail", "--clock", "2010-02-01T00:00:00Z")
+    log = [sys.executable, "-m", "lifecycle", "log"]
+    shown = on_a_terminal(log, home, columns=70).splitlines()
+    assert len(shown) == 2
+    assert "a-very-long-name-xxxx…" in shown[0]
+    assert "potential" in shown[0]
+    [first, _] = lifecycle("log").out.splitlines()
+    assert first.endswith("order_paid online-retail/1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    at: datetime
+    on: date
+    gap: timedelta
+    amount: Decimal
+    colour: Enum
+    names: tuple[str, ...]
+    more: dict[str, object]
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+def test_values_are_written_the_same_way_everywhere_in_json() -> None:
+    thing = Thing(
+        at=datetime(2026, 1, 1, 8, tzinfo=UTC),
+        on=date(2026, 1, 1),
+        gap=timedelta(minutes=1, milliseconds=500),
+        amount=Decimal("12.50"),
+        colour=Colour.RED,
+        names=("a", "b"),
+        more={"none": None, "yes": True, "path": Path("x")},
+    )
+    assert output.plain(thing) == {
+        "at": "2026-01-01T08:00:00Z",
+        "on": "2026-01-01",
+        "gap": 60.5,
+        "amount": "12.50",
+        "colour": "red",
+        "names": ["a", "b"],
+        "more": {"none": None, "yes": True, "path": "x"},
+    }
+
+
+def test_one_is_no_plural() -> None:
+    assert output.count(1, "customer") == "1 customer"
+    assert output.count(2000, "customer") == "2,000 customers"
