@@ -21,6 +21,8 @@ def move(inst: Installation, key: str, to: str, *, by: str, why: str) -> Applied
     or that she is in already. Another event of hers may still overtake it: then it is in the log.
     """
 
+    name = f"move-{uuid4()}"  # outside of the unit, which may be run again: it is one move
+
     def unit(tx: Tx) -> int:
         customer_id = customers.find(tx, key)
         row = customers.rows(tx, [customer_id])[customer_id]
@@ -29,7 +31,7 @@ def move(inst: Installation, key: str, to: str, *, by: str, why: str) -> Applied
         properties = {"to": to, "by": by, "why": why}
         event = Event(
             source=OUR_SOURCE,
-            id=f"move-{uuid4()}",
+            id=name,
             customer=key,
             type=MOVED,
             occurred_at=now,
