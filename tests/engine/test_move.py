@@ -100,7 +100,7 @@ def untouched(inst: Installation) -> bool:
 
 def test_a_move_comes_after_what_was_waiting_for_her(inst: Installation) -> None:
     """Events that were accepted before it are folded before it, in the same work."""
-    post(inst, page(9), order(10))
+    post(inst, page(9), order(9.5))
     done = move(inst, "anna", "loyal", by="olga", why="a partner")
     assert done.events == 3
     assert pending(inst) == []
