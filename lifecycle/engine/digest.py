@@ -59,7 +59,12 @@ def digest(inst: Installation, at: datetime | None = None) -> Digest:
 def _refuse_unfinished(tx: Tx, at: datetime) -> None:
     pending = backlog.pending_until(tx, at)
     if pending:
-        raise NotReady(f"{pending} events up to {instant_text(at)} are pending: apply them first")
+        held = backlog.held_until(tx, at)
+        unended = f"; {held} of them are held by an import that has not ended: run it again"
+        raise NotReady(
+            f"{pending} events up to {instant_text(at)} are pending: apply them first"
+            f"{unended if held else ''}"
+        )
     due = customers.due_count(tx, at)
     if due:
         raise NotReady(

@@ -19,6 +19,12 @@ def pending_until(tx: Tx, at: datetime) -> int:
     return count
 
 
+def held_until(tx: Tx, at: datetime) -> int:
+    """How many of these wait for the end of an import, which may have been broken off."""
+    count: int = tx.value(_UNENDED, tx.to_db(at))
+    return count
+
+
 def oldest_pending(tx: Tx, now: datetime) -> timedelta | None:
     """For how long the event has waited that waits longest; None where none does."""
     received = tx.from_db_or_none(tx.value(_OLDEST))
@@ -37,6 +43,11 @@ _HELD = both(
     "SELECT count(*) FROM imported AS m"
     " JOIN event AS e ON e.identity_id = m.identity_id AND e.run_id = m.run_id"
     " WHERE m.waiting > 0 AND e.occurred_at <= ?"
+)
+_UNENDED = both(
+    "SELECT count(*) FROM import_run AS r JOIN imported AS m ON m.run_id = r.id"
+    " JOIN event AS e ON e.identity_id = m.identity_id AND e.run_id = m.run_id"
+    " WHERE r.ended_at IS NULL AND m.waiting > 0 AND e.occurred_at <= ?"
 )
 _OLDEST = both(
     "SELECT e.received_at FROM"

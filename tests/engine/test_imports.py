@@ -321,6 +321,8 @@ def test_an_interrupted_import_goes_on_where_it_was(
     arrive(inst)
     assert stored(inst) == 4
     assert state(inst) == "potential"
+    with pytest.raises(NotReady, match="4 of them are held by an import that has not ended"):
+        digest(inst, day(200))
     file_again = rows(*file)
     report = run_import(inst, "a.csv", "d", lambda: file_again)
     assert (report.accepted, report.duplicates) == (6, 4)
