@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from lifecycle.engine.rebuild import rebuild
 from lifecycle.engine.verify import verify
 from lifecycle.errors import NotFound, Problem
 from lifecycle.store import customers, events, steps
+from lifecycle.store.sql import Tx
 from tests.scenarios.driver import day, order, page
 from tests.support.engine import arrive, installation, made, pending, post, reach, set_clock, state
 
@@ -133,3 +135,23 @@ def test_a_move_of_a_customer_who_is_being_folded_waits_like_any_event(
         assert state(inst) == "deal"
         arrive(inst)
         assert state(inst) == "loyal"
+
+
+def test_a_move_whose_commit_lost_its_answer_is_still_one_move(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke at COMMIT, so the store runs the unit again; it had been committed."""
+    run = inst.db.run
+    lost: list[object] = []
+
+    def losing_the_first_answer(unit: Callable[[Tx], Any], **more: Any) -> Any:
+        if not lost:
+            lost.append(run(unit, **more))
+        return run(unit, **more)
+
+    monkeypatch.setattr(inst.db, "run", losing_the_first_answer)
+    move(inst, "anna", "loyal", by="olga", why="asked by phone")
+    assert state(inst) == "loyal"
+    with inst.db.read() as tx:
+        told = [stored.event.type for stored in events.all_of(tx, customers.find(tx, "anna"))]
+    assert told == ["order_paid", MOVED]
