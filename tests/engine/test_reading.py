@@ -42,6 +42,7 @@ def everything(inst: Installation, limit: int = 500) -> list[Entry]:
     while True:
         page_ = timeline(inst, ANNA, limit, cursor)
         found += page_.entries
+        assert len(found) <= 100, "going back never ends"
         cursor = page_.cursor
         if cursor is None:
             return found
@@ -268,6 +269,7 @@ def backwards(inst: Installation, filters: LogFilters, limit: int) -> list[str]:
     while True:
         found, cursor = earlier(inst, cursor, limit, filters)
         lines += told(found)
+        assert len(lines) <= 100, "going back never ends"
         if cursor is None:
             return lines
 
