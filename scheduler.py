@@ -3,6 +3,7 @@
 It applies what waits and fires what is due by itself. `lifecycle up` has this clockwork inside.
 """
 
+import logging
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    opening.log_to_stderr("INFO")
+    opening.log_to_stderr(logging.INFO, serving=True)
     try:
         with build(read_settings()) as engine:
             run_alone(engine, stop)

@@ -76,6 +76,7 @@ def import_file(
     would have sent are withheld, unless --effects on.
     """
     from lifecycle.bootstrap import Access
+    from lifecycle.engine.apply import Applied
     from lifecycle.engine.imports import run_import
     from lifecycle.intake import table
 
@@ -86,6 +87,13 @@ def import_file(
         refused = _Refused(stack, rejects)
         bar = stack.enter_context(output.progress(f"reading {file.name}"))
         now = engine.now()
+        folded = Applied()
+
+        def folding(applied: Applied) -> None:
+            nonlocal folded
+            folded = applied
+            bar.now("folding customers", applied.customers)
+
         try:
             report = run_import(
                 engine.installation,
@@ -96,10 +104,10 @@ def import_file(
                 accept_valid=accept_valid,
                 dry_run=dry_run,
                 on_problem=refused.add,
-                on_applied=lambda applied: bar.now("folding customers", applied.customers),
+                on_applied=folding,
             )
         except KeyboardInterrupt as error:
-            raise exits.Interrupted(_INTERRUPTED) from error
+            raise exits.Interrupted(_interrupted(folded.customers)) from error
     if json:
         output.json_document({**output.plain(report), "refused": output.plain(refused.first)})
     else:
@@ -110,12 +118,19 @@ def import_file(
         raise typer.Exit(exits.Code.REFUSED)
 
 
-_INTERRUPTED = (
-    "interrupted: the import has not ended.\n"
-    "Rows that were stored so far are kept and count only once the import has ended;"
-    " nothing is half-done.\n"
-    "Run the same command again: it goes on where this one stopped, and adds nothing twice."
-)
+def _interrupted(folded: int) -> str:
+    if folded:
+        return (
+            f"interrupted: every row is stored, and {output.count(folded, 'customer')} folded;"
+            " the others wait.\n"
+            "Run the same command again, or `lifecycle up`: either goes on, and adds nothing twice."
+        )
+    return (
+        "interrupted: the import has not ended.\n"
+        "Rows that were stored so far are kept and count only once the import has ended;"
+        " nothing is half-done.\n"
+        "Run the same command again: it goes on where this one stopped, and adds nothing twice."
+    )
 
 
 def _digest(file: Path) -> str:

@@ -25,10 +25,12 @@ def opened(settings: Settings, access: Access) -> Iterator[Engine]:
         yield engine
 
 
-def log_to_stderr(level: int | str) -> None:
-    """Every message a line; a traceback only for those who asked for it by `LIFECYCLE_DEBUG`."""
+def log_to_stderr(level: int, *, serving: bool = False) -> None:
+    """Every message a line; a traceback only in the log of a server, or for `LIFECYCLE_DEBUG`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    shown = serving or bool(os.environ.get(DEBUG_VARIABLE))
+    handler.setFormatter(logging.Formatter(form) if shown else _OneLine(form))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -37,8 +39,6 @@ def log_to_stderr(level: int | str) -> None:
         logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
-class _Formatter(logging.Formatter):
+class _OneLine(logging.Formatter):
     def formatException(self, ei) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001, N802
-        if os.environ.get(DEBUG_VARIABLE):
-            return super().formatException(ei)
         return f"    {ei[0].__name__}: {ei[1]} ({DEBUG_VARIABLE}=1 shows where)"

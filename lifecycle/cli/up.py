@@ -59,7 +59,7 @@ def up(
 
     if demo:
         settings = demonstration.settings_for_demo(settings)
-    log_to_stderr(logging.INFO)
+    log_to_stderr(logging.INFO, serving=True)
     with running(settings) as engine, contextlib.ExitStack() as stack:
         beside = list(_demonstration(engine, settings)) if demo else []
 
@@ -101,17 +101,26 @@ def _header(engine: Engine, settings: Settings, address: str, *, demo: bool) -> 
         "API", Text.assemble((address, "bold cyan"), (f"   reference: {address}/docs", "dim"))
     )
     lines.add_row("database", f"{_near(engine.db.shown)}   {output.count(customers, 'customer')}")
+    lines.add_row("policy", _policy(engine))
     if settings.clock:
         lines.add_row("clock", _clock(settings.clock, engine))
     if demo:
         lines.add_row("customers", Text.assemble(("SIMULATED", "bold yellow"), _SIMULATED))
-    lines.add_row("stop", "Ctrl-C; nothing is lost, also by a kill, and the next start goes on")
+    anew = f"; delete {demonstration.FOLDER}/ to begin anew" if demo else ""
+    lines.add_row("stop", f"Ctrl-C; nothing is lost, and the next start goes on{anew}")
     title = "lifecycle, with simulated customers" if demo else "lifecycle"
     panel = Panel(lines, title=title, title_align="left", border_style="cyan", expand=False)
     return Group(panel, *_try(engine, address)) if demo else Group(panel)
 
 
 _SIMULATED = ": made up by a generator, named sim-…; none of them is real"
+
+
+def _policy(engine: Engine) -> str:
+    inst = engine.installation
+    with engine.db.read() as tx:
+        version = inst.timeline(tx).at(inst.now(tx))
+    return f"version {version.number}, {version.hash[:12]}"
 
 
 def _clock(clock: ClockSpec, engine: Engine) -> str:

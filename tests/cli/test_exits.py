@@ -291,40 +291,79 @@ def test_output_that_is_closed_on_the_way_ends_the_command_in_silence(
     assert (ran.code, ran.out, ran.err) == (0, "", "")
 
 
-def test_an_import_that_is_interrupted_says_what_is_done_and_goes_on_when_run_again(
-    lifecycle: Lifecycle, orders: Path, home: Path
-) -> None:
-    """Ctrl-C while the file is being read: a pipe that never ends, from which a row has come."""
-    assert lifecycle("migrate").code == 0
-    feed = home / "feed.py"
-    feed.write_text(INTERRUPTED_IMPORT, "utf-8")
-    ran = subprocess.run(
-        [sys.executable, str(feed), str(orders)], capture_output=True, text=True, check=False
+INTERRUPTED = """
+import os, signal, sys
+from lifecycle import cli
+import {module} as module
+
+function = module.{name}
+
+def interrupted(*arguments, **named):
+    function(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C, right after the first batch was committed
+
+module.{name} = interrupted
+sys.exit(cli.run(sys.argv[1:]))
+"""
+
+
+def interrupt(module: str, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command, interrupted when that function returns for the first time."""
+    program = INTERRUPTED.format(module=module, name=name)
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def test_an_import_that_is_interrupted_says_what_is_done_and_goes_on_when_run_again(
+    lifecycle: Lifecycle, orders: Path
+) -> None:
+    command = ("import", orders, "-m", "online-retail")
+    ran = interrupt("lifecycle.engine.imports", "accept", *command)
     assert ran.returncode == Code.INTERRUPTED, ran.stderr
     assert ran.stderr.startswith("error: interrupted: the import has not ended.\n")
     assert "Run the same command again" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert lifecycle("verify", "--json").json["violations"] == []
-    again = lifecycle("import", orders, "-m", "online-retail", "--json").json
-    assert again["accepted"] + again["duplicates"] == 3
-    assert again["applied"]["customers"] == 2
+    assert lifecycle("log", "--json").json["transitions"] == []  # nothing half-done
+    again = lifecycle(*command, "--json").json
+    assert (again["duplicates"], again["applied"]["customers"]) == (3, 2)
 
 
-INTERRUPTED_IMPORT = """
-import os, signal, sys
-from lifecycle import cli
-from lifecycle.engine import imports
+def test_an_import_interrupted_while_folding_goes_on_when_run_again(
+    lifecycle: Lifecycle, orders: Path
+) -> None:
+    command = ("import", orders, "-m", "online-retail")
+    ran = interrupt("lifecycle.cli.output", "Ticker.now", *command)
+    assert ran.returncode == Code.INTERRUPTED, ran.stderr
+    assert ran.stderr.startswith("error: interrupted: every row is stored, and 2 customers folded")
+    assert lifecycle(*command).code == Code.OK
+    assert lifecycle("verify", "--json").json == {"customers": 2, "violations": []}
 
-accept = imports.accept
 
-def accept_and_interrupt(*arguments, **named):
-    accept(*arguments, **named)
-    os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C, right after the first batch was stored
+def test_a_rebuild_that_is_interrupted_says_so_and_is_whole_when_run_again(
+    lifecycle: Lifecycle, orders: Path
+) -> None:
+    lifecycle("import", orders, "-m", "online-retail", "--clock", "2010-02-01T00:00:00Z")
+    before = lifecycle("digest", "--json").json
+    ran = interrupt("lifecycle.engine.rebuild", "apply_customers", "rebuild")
+    assert ran.returncode == Code.INTERRUPTED, ran.stderr
+    assert ran.stderr.startswith("error: interrupted after 0 customers; the others are as they")
+    assert lifecycle("rebuild").code == Code.OK
+    assert lifecycle("digest", "--json").json == before
 
-imports.accept = accept_and_interrupt
-sys.exit(cli.run(["import", sys.argv[1], "-m", "online-retail"]))
-"""
+
+def test_a_simulation_that_is_interrupted_goes_on_when_run_again(lifecycle: Lifecycle) -> None:
+    command = ("simulate", "--customers", "5", "--days", "20", "--start", "2020-01-01T00:00:00Z")
+    ran = interrupt("lifecycle.engine.imports", "accept", *command)
+    assert ran.returncode == Code.INTERRUPTED, ran.stderr
+    assert ran.stderr.startswith("error: interrupted: the simulation has not ended")
+    again = lifecycle(*command, "--json").json["report"]
+    assert again["duplicates"] > 0
+    assert again["applied"]["customers"] > 0
 
 
 def test_ctrl_c_ends_a_real_process_with_130(lifecycle: Lifecycle, home: Path) -> None:
