@@ -277,7 +277,7 @@ def _quarantine(inst: Installation, tx: Tx, culprit: StoredEvent, error: str) ->
         at=inst.now(tx),
     )
     row = customers.rows(tx, [customer_id])[customer_id]
-    customers.save(tx, [replace(row, snapshot=None, wake_at=inst.now(tx))])
+    customers.save(tx, [row._replace(snapshot=None, wake_at=inst.now(tx))])
     return Applied(quarantined=1, events=1)
 
 
@@ -285,7 +285,7 @@ def _postpone(inst: Installation, tx: Tx, customer_id: int) -> None:
     """Look at a customer again later; an error that no event explains must not stop the others."""
     if customers.lock(tx, [customer_id]):
         row = customers.rows(tx, [customer_id])[customer_id]
-        customers.save(tx, [replace(row, wake_at=inst.now(tx) + POSTPONED)])
+        customers.save(tx, [row._replace(wake_at=inst.now(tx) + POSTPONED)])
 
 
 # -- the work --------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from lifecycle.domain.event import Event
@@ -71,7 +71,7 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
     steps.insert(tx, new_steps)
     _orphan(tx, compared, now)
     _plan(tx, planned, compared, now)
-    customers.save(tx, [_row(change, version) for change in changes])
+    customers.save(tx, [_row(change, version) for change in changes], now)
     return Written(steps=len(new_steps), messages=len(planned), revoked=len(revoked))
 
 
@@ -85,8 +85,7 @@ def _overturned_by(change: Change, row: StepRow) -> int | None:
 
 def _row(change: Change, version: int) -> CustomerRow:
     snapshot = change.folded.snapshot
-    return replace(
-        change.row,
+    return change.row._replace(
         state=snapshot.state,
         entered_at=snapshot.entered_at,
         snapshot=snapshot.dump(),

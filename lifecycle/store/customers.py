@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from lifecycle.errors import NotFound
 from lifecycle.store.sql import Row, Tx, both, bulk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustomerRow:
+class CustomerRow(NamedTuple):
     """A customer's derived truth so far."""
 
     id: int
@@ -252,16 +251,16 @@ _DUE_COUNT = both("SELECT count(*) FROM customer WHERE wake_at <= ?")
 
 def _customer_row(tx: Tx, row: Row) -> CustomerRow:
     id_, key, state, entered_at, snapshot, folded_until, wake_at, policy_version = row
-    instant = tx.from_db_or_none
-    wakes = instant(wake_at)
+    instant = tx.from_db
+    wakes = None if wake_at is None else instant(wake_at)
     return CustomerRow(
-        id=id_,
-        key=key,
-        state=state,
-        entered_at=instant(entered_at),
-        snapshot=None if snapshot is None else snapshot.encode(),
-        folded_until=instant(folded_until),
-        wake_at=wakes,
-        policy_version=policy_version,
-        read=(state, wakes),
+        id_,
+        key,
+        state,
+        None if entered_at is None else instant(entered_at),
+        None if snapshot is None else snapshot.encode(),
+        None if folded_until is None else instant(folded_until),
+        wakes,
+        policy_version,
+        (state, wakes),
     )

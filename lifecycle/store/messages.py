@@ -37,6 +37,14 @@ def of(tx: Tx, customer_ids: Iterable[int]) -> dict[int, list[MessageRow]]:
     return found
 
 
+def fallen(tx: Tx, customer_ids: Iterable[int]) -> dict[int, list[MessageRow]]:
+    """Of `of`, those whose cause was revoked: the same cause may yet plan them again."""
+    found: dict[int, list[MessageRow]] = {}
+    for row in tx.rows(_FALLEN, tx.ids(customer_ids)):
+        found.setdefault(row[1], []).append(_message_row(tx, row))
+    return found
+
+
 def insert(tx: Tx, messages: Sequence[MessageRow]) -> None:
     """Store new messages; one whose key the customer has already is an error."""
     to_db, instant, dumps = tx.to_db, tx.to_db_or_none, orjson.dumps
@@ -70,12 +78,20 @@ def insert(tx: Tx, messages: Sequence[MessageRow]) -> None:
 
 
 def update(tx: Tx, messages: Sequence[MessageRow]) -> None:
-    """Store what may change of messages: whether they live, their fate, and when to send."""
-    to_db, instant = tx.to_db, tx.to_db_or_none
+    """Store what may change of messages: all but whose they are and what planned them."""
+    to_db, instant, dumps = tx.to_db, tx.to_db_or_none, orjson.dumps
     tx.bulk(
         _UPDATE,
         [
             (
+                to_db(row.message.caused_at),
+                to_db(row.message.planned_at),
+                instant(row.message.expires_at),
+                row.message.settle.total_seconds(),
+                row.message.again_after.total_seconds(),
+                row.message.message_class.value,
+                dumps(row.message.channels).decode(),
+                row.message.version,
                 row.live,
                 row.fate.value,
                 row.reason,
@@ -131,11 +147,21 @@ _INSERT = bulk(
     " sent_at timestamptz, recorded_at timestamptz",
     f"INSERT INTO message ({_INSERTED}) SELECT * FROM [rows]",
 )
+_FALLEN = both(
+    f"SELECT {_COLUMNS} FROM message WHERE customer_id IN [ids] AND NOT live"
+    " ORDER BY customer_id, planned_at, rule, cause, number",
+    columns=20,
+)
 _UPDATE = bulk(
-    "live boolean, fate text, reason text, fate_at timestamptz, not_before timestamptz,"
-    " sent_at timestamptz, id bigint",
-    "UPDATE message AS m SET live = r.live, fate = r.fate, reason = r.reason,"
-    " fate_at = r.fate_at, not_before = r.not_before, sent_at = r.sent_at"
+    "caused_at timestamptz, planned_at timestamptz, expires_at timestamptz,"
+    " settle_seconds double precision, again_after_seconds double precision, message_class text,"
+    " channels text, version integer, live boolean, fate text, reason text, fate_at timestamptz,"
+    " not_before timestamptz, sent_at timestamptz, id bigint",
+    "UPDATE message AS m SET caused_at = r.caused_at, planned_at = r.planned_at,"
+    " expires_at = r.expires_at, settle_seconds = r.settle_seconds,"
+    " again_after_seconds = r.again_after_seconds, message_class = r.message_class,"
+    " channels = r.channels, version = r.version, live = r.live, fate = r.fate,"
+    " reason = r.reason, fate_at = r.fate_at, not_before = r.not_before, sent_at = r.sent_at"
     " FROM [rows] WHERE m.id = r.id",
 )
 _EXPIRING = (

@@ -56,7 +56,9 @@ class Postgresql:
     @contextmanager
     def write(self, *, long: bool = False) -> Iterator[Tx]:
         with self._transaction(_BEGIN_LONG if long else _BEGIN) as connection:
-            yield Tx("postgresql", connection)
+            tx = Tx("postgresql", connection)
+            yield tx
+            tx.finish()
             done = connection.execute("COMMIT").statusmessage
             if done != "COMMIT":
                 # A failed statement had aborted the transaction and its error was swallowed.

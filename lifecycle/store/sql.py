@@ -109,7 +109,7 @@ def bulk(columns: str, change: str) -> Bulk:
 class Tx:
     """One open transaction, or one snapshot for reading; not to be shared between threads."""
 
-    __slots__ = ("_run", "connection", "dialect", "from_db", "to_db")
+    __slots__ = ("_last", "_run", "connection", "dialect", "from_db", "to_db")
 
     def __init__(
         self,
@@ -118,6 +118,7 @@ class Tx:
     ) -> None:
         self.dialect: Dialect = dialect
         self.connection = connection
+        self._last: list[Callable[[], None]] = []
         self._run: Callable[[str, Sequence[Any]], Any]
         self.to_db: Callable[[datetime], Any]  # an aware instant, as a parameter
         self.from_db: Callable[[Any], datetime]  # a column's value, as an aware instant in UTC
@@ -182,6 +183,15 @@ class Tx:
         records = as_records(change.columns, rows)
         found: list[Row] = self._run(change.postgresql, (records,)).fetchall()
         return found
+
+    def at_the_end(self, action: Callable[[], None]) -> None:
+        """Do it just before the commit: what must hold a lock that everybody wants, but briefly."""
+        self._last.append(action)
+
+    def finish(self) -> None:
+        """Do what was put off to the end; whoever commits calls it."""
+        while self._last:
+            self._last.pop(0)()
 
     def to_db_or_none(self, instant: datetime | None) -> Any:
         return None if instant is None else self.to_db(instant)

@@ -67,7 +67,9 @@ class Sqlite:
             connection = self._writer
             connection.execute("BEGIN IMMEDIATE")
             try:
-                yield Tx("sqlite", connection)
+                tx = Tx("sqlite", connection)
+                yield tx
+                tx.finish()
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:

@@ -65,12 +65,15 @@ def insert(tx: Tx, steps: Sequence[StepRow]) -> None:
                 to_db(row.recorded_at),
             )
         )
+    if not rows:
+        return
     if tx.dialect == "postgresql":
-        tx.bulk(_INSERT_AND_LOG, rows)
-    elif rows:
-        last = tx.value(_LAST)
-        tx.bulk(_INSERT, rows)
-        tx.run(_LOG_MADE, last)
+        made = [row[0] for row in tx.bulk_rows(_INSERT_RETURNING, rows)]
+    else:
+        last: int = tx.value(_LAST)
+        made = list(range(last + 1, last + 1 + len(rows)))
+        tx.bulk(_INSERT_NUMBERED, [(*row, id_) for row, id_ in zip(rows, made, strict=True)])
+    tx.at_the_end(lambda: _write_lines(tx, made, revoked=False))
 
 
 def revoke(tx: Tx, revoked: Sequence[tuple[int, int | None]], at: datetime) -> None:
@@ -78,8 +81,11 @@ def revoke(tx: Tx, revoked: Sequence[tuple[int, int | None]], at: datetime) -> N
 
     They keep no place; the steps after them are to be renumbered.
     """
+    if not revoked:
+        return
     instant = tx.to_db(at)
-    tx.run(_LOG_REVOKED, tx.ids(row_id for row_id, _ in revoked))
+    still_live = [row[0] for row in tx.rows(_STILL_LIVE, tx.ids(each[0] for each in revoked))]
+    tx.at_the_end(lambda: _write_lines(tx, still_live, revoked=True))
     tx.bulk(_REVOKE, [(instant, by, row_id) for row_id, by in revoked])
 
 
@@ -115,14 +121,13 @@ def log(
 ) -> tuple[list[Entry], Cursor]:
     """The next lines, the oldest first, and where to go on; None begins at the beginning.
 
-    Following from the cursor misses nothing and repeats nothing: on PostgreSQL a line shows only
-    once every transaction that began before its own has ended, as those may still add lines that
-    come before it. A cursor that this function did not give for the same filters is a `Problem`.
+    Following from the cursor misses nothing and repeats nothing. A cursor that this function did
+    not give for the same filters is a `Problem`.
     """
     filters = filters or Filters()
-    start = (0, 0) if after is None else _place(after, filters)
+    start = 0 if after is None else _place(after, filters)
     end = _end(tx)
-    found = _entries(tx, _FORWARD, (*start, *end, *_wanted(filters), limit))
+    found = _entries(tx, _FORWARD, (start, end, *_wanted(filters), limit))
     place = end if len(found) < limit else found[-1][0]
     return [entry for _, entry in found], _cursor(max(place, start), filters)
 
@@ -131,7 +136,7 @@ def recent(tx: Tx, limit: int, filters: Filters | None = None) -> tuple[list[Ent
     """The latest lines, the newest first, and the cursor from which to follow what comes."""
     filters = filters or Filters()
     end = _end(tx)
-    found = _entries(tx, _BACKWARD, (0, 0, *end, *_wanted(filters), limit))
+    found = _entries(tx, _BACKWARD, (0, end, *_wanted(filters), limit))
     return [entry for _, entry in found], _cursor(end, filters)
 
 
@@ -146,9 +151,8 @@ def earlier(
     filters = filters or Filters()
     end = _end(tx)
     if before is not None:
-        transaction, line = _place(before, filters, back=True)
-        end = (transaction, line - 1)
-    found = _entries(tx, _BACKWARD, (0, 0, *end, *_wanted(filters), limit + 1))
+        end = _place(before, filters, back=True) - 1
+    found = _entries(tx, _BACKWARD, (0, end, *_wanted(filters), limit + 1))
     page = found[:limit]
     cursor = _cursor(page[-1][0], filters, back=True) if len(found) > limit else None
     return [entry for _, entry in page], cursor
@@ -176,11 +180,15 @@ _TYPES = (
     " cause text, at timestamptz, guard text, read text, version integer, by text, why text,"
     " recorded_at timestamptz"
 )
-_INSERT = bulk(_TYPES, f"INSERT INTO step ({_INSERTED}) SELECT * FROM [rows]")
-_INSERT_AND_LOG = bulk(  # PostgreSQL's way to know the new ids
-    _TYPES,
-    f"WITH made AS (INSERT INTO step ({_INSERTED}) SELECT * FROM [rows] RETURNING id)"
-    " INSERT INTO step_log (step_id, revoked) SELECT id, false FROM made ORDER BY id",
+_INSERT_RETURNING = bulk(
+    _TYPES, f"INSERT INTO step ({_INSERTED}) SELECT * FROM [rows] RETURNING id"
+)
+_INSERT_NUMBERED = bulk(
+    f"{_TYPES}, id bigint", f"INSERT INTO step ({_INSERTED}, id) SELECT * FROM [rows]"
+)
+_LAST = both("SELECT coalesce(max(id), 0) FROM step")
+_STILL_LIVE = both(
+    "SELECT id FROM step WHERE id IN [ids] AND revoked_at IS NULL ORDER BY id", columns=1
 )
 _REVOKE = bulk(
     "at timestamptz, by bigint, id bigint",
@@ -219,57 +227,38 @@ def _step_row(tx: Tx, row: Row) -> StepRow:
 
 # --- the log -----------------------------------------------------------------------------------
 
-_Place = tuple[int, int]  # transaction, line
-
-_LAST = both("SELECT coalesce(max(id), 0) FROM step")
-_LOG_MADE = both(
-    "INSERT INTO step_log (step_id, revoked) SELECT id, false FROM step WHERE id > ? ORDER BY id"
+_ALONE = either(sqlite="SELECT 1", postgresql="SELECT pg_advisory_xact_lock(7027122)")
+_WRITE_LINES = bulk(
+    "step_id bigint, revoked boolean",
+    "INSERT INTO step_log (step_id, revoked) SELECT * FROM [rows]",
 )
-_LOG_REVOKED = both(
-    "INSERT INTO step_log (step_id, revoked)"
-    " SELECT id, true FROM step WHERE id IN [ids] AND revoked_at IS NULL ORDER BY id"
-)
-_END = either(
-    sqlite="SELECT 0, coalesce(max(id), 0) FROM step_log",
-    postgresql=(
-        "SELECT recorded_xid::text::bigint, id FROM step_log"
-        " WHERE recorded_xid < pg_snapshot_xmin(pg_current_snapshot())"
-        " ORDER BY recorded_xid DESC, id DESC LIMIT 1"
-    ),
-)
+_END = both("SELECT coalesce(max(id), 0) FROM step_log")
 _LINES = (
-    f"SELECT [place], l.revoked, c.key, {_COLUMNS} FROM step_log AS l"
+    f"SELECT l.id, l.revoked, c.key, {_COLUMNS} FROM step_log AS l"
     " JOIN step AS s ON s.id = l.step_id JOIN customer AS c ON c.id = s.customer_id"
-    " WHERE [after] AND [until]"
+    " WHERE l.id > ? AND l.id <= ?"
     " AND (CAST(? AS text) IS NULL OR s.from_state = ? OR s.to_state = ?)"
     " AND (CAST(? AS text) IS NULL OR s.rule = ?)"
-    " AND (CAST(? AS bigint) IS NULL OR s.customer_id = ?) ORDER BY [order] LIMIT ?"
+    " AND (CAST(? AS bigint) IS NULL OR s.customer_id = ?) ORDER BY l.id"
 )
+_FORWARD = both(f"{_LINES} LIMIT ?", columns=20)
+_BACKWARD = both(f"{_LINES} DESC LIMIT ?", columns=20)
 
 
-def _lines(direction: str) -> Statement:
-    """SQLite needs no transaction ids, and comparing ids alone lets it use the primary key."""
-    return either(
-        sqlite=_LINES.replace("[place]", "0, l.id")
-        .replace("[after]", "? = 0 AND l.id > ?")
-        .replace("[until]", "? = 0 AND l.id <= ?")
-        .replace("[order]", f"l.id {direction}"),
-        columns=21,
-        postgresql=_LINES.replace("[place]", "l.recorded_xid::text::bigint, l.id")
-        .replace("[after]", "(l.recorded_xid, l.id) > (?::text::xid8, ?)")
-        .replace("[until]", "(l.recorded_xid, l.id) <= (?::text::xid8, ?)")
-        .replace("[order]", f"l.recorded_xid {direction}, l.id {direction}"),
-    )
+def _write_lines(tx: Tx, step_ids: Sequence[int], *, revoked: bool) -> None:
+    """The last thing a transaction does, and one transaction at a time until it has committed.
+
+    So lines are numbered in the order in which they can be seen, and who follows the log by number
+    misses none. The numbers of the steps themselves are taken earlier, and so have no such order.
+    """
+    tx.value(_ALONE)
+    tx.bulk(_WRITE_LINES, [(step_id, revoked) for step_id in step_ids])
 
 
-_FORWARD = _lines("ASC")
-_BACKWARD = _lines("DESC")
-
-
-def _end(tx: Tx) -> _Place:
-    """The last line before which no other can appear any more."""
-    row = tx.row(_END)
-    return (0, 0) if row is None else (row[0], row[1])
+def _end(tx: Tx) -> int:
+    """The number of the last line."""
+    last: int = tx.value(_END)
+    return last
 
 
 def _wanted(filters: Filters) -> tuple[object, ...]:
@@ -279,30 +268,27 @@ def _wanted(filters: Filters) -> tuple[object, ...]:
 
 def _entries(
     tx: Tx, statement: Statement, parameters: tuple[object, ...]
-) -> list[tuple[_Place, Entry]]:
+) -> list[tuple[int, Entry]]:
     return [
-        (
-            (row[0], row[1]),
-            Entry(row=_step_row(tx, row[4:]), customer=row[3], revoked=bool(row[2])),
-        )
+        (row[0], Entry(row=_step_row(tx, row[3:]), customer=row[2], revoked=bool(row[1])))
         for row in tx.rows(statement, *parameters)
     ]
 
 
-def _cursor(place: _Place, filters: Filters, *, back: bool = False) -> Cursor:
-    return f"{place[0]}.{place[1]}.{_mark(place, filters, back=back)}"
+def _cursor(line: int, filters: Filters, *, back: bool = False) -> Cursor:
+    return f"{line}.{_mark(line, filters, back=back)}"
 
 
-def _mark(place: _Place, filters: Filters, *, back: bool) -> str:
+def _mark(line: int, filters: Filters, *, back: bool) -> str:
     """Tells a cursor of one query from one of another, and an altered one; no secret."""
-    text = repr((place, filters.state, filters.rule, filters.customer_id, back))
+    text = repr((line, filters.state, filters.rule, filters.customer_id, back))
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
-def _place(cursor: Cursor, filters: Filters, *, back: bool = False) -> _Place:
+def _place(cursor: Cursor, filters: Filters, *, back: bool = False) -> int:
     found = _CURSOR.fullmatch(cursor)
-    place = (0, 0) if found is None else (int(found["transaction"]), int(found["line"]))
-    if found is None or found["mark"] != _mark(place, filters, back=back):
+    line = 0 if found is None else int(found["line"])
+    if found is None or found["mark"] != _mark(line, filters, back=back):
         raise Problem(
             "cursor_invalid",
             "the cursor is not one that was given for this query",
@@ -310,7 +296,7 @@ def _place(cursor: Cursor, filters: Filters, *, back: bool = False) -> _Place:
             got=cursor[:60],
             expected="the `cursor` of an answer to the same query, unchanged, or none",
         )
-    return place
+    return line
 
 
-_CURSOR = re.compile(r"(?P<transaction>\d{1,18})\.(?P<line>\d{1,18})\.(?P<mark>[0-9a-f]{8})")
+_CURSOR = re.compile(r"(?P<line>\d{1,18})\.(?P<mark>[0-9a-f]{8})", re.ASCII)

@@ -17,9 +17,6 @@ from sqlalchemy import text as sql_text
 from sqlmodel import Field, SQLModel
 
 from lifecycle.store.columns import (
-    POSTGRESQL,
-    CurrentTransaction,
-    TransactionId,
     big,
     foreign_row_id,
     instant,
@@ -160,23 +157,16 @@ class RecordedStep(SQLModel, table=True):
 
 
 class StepLog(SQLModel, table=True):
-    """What became known of steps, in order: that one was made, or that one was revoked.
+    """What became known of steps: that one was made, or that one was revoked.
 
-    On PostgreSQL an id is no safe place to go on reading from, because a transaction that took a
-    smaller one may commit later; the id of the transaction says which rows are complete.
+    Numbered in the order of commits, which the ids of the steps are not.
     """
 
     __tablename__: ClassVar[str] = "step_log"
-    __table_args__ = (Index("step_log_place", "recorded_xid", "id").ddl_if(POSTGRESQL),)
 
     id: int | None = Field(default=None, sa_column=row_id())
     step_id: int = Field(sa_column=Column("step_id", big(), nullable=False))
     revoked: bool = Field(sa_column=Column("revoked", Boolean(), nullable=False))
-    recorded_xid: int = Field(
-        sa_column=Column(
-            "recorded_xid", TransactionId(), nullable=False, server_default=CurrentTransaction()
-        )
-    )
 
 
 class RecordedMessage(SQLModel, table=True):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from lifecycle.errors import NotFound
@@ -97,7 +95,7 @@ def test_the_due_are_claimed_longest_overdue_first(db: Database) -> None:
     for key, wake in (("ann", 5.0), ("bob", 3.0), ("cid", 7.0), ("dan", None), ("eve", 9.0)):
         add(db, new(key, key))
         wake_at = None if wake is None else day(wake)
-        saved(db, replace(row_of(db, key), wake_at=wake_at))
+        saved(db, row_of(db, key)._replace(wake_at=wake_at))
 
     with db.write() as tx:
         due = customers.claim_due(tx, day(7), 10)
@@ -112,8 +110,7 @@ def test_the_due_are_claimed_longest_overdue_first(db: Database) -> None:
 def test_a_customer_is_kept_as_she_was_saved(db: Database) -> None:
     """Snapshots come back to the byte, instants exactly; the key is not to be changed."""
     add(db, new("1"))
-    row = replace(
-        row_of(db),
+    row = row_of(db)._replace(
         state="deal",
         entered_at=day(1.5),
         snapshot='{"orders":3,"名":"✓"}'.encode(),
@@ -122,9 +119,9 @@ def test_a_customer_is_kept_as_she_was_saved(db: Database) -> None:
         policy_version=4,
     )
 
-    assert saved(db, row) == replace(row, read=("deal", day(61.5)))
-    emptied = replace(row_of(db), snapshot=None, wake_at=None, entered_at=None)
-    assert saved(db, emptied) == replace(emptied, read=("deal", None))
+    assert saved(db, row) == row._replace(read=("deal", day(61.5)))
+    emptied = row_of(db)._replace(snapshot=None, wake_at=None, entered_at=None)
+    assert saved(db, emptied) == emptied._replace(read=("deal", None))
 
 
 def test_saving_many_changes_each_as_told(db: Database) -> None:
@@ -133,7 +130,7 @@ def test_saving_many_changes_each_as_told(db: Database) -> None:
     with db.read() as tx:
         found = customers.rows(tx, customers.ids_after(tx, 0, 1000))
     changed = [
-        replace(row, state=f"s{row.id % 3}", snapshot=str(row.id).encode(), wake_at=day(row.id))
+        row._replace(state=f"s{row.id % 3}", snapshot=str(row.id).encode(), wake_at=day(row.id))
         for row in found.values()
     ]
 
@@ -152,19 +149,19 @@ def test_saving_many_changes_each_as_told(db: Database) -> None:
 def test_a_customer_who_does_not_exist_is_not_saved_in_silence(db: Database) -> None:
     """And the others of the same unit are not saved either."""
     add(db, new("1"))
-    ann = replace(row_of(db), state="deal")
+    ann = row_of(db)._replace(state="deal")
 
     with pytest.raises(NotFound, match="1 of 2 customers"):
-        db.run(lambda tx: customers.save(tx, [ann, replace(ann, id=ann.id + 1000)]))
+        db.run(lambda tx: customers.save(tx, [ann, ann._replace(id=ann.id + 1000)]))
     assert row_of(db).state == "potential"
 
 
 def test_a_future_waking_that_moves_later_stays_in_the_index(db: Database) -> None:
     """With `now` told: a look too early is cheap, an index entry moved for each event is not."""
     add(db, new("1"))
-    sleeping = saved(db, replace(row_of(db), wake_at=day(60)))
+    sleeping = saved(db, row_of(db)._replace(wake_at=day(60)))
 
-    later = saved(db, replace(sleeping, wake_at=day(70), snapshot=b"1"), now=10)
+    later = saved(db, sleeping._replace(wake_at=day(70), snapshot=b"1"), now=10)
 
     assert later.wake_at == day(60)
     assert later.snapshot == b"1"
@@ -183,18 +180,18 @@ def test_a_waking_moves_when_it_must(
     db: Database, wake: float | None, now: float, why: str
 ) -> None:
     add(db, new("1"))
-    sleeping = saved(db, replace(row_of(db), wake_at=day(60)))
+    sleeping = saved(db, row_of(db)._replace(wake_at=day(60)))
 
-    moved = saved(db, replace(sleeping, wake_at=None if wake is None else day(wake)), now=now)
+    moved = saved(db, sleeping._replace(wake_at=None if wake is None else day(wake)), now=now)
 
     assert moved.wake_at == (None if wake is None else day(wake)), why
 
 
 def test_a_new_state_is_kept_even_when_the_waking_stays(db: Database) -> None:
     add(db, new("1"))
-    sleeping = saved(db, replace(row_of(db), wake_at=day(60)))
+    sleeping = saved(db, row_of(db)._replace(wake_at=day(60)))
 
-    moved = saved(db, replace(sleeping, state="deal", wake_at=day(70)), now=10)
+    moved = saved(db, sleeping._replace(state="deal", wake_at=day(70)), now=10)
 
     assert (moved.state, moved.wake_at) == ("deal", day(60))
     with db.read() as tx:
@@ -203,11 +200,11 @@ def test_a_new_state_is_kept_even_when_the_waking_stays(db: Database) -> None:
 
 def test_a_forgotten_customer_keeps_everything_but_the_snapshot(db: Database) -> None:
     add(db, new("1"))
-    row = saved(db, replace(row_of(db), snapshot=b"{}", folded_until=day(3), wake_at=day(9)))
+    row = saved(db, row_of(db)._replace(snapshot=b"{}", folded_until=day(3), wake_at=day(9)))
 
     db.run(lambda tx: customers.forget(tx, [row.id]))
 
-    assert row_of(db) == replace(row, snapshot=None)
+    assert row_of(db) == row._replace(snapshot=None)
 
 
 def test_a_customer_is_found_by_her_identifier(db: Database) -> None:

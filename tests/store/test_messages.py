@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from lifecycle.domain.fate import Fate
@@ -79,9 +81,17 @@ def test_the_key_is_rule_cause_and_number(
     assert len(rows) == 2
 
 
-def test_only_the_fate_and_the_time_of_sending_change(db: Database, ann: int) -> None:
+def test_all_but_the_key_may_change(db: Database, ann: int) -> None:
+    """Its fate most often; the plan when the same cause plans it anew under another policy."""
     [row, other] = inserted(db, message(ann, "a"), message(ann, "b"))
     changed = row._replace(
+        message=row.message._replace(
+            planned_at=day(5),
+            expires_at=None,
+            settle=timedelta(seconds=0.25),
+            channels=("post",),
+            version=2,
+        ),
         live=False,
         fate=Fate.OVERTAKEN,
         reason="superseded",
@@ -89,10 +99,11 @@ def test_only_the_fate_and_the_time_of_sending_change(db: Database, ann: int) ->
         not_before=day(21),
         sent_at=day(19),
     )
+    renamed = changed._replace(
+        customer_id=999, message=changed.message._replace(rule="x", cause="z", number=7)
+    )
 
-    rewritten = changed._replace(message=row.message._replace(expires_at=None, cause="z"))
-
-    db.run(lambda tx: messages.update(tx, [rewritten]))
+    db.run(lambda tx: messages.update(tx, [renamed]))
 
     with db.read() as tx:
         assert messages.of(tx, [ann])[ann] == [changed, other]

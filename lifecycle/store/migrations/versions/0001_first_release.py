@@ -7,8 +7,6 @@ from alembic import op
 
 from lifecycle.store.columns import (
     POSTGRESQL,
-    CurrentTransaction,
-    TransactionId,
     foreign_row_id,
     instant,
     key_text,
@@ -214,9 +212,6 @@ def upgrade() -> None:
         row_id(),
         sa.Column("step_id", sa.BigInteger(), nullable=False),
         sa.Column("revoked", sa.Boolean(), nullable=False),
-        sa.Column(
-            "recorded_xid", TransactionId(), server_default=CurrentTransaction(), nullable=False
-        ),
     )
     op.create_table(
         "identity",
@@ -236,7 +231,6 @@ def upgrade() -> None:
 
 
 def _on_postgresql() -> None:
-    op.create_index("step_log_place", "step_log", ["recorded_xid", "id"], unique=False)
     # Rows of `pending` live for a moment; those of `customer` are rewritten again and again.
     op.execute(
         "ALTER TABLE pending SET (autovacuum_vacuum_scale_factor = 0,"
