@@ -40,6 +40,7 @@ def of_steps(live: Sequence[StepRow], steps: Sequence[Step]) -> StepChanges:
 class MessageChanges:
     insert: tuple[PlannedMessage, ...]  # planned for the first time
     orphaned: tuple[MessageRow, ...]  # live until now, but their cause is gone
+    moved: tuple[tuple[MessageRow, PlannedMessage], ...]  # planned as before, for another instant
     revived: tuple[
         tuple[MessageRow, PlannedMessage], ...
     ]  # planned again after their cause was gone
@@ -51,9 +52,12 @@ def of_messages(known: Sequence[MessageRow], planned: Sequence[PlannedMessage]) 
     return MessageChanges(
         insert=tuple(message for message in planned if message.key not in rows),
         orphaned=tuple(row for row in known if row.live and row.message.key not in keys),
-        revived=tuple(
-            (rows[message.key], message)
+        moved=tuple(
+            (row, message)
             for message in planned
-            if message.key in rows and not rows[message.key].live
+            if (row := rows.get(message.key)) and row.live and row.message != message
+        ),
+        revived=tuple(
+            (row, message) for message in planned if (row := rows.get(message.key)) and not row.live
         ),
     )

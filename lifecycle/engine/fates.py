@@ -55,10 +55,25 @@ def orphaned(row: MessageRow) -> tuple[Fate, str | None]:
     return row.fate, row.reason
 
 
-def revived(row: MessageRow, decided: Decided) -> tuple[Fate, str | None]:
-    """The fate of a message whose revoked cause follows once more; what was sent is sent."""
+def moved(row: MessageRow, decided: Decided) -> tuple[Fate, str | None]:
+    """The fate of a message whose cause stands, but brought it for another instant than was thought.
+
+    As when it is first planned, unless it left or something final was decided about its rule.
+    """
+    if row.fate in {Fate.QUEUED, Fate.EXPIRED}:
+        return decided.fate, decided.reason
+    return row.fate, row.reason
+
+
+def revived(row: MessageRow, message: PlannedMessage, decided: Decided) -> tuple[Fate, str | None]:
+    """The fate of a message whose revoked cause follows once more; what was sent is sent.
+
+    What expired stays so, unless its cause now brings it for another instant.
+    """
     if row.fate is Fate.CANCELLED and row.reason == SUPERSEDED:
         return decided.fate, decided.reason
     if row.fate is Fate.OVERTAKEN:
         return Fate.SENT, None
+    if row.message.planned_at != message.planned_at:
+        return moved(row, decided)
     return row.fate, row.reason

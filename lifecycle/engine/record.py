@@ -42,6 +42,8 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
     again = [change.row.id for change in changes if change.again]
     live = steps.live(tx, again) if again else {}
     known = messages.of(tx, again) if again else {}
+    on = [change.row.id for change in changes if not change.again and change.folded.messages]
+    fallen = messages.fallen(tx, on) if on else {}
     new_steps: list[StepRow] = []
     revoked: list[tuple[int, int | None]] = []
     places: list[tuple[int, int]] = []
@@ -54,11 +56,15 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
             numbered = list(moved.insert)
             revoked += [(row.row_id, _overturned_by(change, row)) for row in moved.revoke]
             places += [(row.row_id, seq) for row, seq in moved.renumber]
-            differs = difference.of_messages(known.get(customer_id, ()), change.folded.messages)
+            before = known.get(customer_id, ())
+        else:
+            numbered = list(enumerate(change.folded.steps, start=change.stay + 1))
+            before = fallen.get(customer_id, ())  # a check may fire anew for the same anchor
+        if change.again or before:
+            differs = difference.of_messages(before, change.folded.messages)
             planned += [(customer_id, message) for message in differs.insert]
             compared.append((customer_id, differs))
         else:
-            numbered = list(enumerate(change.folded.steps, start=change.stay + 1))
             planned += [(customer_id, message) for message in change.folded.messages]
         new_steps += [
             StepRow(0, customer_id, seq, step, now)  # by position, as most events make one
@@ -116,10 +122,14 @@ def _plan(
     compared: Sequence[tuple[int, difference.MessageChanges]],
     now: datetime,
 ) -> None:
-    revived = [(customer_id, pair) for customer_id, differs in compared for pair in differs.revived]
-    if not planned and not revived:
+    known = [
+        (customer_id, row, message)
+        for customer_id, differs in compared
+        for row, message in (*differs.moved, *differs.revived)
+    ]
+    if not planned and not known:
         return
-    decide = _decider(tx, {*(c for c, _ in planned), *(c for c, _ in revived)}, now)
+    decide = _decider(tx, {*(c for c, _ in planned), *(c for c, _, _ in known)}, now)
     new = []
     for customer_id, message in planned:
         decided = decide(customer_id, message)
@@ -139,11 +149,14 @@ def _plan(
         )
     messages.insert(tx, new)
     again = []
-    for customer_id, (row, message) in revived:
+    for customer_id, row, message in known:
         decided = decide(customer_id, message)
-        fate, reason = fates.revived(row, decided)
+        if row.live:
+            fate, reason = fates.moved(row, decided)
+        else:
+            fate, reason = fates.revived(row, message, decided)
         changed = _changed(row, live=True, fate=fate, reason=reason, now=now)
-        again.append(changed._replace(not_before=decided.not_before))
+        again.append(changed._replace(message=message, not_before=decided.not_before))
     messages.update(tx, again)
 
 

@@ -20,7 +20,7 @@ from lifecycle.engine.verify import verify
 from lifecycle.store.database import Database
 from lifecycle.store.schema import migrate
 from tests.oracle.oracle import oracle
-from tests.oracle.truth import plain_all
+from tests.oracle.truth import Message, plain_all
 from tests.properties.arrivals import NAMES, Told, told
 from tests.properties.installed import (
     all_messages,
@@ -92,13 +92,27 @@ def _expected(history: Told, customer: str, at: datetime) -> dict[str, Any]:
     }
 
 
-def holds_whatever_the_arrival(db: Database, history: Told) -> Installation:
+def holds_whatever_the_arrival(db: Database, history: Told) -> None:
     inst = emptied(db, history.policies.versions)
     live_through(inst, history)
     assert truth_at(inst, history.until) == expected(history, history.until)
     assert truth_at(inst, history.earlier) == expected(history, history.earlier)
+    assert live_messages(inst) == expected_messages(history)
     assert verify(inst) == []
-    return inst
+
+
+def expected_messages(history: Told) -> list[Message]:
+    made = history.policies
+    lives = [oracle(made.versions, history.of(name), history.until, made.judge) for name in NAMES]
+    return sorted(message for life in lives for message in life.messages)
+
+
+def live_messages(inst: Installation) -> list[Message]:
+    """What is recorded of the messages whose causes stand, with their instants."""
+    live = [row.message for row in all_messages(inst) if row.live]
+    return sorted(
+        Message(m.rule, m.cause, m.number, m.caused_at, m.planned_at, m.version) for m in live
+    )
 
 
 @given(history=st.integers(1, 2).flatmap(told))

@@ -78,6 +78,10 @@ class Planned(NamedTuple):
     day: float
 
 
+def in_time(planned: Planned) -> tuple[float, str]:
+    return planned.day, planned.rule
+
+
 class Life(Protocol):
     """One customer under one policy; the clock stands where the last call left it."""
 
@@ -105,7 +109,7 @@ class Life(Protocol):
     def next_check(self) -> Told | None: ...
 
     def messages(self) -> list[Planned]:
-        """What is planned, with live causes, by the instant for which it is."""
+        """What is planned, with live causes, by instant, then rule."""
 
     def digest(self) -> object:
         """Equal for equal truths at the clock's instant."""

@@ -19,7 +19,7 @@ from lifecycle.engine.move import move
 from lifecycle.errors import Problem
 from lifecycle.intake.native import read_batch
 from lifecycle.store import customers, events, steps
-from tests.scenarios.driver import ANNA, Planned, Told, day, number_of
+from tests.scenarios.driver import ANNA, Planned, Told, day, in_time, number_of
 from tests.support import engine
 
 
@@ -117,10 +117,9 @@ class EngineLife:
         return Told(following.name, number_of(following.at)) if following else None
 
     def messages(self) -> list[Planned]:
-        rows = engine.message_rows(self.inst)
-        return [
-            Planned(row.message.rule, number_of(row.message.planned_at)) for row in rows if row.live
-        ]
+        live = [row.message for row in engine.message_rows(self.inst) if row.live]
+        planned = [Planned(message.rule, number_of(message.planned_at)) for message in live]
+        return sorted(planned, key=in_time)
 
     def fates(self) -> list[Fate]:
         """Of every message ever planned."""

@@ -13,7 +13,7 @@ from lifecycle.domain.snapshot import Snapshot, load
 from lifecycle.domain.step import NotApplicable, Outcome, PlannedMessage, Refused, Step
 from lifecycle.domain.timeline import Timeline
 from lifecycle.policy import loads
-from tests.scenarios.driver import Planned, Told, day, number_of
+from tests.scenarios.driver import Planned, Told, day, in_time, number_of
 
 
 class FoldLife:
@@ -93,8 +93,8 @@ class FoldLife:
         return Told(waiting[0].check.name, number_of(waiting[0].at)) if waiting else None
 
     def messages(self) -> list[Planned]:
-        planned = sorted(self._messages, key=lambda message: message.planned_at)
-        return [Planned(m.rule, number_of(m.planned_at)) for m in planned]
+        planned = [Planned(m.rule, number_of(m.planned_at)) for m in self._messages]
+        return sorted(planned, key=in_time)
 
     def digest(self) -> object:
         facts = facts_at(self._timeline, self._held, self._now)

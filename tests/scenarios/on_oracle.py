@@ -8,7 +8,7 @@ from lifecycle.domain.event import Event
 from lifecycle.policy import loads
 from tests.oracle.oracle import oracle
 from tests.oracle.truth import Truth, plain
-from tests.scenarios.driver import Planned, Told, day, number_of
+from tests.scenarios.driver import Planned, Told, day, in_time, number_of
 
 
 class OracleLife:
@@ -55,8 +55,8 @@ class OracleLife:
         return Told(waiting[0].rule.name, number_of(waiting[0].at)) if waiting else None
 
     def messages(self) -> list[Planned]:
-        planned = sorted(self._truth.messages, key=lambda message: message.planned_at)
-        return [Planned(m.rule, number_of(m.planned_at)) for m in planned]
+        planned = [Planned(m.rule, number_of(m.planned_at)) for m in self._truth.messages]
+        return sorted(planned, key=in_time)
 
     def digest(self) -> object:
         return self._truth

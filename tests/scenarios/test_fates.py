@@ -8,7 +8,7 @@ from lifecycle.engine.accept import Accepted, Conflict
 from lifecycle.errors import Problem
 from tests.scenarios.conftest import BeginOnEngine
 from tests.scenarios.driver import order, page
-from tests.scenarios.policies import EXAMPLES
+from tests.scenarios.policies import EXAMPLES, WITH_BYE
 
 MINUTES_10 = timedelta(minutes=10)
 
@@ -63,6 +63,51 @@ def test_09_a_win_back_that_was_sent_is_overtaken(begin_engine: BeginOnEngine) -
     assert [fate[:3] for fate in anna.fates()] == [("win-back", 60, "overtaken")]
     anna.send()
     assert [fate[:3] for fate in anna.fates()] == [("win-back", 60, "overtaken")]
+
+
+def test_a_cancelled_message_is_queued_for_the_new_day(begin_engine: BeginOnEngine) -> None:
+    """`lost` fires at d120, is disproved, and fires again for the same order at d237."""
+    anna = begin_engine(WITH_BYE)
+    anna.post(order(0), at=0)
+    anna.reach(121)
+    assert ("bye", 120, "queued", None) in anna.fates()
+    anna.post(page(59), page(118), page(177), at=200)
+    assert ("bye", 120, "cancelled", "superseded") in anna.fates()
+    anna.reach(238)
+    assert ("bye", 237, "queued", None) in anna.fates()
+    assert anna.not_before("bye") == timedelta(days=238)
+
+
+def test_an_expired_message_is_queued_for_the_new_day(begin_engine: BeginOnEngine) -> None:
+    anna = begin_engine(WITH_BYE)
+    anna.post(order(0), at=200)
+    assert ("bye", 120, "expired", None) in anna.fates()
+    anna.post(page(59), page(118), page(177), at=200)
+    anna.reach(238)
+    assert ("bye", 237, "queued", None) in anna.fates()
+
+
+def test_a_queued_message_moves_with_its_check(begin_engine: BeginOnEngine) -> None:
+    anna = begin_engine(WITH_BYE)
+    anna.post(order(0), page(50), at=50)
+    anna.reach(126)
+    assert ("bye", 120, "queued", None) in anna.fates()
+    anna.post(page(65), at=130)
+    assert ("bye", 125, "queued", None) in anna.fates()
+
+
+def test_a_message_that_left_does_not_leave_again_for_a_new_day(
+    begin_engine: BeginOnEngine,
+) -> None:
+    """Customer, rule, cause and number are one message, whenever its cause turns out to fall."""
+    anna = begin_engine(WITH_BYE)
+    anna.post(order(0), at=0)
+    anna.reach(121)
+    anna.send()
+    anna.post(page(59), page(118), page(177), at=200)
+    assert ("bye", 120, "overtaken", "superseded") in anna.fates()
+    anna.reach(238)
+    assert ("bye", 237, "sent", None) in anna.fates()
 
 
 def test_11_another_content_under_a_known_id_changes_nothing(begin_engine: BeginOnEngine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.policies import scenario_policy
 from tests.scenarios.driver import Begin, closed, happened, moved, order, page, refund
-from tests.scenarios.policies import EXAMPLES
+from tests.scenarios.policies import EXAMPLES, WITH_BYE
 
 HOUR = 1 / 24
 NINE = 9 * HOUR
@@ -178,6 +178,30 @@ def test_a_message_of_an_event_is_judged_with_that_event_counted(begin: Begin) -
     anna = begin(scenario_policy(outreach=[rule]))
     anna.post(order(0), order(1), at=1)
     assert anna.messages() == [("thanks", 1)]
+
+
+def test_a_message_moves_with_the_check_that_plans_it(begin: Begin) -> None:
+    """`lost` is due at d120, but not before dormancy began, which a late page puts off to d125."""
+    anna = begin(WITH_BYE)
+    anna.post(order(0), page(50), at=50)
+    anna.reach(126)
+    assert anna.messages() == [("win-back", 110), ("bye", 120)]
+    anna.post(page(65), at=126)
+    assert anna.steps() == [("first", 0), ("quiet", 125), ("lost", 125)]
+    assert anna.messages() == [("bye", 125), ("win-back", 125)]
+
+
+def test_a_message_that_fell_comes_back_for_the_day_on_which_its_check_fires(begin: Begin) -> None:
+    """The same check at the same anchor, fired for the first time, half a year later."""
+    anna = begin(WITH_BYE)
+    anna.post(order(0), at=0)
+    anna.reach(121)
+    assert anna.messages() == [("win-back", 60), ("bye", 120)]
+    anna.post(page(59), page(118), page(177), at=200)
+    assert anna.messages() == []
+    anna.reach(238)
+    assert anna.steps() == [("first", 0), ("quiet", 237), ("lost", 237)]
+    assert anna.messages() == [("bye", 237), ("win-back", 237)]
 
 
 # Dates
