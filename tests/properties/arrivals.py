@@ -70,10 +70,28 @@ def told(draw: st.DrawFn, versions: int = 1) -> Told:
         for name in NAMES[: choose.number(1, 3)]
         for event in draw(histories(world, most=10))
     ]
-    arrivals = _arrivals(choose, world, _shuffled(choose, events))
+    arrivals = (
+        _as_in_life(choose, world, events)
+        if choose.maybe()
+        else _arrivals(choose, world, _shuffled(choose, events))
+    )
     until = max(arrivals[-1].clock, draw(horizons(world, events)))
     earlier = min(until, draw(horizons(world, events)))
     return Told(draw(policies(world, versions)), arrivals, until, earlier)
+
+
+def _as_in_life(choose: Choices, world: World, events: list[Event]) -> list[Arrival]:
+    """Most arrive when they happen, some late, some twice; checks fire meanwhile."""
+    arriving: dict[datetime, list[Event]] = {world.start: []}
+    for event in events:
+        for late in [choose.one((0, 0, 0, 4, 20, 60))] + [30] * choose.rarely():
+            arriving.setdefault(event.occurred_at + late * STEP, []).append(event)
+    for _ in range(choose.number(0, 4)):
+        arriving.setdefault(world.start + choose.number(0, LONG) * STEP, [])
+    return [
+        Arrival(clock, arriving[clock], applied=True, fired=True, sent=choose.rarely())
+        for clock in sorted(arriving)
+    ]
 
 
 def _shuffled(choose: Choices, events: list[Event]) -> list[Event]:
