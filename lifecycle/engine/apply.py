@@ -7,6 +7,7 @@ event, and an event whose lone attempts keep failing leaves the fold (`quarantin
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -38,6 +39,12 @@ CRASHED_AFTER = timedelta(seconds=5)  # an attempt this old whose customers nobo
 
 POSTPONED = timedelta(hours=1)  # of the engine's clock, for a customer whom nothing can fold
 
+SUSPECTED_FOR = timedelta(hours=1)
+PATIENCE_SECONDS = 10.0  # with others who are busy with a customer whom a person asked for
+AGAIN_SECONDS = 0.05
+
+_FROM_OUTSIDE = (Unavailable, KeyboardInterrupt)
+
 _TOKEN = f"{os.getpid()}-{secrets.token_hex(4)}"  # of this process, in its attempts
 
 
@@ -51,6 +58,7 @@ class Applied:
     messages: int = 0
     quarantined: int = 0
     woken: int = 0  # customers for whom a check or a waiting event had come due
+    left: int = 0  # customers with whom others had just begun
     more: bool = False  # something was done, so there may be more: ask again
 
     def __add__(self, other: Applied) -> Applied:
@@ -61,6 +69,7 @@ class Applied:
             messages=self.messages + other.messages,
             quarantined=self.quarantined + other.quarantined,
             woken=self.woken + other.woken,
+            left=self.left + other.left,
             more=self.more or other.more,
         )
 
@@ -81,8 +90,25 @@ def fire_due(inst: Installation, max_customers: int | None = None) -> Applied:
 
 
 def apply_customers(inst: Installation, customer_ids: Sequence[int]) -> Applied:
-    """Fold exactly these customers up to now, whether or not anything waits for them."""
-    return _round(inst, lambda tx: customers.lock(tx, customer_ids))
+    """Fold exactly these customers up to now, whether or not anything waits for them.
+
+    Waits a while for those with whom others are busy; `left` counts whom they did not let go.
+    """
+    done = Applied()
+    waiting = list(customer_ids)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while waiting:
+        claim = inst.db.run(
+            lambda tx, ids=tuple(waiting): _claim(inst, tx, lambda tx: customers.lock(tx, ids))  # type: ignore[misc]
+        )
+        done += _work_on(inst, claim)
+        tried = {*claim.together, *claim.suspects}
+        waiting = [customer_id for customer_id in waiting if customer_id not in tried]
+        if waiting and time.monotonic() > deadline:
+            break
+        if waiting:
+            time.sleep(AGAIN_SECONDS)
+    return replace(done, left=len(waiting))
 
 
 # -- one round -------------------------------------------------------------------------------
@@ -97,16 +123,21 @@ class _Claim:
     attempt: int | None  # of the batch; None where there is nobody to try together
     together: tuple[int, ...]
     suspects: tuple[int, ...]  # work with them did not finish: to be tried alone
+    left: int = 0  # others have just begun with so many
 
 
 def _round(inst: Installation, claiming: _Claiming) -> Applied:
-    claim = inst.db.run(lambda tx: _claim(inst, tx, claiming))
-    done = Applied()
+    done = _work_on(inst, inst.db.run(lambda tx: _claim(inst, tx, claiming)))
+    return replace(done, more=done.events > 0 or done.woken > 0)
+
+
+def _work_on(inst: Installation, claim: _Claim) -> Applied:
+    done = Applied(left=claim.left)
     if claim.attempt is not None:
         done += _together(inst, claim.together, claim.attempt)
     for customer_id in claim.suspects:
         done += _alone(inst, customer_id)
-    return replace(done, more=done.events > 0 or done.woken > 0)
+    return done
 
 
 def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
@@ -115,7 +146,7 @@ def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
     if not ids:
         return _Claim(attempt=None, together=(), suspects=())
     now = inst.db.clock(tx)
-    suspects, busy = _unfinished(inst, tx, now)
+    suspects, busy = _unfinished(inst, tx, set(ids), now)
     together = tuple(id for id in ids if id not in suspects and id not in busy)
     attempt = None
     if together:
@@ -126,18 +157,26 @@ def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
         attempt=attempt,
         together=together,
         suspects=tuple(id for id in ids if id in suspects),
+        left=sum(1 for id in ids if id in busy),
     )
 
 
-def _unfinished(inst: Installation, tx: Tx, now: datetime) -> tuple[set[int], set[int]]:
-    """Customers whose last work crashed, and those whom somebody has only just begun with.
+def _unfinished(
+    inst: Installation, tx: Tx, locked: set[int], now: datetime
+) -> tuple[set[int], set[int]]:
+    """Of the customers whom we locked: whose last work crashed, and with whom others just began.
 
-    Whoever works on a customer holds her lock, and only customers that we could lock are asked
-    about: so an attempt that is not quite new has crashed. Its batch is dissolved into customers.
+    Whoever works on a customer holds her lock. So an attempt that is not quite new, one of whose
+    customers we could lock, has crashed; its batch is dissolved into customers. Suspicions that
+    nothing came of for an hour are dropped.
     """
     suspects: set[int] = set()
     busy: set[int] = set()
     for attempt in attempts.unfinished(tx):
+        if locked.isdisjoint(attempt.customers):
+            if attempt.count == 0 and now - attempt.started_at >= SUSPECTED_FOR:
+                attempts.end(tx, [attempt.id])
+            continue
         ours = attempt.token == _TOKEN
         crashed = now - attempt.started_at >= CRASHED_AFTER or (
             # an embedded database has one process, so the others are gone
@@ -155,7 +194,8 @@ def _unfinished(inst: Installation, tx: Tx, now: datetime) -> tuple[set[int], se
 def _together(inst: Installation, customer_ids: Sequence[int], attempt: int) -> Applied:
     try:
         return inst.db.run(lambda tx: _work(inst, tx, customer_ids, ending=attempt))
-    except Unavailable:
+    except _FROM_OUTSIDE:
+        _forgive(inst, attempt)
         raise
     except Exception:
         log.exception("a batch of %d customers failed; trying each alone", len(customer_ids))
@@ -183,7 +223,8 @@ def _whole(inst: Installation, customer_id: int, attempt: int) -> Applied | None
     """Everything of hers at once; None where that failed."""
     try:
         return inst.db.run(lambda tx: _work(inst, tx, [customer_id], ending=attempt))
-    except Unavailable:
+    except _FROM_OUTSIDE:
+        _forgive(inst, attempt)
         raise
     except Exception:
         log.exception("customer %d failed alone; trying her events one by one", customer_id)
@@ -191,17 +232,24 @@ def _whole(inst: Installation, customer_id: int, attempt: int) -> Applied | None
 
 
 def _one_by_one(inst: Installation, customer_id: int) -> Applied:
+    """Each event up to its own time, so that none is blamed for what time brings after it."""
     done = Applied()
-    for stored in inst.db.run(lambda tx: _released(tx, customer_id)) or [None]:
+    for stored in inst.db.run(lambda tx: _released(tx, customer_id)):
         done += _try_event(inst, customer_id, stored)
-    return done
+    return done + _try_event(inst, customer_id, None)
 
 
-def _released(tx: Tx, customer_id: int) -> list[StoredEvent | None]:
+def _released(tx: Tx, customer_id: int) -> list[StoredEvent]:
     """Her pending events, each waiting by itself, in order."""
     pending = events.pending_of(tx, [customer_id]).get(customer_id, [])
     events.release(tx, {stored.identity_id for stored in pending if stored.held_by is not None})
-    return [*events.pending_of(tx, [customer_id]).get(customer_id, [])]
+    return events.pending_of(tx, [customer_id]).get(customer_id, [])
+
+
+def _forgive(inst: Installation, attempt: int) -> None:
+    """What ended the work was no fault of whom it was about, so it does not count as a try."""
+    with contextlib.suppress(Unavailable):  # then the attempt stays, and counts as a crash
+        inst.db.run(lambda tx: attempts.forgive(tx, attempt))
 
 
 def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None) -> Applied:
@@ -210,12 +258,12 @@ def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None)
     It may be another event, folded long ago. Where none is to blame, she is looked at again later.
     """
     culprit, error = stored, "the process that folded it ended without a word"
-    only = None if stored is None else stored.row_id
     while attempt := _begin_event(inst, customer_id, culprit):
-        work = partial(_work, inst, customer_ids=[customer_id], ending=attempt, only=only)
+        work = partial(_work, inst, customer_ids=[customer_id], ending=attempt, only=stored)
         try:
             return inst.db.run(work)
-        except Unavailable:
+        except _FROM_OUTSIDE:
+            _forgive(inst, attempt)
             raise
         except Exception as raised:  # noqa: BLE001 - whatever one event raises, the others go on
             error = "".join(traceback.format_exception_only(raised)).strip()
@@ -225,7 +273,7 @@ def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None)
         inst.db.run(lambda tx: _postpone(inst, tx, customer_id))
         return Applied()
     done = inst.db.run(partial(_quarantine, inst, culprit=culprit, error=error))
-    if culprit.row_id == only:
+    if stored is not None and culprit.row_id == stored.row_id:
         return done
     return done + _try_event(inst, customer_id, stored)
 
@@ -297,7 +345,7 @@ def _work(
     customer_ids: Sequence[int],
     *,
     ending: int | None = None,
-    only: int | None = None,
+    only: StoredEvent | None = None,
 ) -> Applied:
     """Fold what waits for these customers, or only one event of it, and write what follows.
 
@@ -312,9 +360,10 @@ def _work(
     pending = events.pending_of(tx, locked)
     if only is not None:
         pending = {
-            customer_id: [stored for stored in waiting if stored.row_id == only]
+            customer_id: [stored for stored in waiting if stored.row_id == only.row_id]
             for customer_id, waiting in pending.items()
         }
+        now = min(now, only.event.occurred_at)
     changes = list(_changes(tx, timeline, rows, pending, now))
     version = timeline.at(now).number
     written = write(tx, changes, version, now)

@@ -5,13 +5,14 @@ What the past would have sent is withheld. Reading and mapping the file is `inta
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from lifecycle.engine.accept import Accepted, Conflict, Duplicate, Result, TooLate, accept
-from lifecycle.engine.apply import Applied, apply_pending
+from lifecycle.engine.apply import AGAIN_SECONDS, Applied, apply_pending
 from lifecycle.engine.installation import Installation
 from lifecycle.intake.draft import Draft
 from lifecycle.intake.row_reader import Skipped
@@ -92,9 +93,11 @@ def run_import(
         on_problem = lambda _: None  # noqa: E731 - a second reading has told everything already
     outcomes = _store(inst, name, digest, source, effects=effects)
     applied = Applied()
-    while (done := apply_pending(inst, BATCH)).more:
+    while (done := apply_pending(inst, BATCH)).more or done.left:
         applied += done
         on_applied(applied)
+        if not done.more:  # others have just begun with all of them, or were interrupted
+            time.sleep(AGAIN_SECONDS)
     return _report(count, skipped, outcomes, stored=True, applied=applied)
 
 

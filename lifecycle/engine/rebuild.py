@@ -16,15 +16,16 @@ def rebuild(inst: Installation, on_customers: Callable[[int], None] = lambda _: 
 
     Revoked steps and the fates of messages are kept. In a sound installation nothing differs:
     `steps` and `messages` of the answer are then 0. May be interrupted and run again; intake and
-    workers may go on meanwhile.
+    workers may go on meanwhile, and complete whom they did not let go (`left`).
     """
     done = Applied()
     after = 0
     while ids := _next(inst, after):
         after = ids[-1]
         inst.db.run(lambda tx, ids=ids: customers.forget(tx, ids))  # type: ignore[misc]
-        done += apply_customers(inst, ids)
-        on_customers(len(ids))
+        applied = apply_customers(inst, ids)
+        done += applied
+        on_customers(applied.customers)
     return done
 
 

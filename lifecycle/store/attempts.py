@@ -87,6 +87,12 @@ def dissolve(tx: Tx, attempt: Attempt, *, token: str, started_at: datetime) -> N
             tx.value(_BEGIN, token, Level.CUSTOMER.value, f"[{customer_id}]", None, 0, at)
 
 
+def forgive(tx: Tx, attempt_id: int) -> None:
+    """Take a try back: something outside ended it, such as a database that did not answer."""
+    tx.run(_FORGIVE, attempt_id)
+    tx.run(_FORGIVEN, attempt_id, Level.BATCH.value)
+
+
 def end(tx: Tx, attempt_ids: Iterable[int]) -> None:
     """Say that these are finished, in the transaction that finishes them."""
     tx.run(_END, tx.ids(attempt_ids))
@@ -108,5 +114,7 @@ _AGAIN = both(
 _ALL = both(
     "SELECT id, token, level, customers, event_id, count, started_at FROM attempt ORDER BY id"
 )
+_FORGIVE = both("UPDATE attempt SET count = count - 1 WHERE id = ?")
+_FORGIVEN = both("DELETE FROM attempt WHERE id = ? AND level = ? AND count <= 0")
 _END = both("DELETE FROM attempt WHERE id IN [ids]")
 _END_ALONE = both("DELETE FROM attempt WHERE customers = ? AND level <> ?")

@@ -100,7 +100,8 @@ def forget(tx: Tx, customer_ids: Iterable[int]) -> None:
     """Drop the snapshots, so that the next fold of each begins at her first event.
 
     Whoever was never folded counts as folded from now on, so that events of hers that wait for
-    nothing, although they should, are looked at too.
+    nothing, although they should, are looked at too. They are due at once: should whoever forgets
+    them crash, the sweep folds them.
     """
     tx.run(_FORGET, tx.ids(customer_ids))
 
@@ -239,8 +240,8 @@ _SAVE_INDEXED = bulk(
     " FROM [rows] WHERE c.id = r.id",
 )
 _FORGET = both(
-    "UPDATE customer SET snapshot = NULL, folded_until = coalesce(folded_until, created_at)"
-    " WHERE id IN [ids]"
+    "UPDATE customer SET snapshot = NULL, folded_until = coalesce(folded_until, created_at),"
+    " wake_at = coalesce(folded_until, created_at) WHERE id IN [ids]"
 )
 _FIND = both("SELECT customer_id FROM identity WHERE key = ?")
 _IDENTIFIERS = both("SELECT key FROM identity WHERE customer_id = ? ORDER BY id")

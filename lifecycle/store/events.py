@@ -182,18 +182,21 @@ def holders(tx: Tx, keys: Collection[tuple[str, str]]) -> set[int]:
 
 _Key = tuple[str, str]  # source, id
 
-_TYPES = "s text, e text, n bigint, t text, o timestamptz, r timestamptz, d boolean, p text, h text"
+_TYPES = (
+    "s text, e text, n bigint, t text, o timestamptz, r timestamptz, d boolean, p text, h text,"
+    " run bigint, id bigint"
+)
 _INTO = (
     "source, event_id, identity_id, type, occurred_at, received_at, dated, properties, body_hash,"
     " run_id"
 )
 _INSERT_RETURNING = bulk(
-    f"{_TYPES}, run bigint",
-    f"INSERT INTO event ({_INTO}) SELECT * FROM [rows]"
+    _TYPES,
+    f"INSERT INTO event ({_INTO}) SELECT s, e, n, t, o, r, d, p, h, run FROM [rows]"
     " ON CONFLICT (source, event_id) DO NOTHING RETURNING source, event_id, id",
 )
 _INSERT_NUMBERED = bulk(
-    f"{_TYPES}, run bigint, id bigint",
+    _TYPES,
     f"INSERT INTO event ({_INTO}, id) SELECT * FROM [rows] WHERE true"
     " ON CONFLICT (source, event_id) DO NOTHING",
 )
@@ -245,36 +248,55 @@ def _insert(
     run_id: int | None,
 ) -> dict[_Key, int]:
     """The row ids of what was not known before."""
-    to_db, dumps = tx.to_db, orjson.dumps
-    rows = []
-    for key in sorted(first):
-        new = news[first[key]]
-        event = new.event
-        if event.customer in named:
-            rows.append(
-                (
-                    *key,
-                    named[event.customer][0],
-                    event.type,
-                    to_db(event.occurred_at),
-                    to_db(event.received_at),
-                    new.dated,
-                    dumps(event.properties).decode(),
-                    new.body_hash.hex(),
-                    run_id,
-                )
-            )
+    numbered = tx.dialect == "sqlite"  # its one writer may give the ids, and so knows them
+    last: int = tx.value(_LAST_ROW) if numbered else 0
+    rows = _rows(tx, news, first, named, run_id, last)
     if not rows:
         return {}
-    if tx.dialect == "postgresql":
+    if not numbered:
         found = tx.bulk_rows(_INSERT_RETURNING, rows)
+    elif tx.bulk(_INSERT_NUMBERED, rows) == len(rows):
+        return {(row[0], row[1]): row[-1] for row in rows}
     else:
-        last: int = tx.value(_LAST_ROW)
-        numbered = [(*row, number) for number, row in enumerate(rows, last + 1)]
-        if tx.bulk(_INSERT_NUMBERED, numbered) == len(rows):
-            return {(row[0], row[1]): row[-1] for row in numbered}
         found = tx.rows(_ROWS_AFTER, last)
     return {(source, event_id): row_id for source, event_id, row_id in found}
+
+
+def _rows(
+    tx: Tx,
+    news: Sequence[NewEvent],
+    first: Mapping[_Key, int],
+    named: Mapping[str, Named],
+    run_id: int | None,
+    last: int,
+) -> list[Row]:
+    """One row an event that may be new, in the order of their keys; the most frequent of loops."""
+    to_db, dumps = tx.to_db, orjson.dumps
+    rows: list[Row] = []
+    received_at, received = None, None  # most often one instant for the whole batch
+    for key in sorted(first):
+        event, body_hash, dated = news[first[key]]
+        name = named.get(event.customer)
+        if name is None:
+            continue
+        if event.received_at is not received_at:
+            received_at, received = event.received_at, to_db(event.received_at)
+        rows.append(
+            (
+                event.source,
+                event.id,
+                name[0],
+                event.type,
+                to_db(event.occurred_at),
+                received,
+                dated,
+                dumps(event.properties).decode(),
+                body_hash.hex(),
+                run_id,
+                last + len(rows) + 1,
+            )
+        )
+    return rows
 
 
 def _wait(
