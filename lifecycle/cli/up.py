@@ -21,6 +21,7 @@ from lifecycle.cli import demo as demonstration
 from lifecycle.cli import output
 from lifecycle.cli.opening import log_to_stderr
 from lifecycle.cli.options import PORT, with_settings
+from lifecycle.errors import PolicyRefused
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _header(engine: Engine, settings: Settings, address: str, *, demo: bool) -> 
         "API", Text.assemble((address, "bold cyan"), (f"   reference: {address}/docs", "dim"))
     )
     lines.add_row("database", f"{_near(engine.db.shown)}   {output.count(customers, 'customer')}")
-    lines.add_row("policy", _policy(engine))
+    lines.add_row("policy", _policy(engine, settings))
     if settings.clock:
         lines.add_row("clock", _clock(settings.clock, engine))
     if demo:
@@ -116,11 +117,19 @@ def _header(engine: Engine, settings: Settings, address: str, *, demo: bool) -> 
 _SIMULATED = ": made up by a generator, named sim-…; none of them is real"
 
 
-def _policy(engine: Engine) -> str:
+def _policy(engine: Engine, settings: Settings) -> Text:
+    from lifecycle.bootstrap import POLICY_FILE
+    from lifecycle.engine import policies
+
     inst = engine.installation
     with engine.db.read() as tx:
         version = inst.timeline(tx).at(inst.now(tx))
-    return f"version {version.number}, {version.hash[:12]}"
+    told = Text(f"version {version.number}, {version.hash[:12]}")
+    try:
+        differs = policies.differs(engine.db, settings.config_dir / POLICY_FILE)
+    except PolicyRefused as refused:
+        differs = f"{settings.config_dir / POLICY_FILE} has errors, and is not in force: {refused}"
+    return told if differs is None else told.append(f"\n{differs}", "yellow")
 
 
 def _clock(clock: ClockSpec, engine: Engine) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import cel
+from lifecycle.domain.cel_library import cel
 
 
 class GuardError(Exception):

@@ -40,6 +40,22 @@ def ensure_policy(db: Database, path: Path) -> PolicyVersion:
         return versions(tx)[-1]
 
 
+def differs(db: Database, path: Path) -> str | None:
+    """In words, how a policy file is not what is in force; None where it is, or cannot be read."""
+    with db.read() as tx:
+        known = versions(tx)
+    if not known or not path.exists():
+        return None
+    loaded = policy_file.load(path)
+    if loaded.hash == known[-1].hash:
+        return None
+    return (
+        f"{path} (hash {loaded.hash[:12]}) is not in force: this database keeps the policy that it"
+        f" began with, version {known[-1].number} (hash {known[-1].hash[:12]})."
+        " Putting another into force is not built yet; a new database takes the file"
+    )
+
+
 def newest(tx: Tx) -> int:
     """Number of the newest version; 0 where there is none."""
     return store.newest(tx)

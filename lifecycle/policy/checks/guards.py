@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import cel
-
+from lifecycle.domain.cel_library import cel
 from lifecycle.domain.guard import Guard, GuardError
 from lifecycle.domain.policy import Policy, TransitionRule
 from lifecycle.policy.build import Draft
