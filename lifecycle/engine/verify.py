@@ -15,6 +15,7 @@ from lifecycle.engine.installation import Installation
 from lifecycle.store import customers, events, messages, steps
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.messages import MessageRow
+from lifecycle.store.reading import Backlog, backlog
 from lifecycle.store.sql import Tx
 from lifecycle.store.steps import StepRow
 
@@ -27,7 +28,7 @@ class Violation:
     """One promise that does not hold."""
 
     customer: str  # key; empty where it is about the whole installation
-    code: str  # stable: fold, unfolded, state, steps, chain, messages, snapshot, wake_at, pending_too_long
+    code: str  # stable: fold, unfolded, state, steps, chain, messages, snapshot, wake_at, pending_too_long, import_open …
     detail: str
 
 
@@ -39,7 +40,7 @@ def verify(
     Folds each customer from the beginning up to where she was folded, and compares state, live
     steps, message keys, the snapshot to the byte and when she is to be looked at again with what is
     recorded; that the steps form a chain without holes; that no event is neither folded nor
-    waiting; that nothing has been pending for longer than a minute of real time.
+    waiting; that nothing has been pending for longer than a minute of real time, and no import was left half.
     """
     found: list[Violation] = []
     with inst.db.read() as tx:
@@ -52,12 +53,31 @@ def verify(
                     detail=f"an event has been pending for {waited}: are workers running?",
                 )
             )
+        found.extend(_imports(backlog(tx)))
         after = 0
         while ids := customers.ids_after(tx, after, PAGE):
             after = ids[-1]
             found.extend(_page(inst, tx, ids))
             on_customers(len(ids))
     return found
+
+
+def _imports(waiting: Backlog) -> Iterator[Violation]:
+    """An import that was interrupted: nothing is wrong, but not everything counts yet."""
+    if waiting.held:
+        yield Violation(
+            customer="",
+            code="import_open",
+            detail=f"an import has not ended, and {waiting.held} events of it count for nothing yet:"
+            " if it is not running, run the same command again",
+        )
+    if waiting.pending and waiting.oldest_received_at is None:
+        yield Violation(
+            customer="",
+            code="import_unfolded",
+            detail=f"{waiting.pending} events of an import wait to be folded:"
+            " run the same command again, or `lifecycle up`",
+        )
 
 
 def _page(inst: Installation, tx: Tx, ids: list[int]) -> Iterator[Violation]:

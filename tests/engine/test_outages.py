@@ -13,7 +13,7 @@ from lifecycle.engine.dead import list_dead
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.verify import verify
 from lifecycle.errors import Unavailable
-from lifecycle.store import attempts
+from lifecycle.store import attempts, runs
 from tests.scenarios.driver import day, order
 from tests.support.engine import installation, post, reach, state
 
@@ -44,4 +44,17 @@ def test_outages_count_against_nobody(
     reach(inst, day(2))
     assert state(inst) == "deal"
     assert list_dead(inst, 10) == []
+    assert verify(inst) == []
+
+
+def test_verify_tells_of_an_import_that_was_left_half(inst: Installation) -> None:
+    """What an unfinished import stored counts for nothing yet, and that is not passed over."""
+    with inst.db.write() as tx:
+        run_id = runs.begin(tx, name="shop", digest="d", effects=False, now=day(1))
+    post(inst, order(0), run_id=run_id)
+    assert [found.code for found in verify(inst)] == ["import_open"]
+    with inst.db.write() as tx:
+        runs.end(tx, run_id, day(1))
+    assert [found.code for found in verify(inst)] == ["import_unfolded"]
+    reach(inst, day(2))
     assert verify(inst) == []
