@@ -57,14 +57,19 @@ def value_of(fact: Fact, policy: Policy, history: Sequence[Event], at: datetime)
 
 def _value(event: Event, prop: str, policy: Policy) -> Any:
     declared = policy.events[event.type].properties
-    posted = event.properties[prop]
-    match declared[prop].type:
-        case ValueType.MONEY:
-            currency = next((k for k, p in declared.items() if p.type is ValueType.CURRENCY), "")
-            return _in_policy_currency(
-                Decimal(posted), event.properties.get(currency), event.occurred_at, policy
-            )
-        case ValueType.NUMBER:
+    value = typed(event.properties[prop], declared[prop].type)
+    if declared[prop].type is not ValueType.MONEY:
+        return value
+    named = next((k for k, p in declared.items() if p.type is ValueType.CURRENCY), "")
+    return _in_policy_currency(value, event.properties.get(named), event.occurred_at, policy)
+
+
+def typed(posted: Any, kind: ValueType) -> Any:
+    """A stored value as what it is: decimals, instants and dates are stored as text."""
+    match kind:
+        case _ if posted is None:
+            return None
+        case ValueType.MONEY | ValueType.NUMBER:
             return Decimal(posted)
         case ValueType.TIMESTAMP:
             return datetime.fromisoformat(posted)

@@ -29,7 +29,7 @@ from lifecycle.domain.policy import (
     PolicyVersion,
     TransitionRule,
 )
-from tests.oracle.facts import value_of
+from tests.oracle.facts import typed, value_of
 from tests.oracle.local_time import instant_of
 from tests.oracle.truth import Due, Message, Outcome, Step, Truth
 
@@ -66,8 +66,15 @@ def oracle(
 
 def by_cel(guard: str, values: Mapping[str, Any]) -> bool:
     """Asks CEL: counts are int, decimals double, instants timestamp, gaps duration, empty null."""
-    seen = {k: float(v) if isinstance(v, Decimal) else v for k, v in values.items()}
-    return cel.evaluate(guard, seen) is True
+    return cel.evaluate(guard, {name: _for_cel(value) for name, value in values.items()}) is True
+
+
+def _for_cel(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)  # a date is its midnight
+    return value
 
 
 class _Life:
@@ -113,10 +120,9 @@ class _Life:
         """Whether the guard holds at `at`, and the values of the names in it."""
         if guard is None:
             return True, {}
-        policy = self.version_at(at).policy
+        policy, known = self.version_at(at).policy, self.attributes()
         values: dict[str, Any] = {
-            **dict.fromkeys(policy.attributes),
-            **self.attributes(),
+            **{n: typed(known.get(n), kind) for n, kind in policy.attributes.items()},
             **{f.name: value_of(f, policy, self.history, at) for f in policy.facts},
             "tags": sorted(self.tags()),
             "at": at,
@@ -218,14 +224,18 @@ class _Life:
             holds, read = self.holds(rule.guard, at)
             if holds:
                 kind = "Moved"
-                self.step(rule.name, rule.to, event.type, cause, at, rule.guard, read, version)
+                name, was, guard = rule.name, self.state, rule.guard
+                made = Step(name, was, rule.to, event.type, cause, at, guard, read, version.number)
+                self.step(made, version)
                 break
         if event.type == MOVED:
             to, by, why = (event.properties.get(k) for k in ("to", "by", "why"))
             kind = "Refused"
             if to != self.state and to in [state.name for state in version.policy.states]:
                 kind = "Moved"
-                self.step("moved", to, event.type, cause, at, None, {}, version, by, why)
+                number = version.number
+                made = Step("moved", self.state, to, MOVED, cause, at, None, {}, number, by, why)
+                self.step(made, version)
         self.outcomes.append(Outcome(kind, at, event.type, cause))
         for outreach in version.policy.outreach:
             if isinstance(outreach.trigger, OnEvent) and event.type in outreach.trigger.types:
@@ -245,29 +255,16 @@ class _Life:
             holds, read = self.holds(rule.guard, at)
             kind = "Moved" if holds else "Refused"
             if holds:
-                self.step(rule.name, rule.to, rule.name, cause, at, rule.guard, read, version)
+                name, was, guard = rule.name, self.state, rule.guard
+                made = Step(name, was, rule.to, name, cause, at, guard, read, version.number)
+                self.step(made, version)
         self.outcomes.append(Outcome(kind, at, rule.name, cause))
 
-    def step(
-        self,
-        rule: str,
-        to: str,
-        trigger: str,
-        cause: str,
-        at: datetime,
-        guard: str | None,
-        read: dict[str, Any],
-        version: PolicyVersion,
-        by: str | None = None,
-        why: str | None = None,
-    ) -> None:
-        was = self.state
-        self.steps.append(
-            Step(rule, was, to, trigger, cause, at, guard, read, version.number, by, why)
-        )
+    def step(self, step: Step, version: PolicyVersion) -> None:
+        self.steps.append(step)
         for outreach in version.policy.outreach:
-            if isinstance(outreach.trigger, OnTransition) and rule in outreach.trigger.names:
-                self.plan(outreach, cause, at, version)
+            if isinstance(outreach.trigger, OnTransition) and step.rule in outreach.trigger.names:
+                self.plan(outreach, step.cause, step.at, version)
 
     def plan(self, rule: OutreachRule, cause: str, at: datetime, version: PolicyVersion) -> bool:
         holds, _ = self.holds(rule.guard, at)

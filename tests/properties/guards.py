@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -50,9 +50,12 @@ def compare(name: str, sign: str, literal: str, value: Any) -> Guard:
 
 def elapsed(name: str, sign: str, hours: int) -> Guard:
     def holds(values: Values) -> bool:
-        if values[name] is None:
+        since = values[name]
+        if since is None:
             raise Unanswerable(name)
-        return OPERATORS[sign](values["at"] - values[name], timedelta(hours=hours))
+        if not isinstance(since, datetime):  # a date counts from its midnight in UTC
+            since = datetime(since.year, since.month, since.day, tzinfo=UTC)
+        return OPERATORS[sign](values["at"] - since, timedelta(hours=hours))
 
     return Guard(f"at - {name} {sign} duration('{hours}h')", holds)
 

@@ -86,6 +86,7 @@ ORDER = EventType(
         "weight": Property(type=ValueType.NUMBER),
         "gift": Property(type=ValueType.BOOL),
         "wanted_at": Property(type=ValueType.TIMESTAMP),
+        "wanted_on": Property(type=ValueType.DATE),
     },
     interaction=True,
 )
@@ -105,6 +106,8 @@ ATTRIBUTES = MappingProxyType(
         "tier": ValueType.TEXT,
         "strategic": ValueType.BOOL,
         "level": ValueType.INT,
+        "points": ValueType.NUMBER,
+        "member_since": ValueType.DATE,
     }
 )
 TRIGGERS = ("order_paid", "order_refunded", "account_closed", "page_viewed", "tag_added")
@@ -292,7 +295,11 @@ class _PolicyMaker:
 
     def atom(self) -> Guard:
         choose = self.choose
-        match choose.number(0, 15):
+        match choose.number(0, 18):
+            case 12:
+                return about_number(choose, "points")
+            case 11:
+                return about_instant(choose, "member_since")
             case 10:
                 return about_tags(choose)
             case 9:
@@ -384,7 +391,7 @@ def about_fact(choose: Choices, fact: Fact) -> Guard:
             return about(choose, fact.name)
         case (FactKind.SUM, _) | (_, (ValueType.MONEY | ValueType.NUMBER)):
             return about_number(choose, fact.name)
-        case ((FactKind.FIRST | FactKind.LAST), _) | (_, ValueType.TIMESTAMP):
+        case ((FactKind.FIRST | FactKind.LAST), _) | (_, (ValueType.TIMESTAMP | ValueType.DATE)):
             return about_instant(choose, fact.name)
         case (FactKind.GAP, _):
             return about_duration(choose, fact.name)
@@ -452,6 +459,7 @@ def _properties(choose: Choices, type_: str, world: World) -> dict[str, Any]:
                 "weight": choose.one(("0.5", "0.50", "10", "9.99", "-1")),
                 "gift": choose.maybe(),
                 "wanted_at": choose.one(("2026-01-05T00:00:00Z", "2026-03-01T06:30:00Z")),
+                "wanted_on": choose.one(("2026-01-05", "2026-03-01", "2028-02-29")),
             }
         case "order_refunded":
             told = _money(choose, world.currency)
@@ -462,6 +470,8 @@ def _properties(choose: Choices, type_: str, world: World) -> dict[str, Any]:
                 "tier": attribute(*TIERS),
                 "strategic": attribute(True, False),
                 "level": attribute(0, 1, 2, 3),
+                "points": attribute("10", "9.99", "30.25", "-10.5"),
+                "member_since": attribute("2025-12-25", "2026-10-25", "2028-02-29"),
             }
             return {"attributes": {k: attributes[k] for k in choose.some(tuple(attributes))}}
         case "tag_added" | "tag_removed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lifecycle.domain.event import Event
 from tests.policies import scenario_policy
 from tests.scenarios.driver import Begin, closed, happened, moved, order, page, refund
 from tests.scenarios.policies import EXAMPLES, WITH_BYE
@@ -154,6 +155,23 @@ def test_money_is_summed_exactly(begin: Begin) -> None:
     anna.post(order(1, amount="0.1"), order(2, amount="0.2"), back, at=3)
     assert anna.fact("spent") == "0"
     assert anna.steps() == [("first", 1), ("undo", 3)]
+
+
+def test_foreign_money_is_taken_at_the_rate_of_its_day_and_rounded_half_to_even(
+    begin: Begin,
+) -> None:
+    """0.01 at 0.5 is 0.005, rounded to 0.00; 0.03 is 0.015, rounded to 0.02; then the rate doubles."""
+    policy = scenario_policy(facts=["spent: {sum: order_paid.amount}"])
+    anna = begin(f"{policy}rates:\n  USD: {{2025-01-01: 0.5, 2026-01-05: 1.0}}\n")
+    for on, amount in ((1, "0.01"), (2, "0.03"), (4, "0.03")):
+        anna.post(order_in("USD", on, amount), at=on)
+    assert anna.fact("spent") == "0.05"
+    anna.post(order_in("USD", 3.999, "1.00"), order_in("CNY", 4, "1"), at=5)
+    assert anna.fact("spent") == "1.55"
+
+
+def order_in(currency: str, on: float, amount: str) -> Event:
+    return happened("order_paid", on, f"{currency}-{on}", amount=amount, currency=currency)
 
 
 def test_a_reversal_does_not_touch_the_last_order(begin: Begin) -> None:
