@@ -358,13 +358,14 @@ def _work(
     timeline = inst.timeline(tx)
     rows = customers.rows(tx, locked)
     pending = events.pending_of(tx, locked)
+    until = now
     if only is not None:
         pending = {
             customer_id: [stored for stored in waiting if stored.row_id == only.row_id]
             for customer_id, waiting in pending.items()
         }
-        now = min(now, only.event.occurred_at)
-    changes = list(_changes(tx, timeline, rows, pending, now))
+        until = min(now, only.event.occurred_at)
+    changes = list(_changes(tx, timeline, rows, pending, until))
     version = timeline.at(now).number
     written = write(tx, changes, version, now)
     folded = [stored for waiting in pending.values() for stored in waiting]
@@ -386,18 +387,18 @@ def _changes(
     timeline: Timeline,
     rows: Mapping[int, CustomerRow],
     pending: Mapping[int, Sequence[StoredEvent]],
-    now: datetime,
+    until: datetime,
 ) -> Iterable[Change]:
     again: dict[int, Snapshot | None] = {}
     for customer_id, row in rows.items():
         waiting = pending.get(customer_id, ())
         before = _usable(timeline, row)
         if row.folded_until is None:  # nothing of hers was folded yet, so nothing is recorded
-            yield _change(timeline, row, None, waiting, now)
+            yield _change(timeline, row, None, waiting, until)
         elif before is None or before.waits or any(is_late(before, one.event) for one in waiting):
             again[customer_id] = before
         else:
-            yield _change(timeline, row, before, waiting, now)
+            yield _change(timeline, row, before, waiting, until)
     if again:
         for customer_id, history in events.histories(tx, list(again), pending):
             row, before = rows[customer_id], again.pop(customer_id)
@@ -406,9 +407,9 @@ def _changes(
                 for one in pending.get(customer_id, ())
                 if before is None or is_late(before, one.event)
             )
-            yield _change(timeline, row, None, history, now, again=True, overturning=late)
+            yield _change(timeline, row, None, history, until, again=True, overturning=late)
         for customer_id in again:  # all of her events have left the fold
-            yield _change(timeline, rows[customer_id], None, (), now, again=True)
+            yield _change(timeline, rows[customer_id], None, (), until, again=True)
 
 
 def _usable(timeline: Timeline, row: CustomerRow) -> Snapshot | None:
@@ -423,12 +424,12 @@ def _change(
     row: CustomerRow,
     before: Snapshot | None,
     stored: Sequence[StoredEvent],
-    now: datetime,
+    horizon: datetime,
     *,
     again: bool = False,
     overturning: tuple[tuple[int, Event], ...] = (),
 ) -> Change:
-    until = now if row.folded_until is None else max(now, row.folded_until)
+    until = horizon if row.folded_until is None else max(horizon, row.folded_until)
     folded: Folded = fold(timeline, before, [one.event for one in stored], until)
     return Change(
         row=row,
