@@ -17,7 +17,7 @@ from lifecycle.engine.digest import Digest, digest
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.rebuild import rebuild
 from lifecycle.engine.verify import verify
-from lifecycle.store import attempts, events, runs
+from lifecycle.store import attempts, events, runs, steps
 from lifecycle.store.attempts import Level
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import both
@@ -27,6 +27,7 @@ from tests.support.engine import (
     arrive,
     installation,
     made,
+    message_rows,
     of,
     pending,
     post,
@@ -133,6 +134,20 @@ def test_only_the_poisonous_event_leaves_the_fold(
     assert pending(inst) == []
     assert verify(inst) == []
     assert digest(inst, day(40)) == quiet([*others(), *hers])
+
+
+def test_what_is_folded_event_by_event_is_recorded_as_of_now(inst: Installation) -> None:
+    """A lone event is folded up to its own time, but its steps become known, and the fates of its
+    messages are decided, when that happens: nothing is queued that has long expired."""
+    with inst.db.read() as tx:
+        now = inst.now(tx)
+    arrive(inst, order(0, amount="60"), order(10, "bad", BROKEN))
+    with inst.db.read() as tx:
+        (first,) = steps.live(tx, [1])[1]
+    assert (first.step.at, first.recorded_at) == (day(0), now)
+    thanks, care = message_rows(inst)
+    assert (thanks.message.rule, thanks.recorded_at, thanks.not_before) == ("thanks", now, now)
+    assert (care.message.rule, care.recorded_at) == ("care", now)
 
 
 def test_a_poisonous_event_of_long_ago_harms_nobody(
