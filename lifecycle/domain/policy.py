@@ -144,7 +144,7 @@ class TransitionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutreachRule:
-    name: str  # also the folder of its templates
+    name: str  # its messages are known by it
     trigger: OnTransition | OnEvent | After | OnCalendar
     channels: tuple[str, ...]  # in order of preference
     message_class: MessageClass

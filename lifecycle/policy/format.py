@@ -517,7 +517,7 @@ OUTREACH = Record(
         Key(
             name="name",
             shape=_RULE_NAME,
-            about="The rule's name and the folder of its templates. Unique among all rules.",
+            about="The rule's name, under which its messages are known. Unique among all rules.",
             required=True,
         ),
         LABEL,
