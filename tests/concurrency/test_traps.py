@@ -281,6 +281,35 @@ def test_attempts_are_committed_before_the_work(
             assert attempts.unfinished(tx) == []
 
 
+def test_a_worker_that_was_paused_before_its_work_finds_nothing_left_to_do(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trap: taking what was claimed before the pause for what is still to be done.
+
+    Between attempt and work it stood still for so long that another took it for dead, tried its
+    customers one by one, and was through with them when it went on.
+    """
+    with installation(database_url) as inst:
+        set_clock(inst, day(30))
+        post(inst, order(0), order(5), *of("bob", order(0)))
+        moment = Moment(lambda: work(inst))
+        together = apply._together
+
+        def then(*args: Any) -> Any:
+            moment.comes()
+            return together(*args)
+
+        monkeypatch.setattr(apply, "CRASHED_AFTER", timedelta(0))
+        monkeypatch.setattr(apply, "_together", then)
+        assert apply_pending(inst).events == 0
+        assert moment.came
+        assert made(inst) == [("first", 0)]
+        assert made(inst, "bob") == [("first", 0)]
+        assert verify(inst) == []
+        with inst.db.read() as tx:
+            assert attempts.unfinished(tx) == []
+
+
 # -- intake meanwhile --------------------------------------------------------------------------
 
 

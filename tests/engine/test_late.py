@@ -256,3 +256,17 @@ def test_a_crowd_that_waits_for_the_future_does_not_keep_the_others_waiting(
     assert state(inst, "bob") == "deal"
     set_clock(inst, day(1))
     assert fire_due(inst).woken == 30
+
+
+def test_a_clock_that_goes_back_undoes_nothing_and_fires_nothing_twice(inst: Installation) -> None:
+    """What was folded stays folded up to where it was; events are judged by their own time."""
+    arrive(inst, order(0))
+    reach(inst, day(61))
+    set_clock(inst, day(31))
+    assert fire_due(inst).customers == 0
+    arrive(inst, page(0.5))
+    assert made(inst) == [("first", 0), ("quiet", 60.5)]
+    assert [row.step.at for row in revoked(inst)] == [day(60)]
+    reach(inst, day(61))
+    assert made(inst) == [("first", 0), ("quiet", 60.5)]
+    assert verify(inst) == []

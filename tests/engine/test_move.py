@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lifecycle.domain.event import MOVED, OUR_SOURCE
+from lifecycle.engine import apply
 from lifecycle.engine.digest import digest
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.move import move
@@ -122,16 +123,18 @@ def test_a_move_that_was_overtaken_by_an_event_is_in_the_log_and_changes_nothing
 
 
 @pytest.mark.postgres
-def test_a_move_of_a_customer_who_is_being_folded_waits_like_any_event(
-    postgres_database_url: str,
+def test_a_move_of_a_customer_whom_another_does_not_let_go_waits_like_any_event(
+    postgres_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not wait for the other worker, and is applied by whoever comes next."""
+    """It is accepted, the answer says that she was left, and whoever comes next applies it."""
+    monkeypatch.setattr(apply, "PATIENCE_SECONDS", 0)
     with installation(postgres_database_url) as inst:
         arrive(inst, order(0))
         set_clock(inst, day(10))
         with inst.db.write() as worker:
             assert customers.lock(worker, [1]) == [1]
-            assert move(inst, "anna", "loyal", by="olga", why="a partner").events == 0
+            done = move(inst, "anna", "loyal", by="olga", why="a partner")
+            assert (done.events, done.left) == (0, 1)
         assert state(inst) == "deal"
         arrive(inst)
         assert state(inst) == "loyal"
