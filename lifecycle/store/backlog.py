@@ -9,20 +9,23 @@ from lifecycle.store.sql import Tx, both
 
 def last_event_at(tx: Tx) -> datetime | None:
     """Event time of the last event that is not dead; None where there is none."""
-    return tx.from_db_or_none(tx.value(_LAST))
+    with tx.whole_tables():
+        return tx.from_db_or_none(tx.value(_LAST))
 
 
 def pending_until(tx: Tx, at: datetime) -> int:
     """How many events up to an instant wait to be folded, those of unfinished imports included."""
-    instant = tx.to_db(at)
-    count: int = tx.value(_PENDING, instant) + tx.value(_HELD, instant)
-    return count
+    with tx.whole_tables():
+        instant = tx.to_db(at)
+        count: int = tx.value(_PENDING, instant) + tx.value(_HELD, instant)
+        return count
 
 
 def held_until(tx: Tx, at: datetime) -> int:
     """How many of these wait for the end of an import, which may have been broken off."""
-    count: int = tx.value(_UNENDED, tx.to_db(at))
-    return count
+    with tx.whole_tables():
+        count: int = tx.value(_UNENDED, tx.to_db(at))
+        return count
 
 
 def oldest_pending(tx: Tx, now: datetime) -> timedelta | None:

@@ -127,7 +127,8 @@ def ids_after(tx: Tx, customer_id: int, limit: int) -> list[int]:
 
 def count_by_state(tx: Tx) -> dict[str, int]:
     """How many customers are in each state that has any."""
-    return {row[0]: row[1] for row in tx.rows(_BY_STATE)}
+    with tx.whole_tables():
+        return {row[0]: row[1] for row in tx.rows(_BY_STATE)}
 
 
 def due_count(tx: Tx, now: datetime) -> int:

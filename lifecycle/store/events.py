@@ -190,14 +190,15 @@ _INTO = (
     "source, event_id, identity_id, type, occurred_at, received_at, dated, properties, body_hash,"
     " run_id"
 )
+_FROM = "s, e, n, t, o, r, d, p, h, nullif(run, 0)"
 _INSERT_RETURNING = bulk(
     _TYPES,
-    f"INSERT INTO event ({_INTO}) SELECT s, e, n, t, o, r, d, p, h, run FROM [rows]"
+    f"INSERT INTO event ({_INTO}) SELECT {_FROM} FROM [rows]"
     " ON CONFLICT (source, event_id) DO NOTHING RETURNING source, event_id, id",
 )
 _INSERT_NUMBERED = bulk(
     _TYPES,
-    f"INSERT INTO event ({_INTO}, id) SELECT * FROM [rows] WHERE true"
+    f"INSERT INTO event ({_INTO}, id) SELECT {_FROM}, id FROM [rows] WHERE true"
     " ON CONFLICT (source, event_id) DO NOTHING",
 )
 _LAST_ROW = both("SELECT coalesce(max(id), 0) FROM event")
@@ -289,10 +290,10 @@ def _rows(
                 event.type,
                 to_db(event.occurred_at),
                 received,
-                dated,
+                int(dated),  # the driver is slow with bool and None
                 dumps(event.properties).decode(),
                 body_hash.hex(),
-                run_id,
+                run_id or 0,
                 last + len(rows) + 1,
             )
         )

@@ -125,7 +125,8 @@ def overtaken(tx: Tx, customer_ids: Iterable[int]) -> dict[tuple[int, str], date
 
 def count_by_rule_and_fate(tx: Tx) -> dict[tuple[str, Fate], int]:
     """How many messages of each rule have each fate."""
-    return {(rule, Fate(fate)): count for rule, fate, count in tx.rows(_BY_FATE)}
+    with tx.whole_tables():
+        return {(rule, Fate(fate)): count for rule, fate, count in tx.rows(_BY_FATE)}
 
 
 _COLUMNS = (
@@ -178,7 +179,7 @@ _EXPIRE = either(
 )
 _OVERTAKEN = both(
     "SELECT customer_id, rule, max(sent_at) FROM message WHERE customer_id IN [ids]"
-    " AND fate = 'overtaken' AND sent_at IS NOT NULL GROUP BY customer_id, rule"
+    " AND NOT live AND fate = 'overtaken' AND sent_at IS NOT NULL GROUP BY customer_id, rule"
 )
 _BY_FATE = both("SELECT rule, fate, count(*) FROM message GROUP BY rule, fate ORDER BY rule, fate")
 

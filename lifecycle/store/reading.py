@@ -36,14 +36,15 @@ class Timeline:
 
 
 def backlog(tx: Tx) -> Backlog:
-    single, oldest = tx.rows(_PENDING)[0]
-    ended, held = tx.rows(_IMPORTED)[0]
-    return Backlog(
-        pending=single + ended,
-        held=held,
-        oldest_received_at=tx.from_db_or_none(oldest),
-        dead=tx.value(_QUARANTINED),
-    )
+    with tx.whole_tables():
+        single, oldest = tx.rows(_PENDING)[0]
+        ended, held = tx.rows(_IMPORTED)[0]
+        return Backlog(
+            pending=single + ended,
+            held=held,
+            oldest_received_at=tx.from_db_or_none(oldest),
+            dead=tx.value(_QUARANTINED),
+        )
 
 
 def timeline(tx: Tx, customer_id: int) -> Timeline:
@@ -111,8 +112,9 @@ def schema_revision(tx: Tx) -> str:
 
 def count_events(tx: Tx) -> int:
     """How many events were ever accepted; nothing deletes one."""
-    count: int = tx.value(_EVENTS)
-    return count
+    with tx.whole_tables():
+        count: int = tx.value(_EVENTS)
+        return count
 
 
 def has_events_beside(tx: Tx, source: str) -> bool:
@@ -122,7 +124,8 @@ def has_events_beside(tx: Tx, source: str) -> bool:
 
 def last_occurred_at(tx: Tx) -> datetime | None:
     """The latest event time of all events that are in the fold or will be."""
-    return tx.from_db_or_none(tx.value(_LAST))
+    with tx.whole_tables():
+        return tx.from_db_or_none(tx.value(_LAST))
 
 
 _BESIDE = both("SELECT 1 FROM event WHERE source NOT IN (?, ?) LIMIT 1")

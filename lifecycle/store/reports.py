@@ -23,10 +23,11 @@ class Moves:
 
 def moves_until(tx: Tx, at: datetime, initial: str) -> list[Moves]:
     """All moves up to an instant, that instant included, as one period."""
-    instant = tx.to_db(at)
-    begun: int = tx.value(_BEGUN, instant)
-    moves = [_moves((0, *row)) for row in tx.rows(_MOVED, instant)]
-    return [Moves(period=0, from_state=None, to_state=initial, customers=begun), *moves]
+    with tx.whole_tables():
+        instant = tx.to_db(at)
+        begun: int = tx.value(_BEGUN, instant)
+        moves = [_moves((0, *row)) for row in tx.rows(_MOVED, instant)]
+        return [Moves(period=0, from_state=None, to_state=initial, customers=begun), *moves]
 
 
 def moves_by_period(tx: Tx, ends: Sequence[datetime], initial: str) -> list[Moves]:
@@ -34,20 +35,22 @@ def moves_by_period(tx: Tx, ends: Sequence[datetime], initial: str) -> list[Move
 
     What is at or after the last end is counted as a further period.
     """
-    bounds = [tx.to_db(end) for end in ends]
-    given = orjson.dumps(bounds).decode() if tx.dialect == "sqlite" else bounds
-    return [_moves(row) for row in tx.rows(_BY_PERIOD, initial, given)]
+    with tx.whole_tables():
+        bounds = [tx.to_db(end) for end in ends]
+        given = orjson.dumps(bounds).decode() if tx.dialect == "sqlite" else bounds
+        return [_moves(row) for row in tx.rows(_BY_PERIOD, initial, given)]
 
 
 def first_and_last(tx: Tx, until: datetime) -> tuple[datetime, datetime] | None:
     """When the first event was, and when the last event or step up to an instant; None: no events."""
-    instant = tx.to_db(until)
-    first, last = tx.rows(_SPAN, instant)[0]
-    if first is None:
-        return None
-    stepped = tx.from_db_or_none(tx.value(_LAST_STEP, instant))
-    last = tx.from_db(last)
-    return tx.from_db(first), last if stepped is None else max(last, stepped)
+    with tx.whole_tables():
+        instant = tx.to_db(until)
+        first, last = tx.rows(_SPAN, instant)[0]
+        if first is None:
+            return None
+        stepped = tx.from_db_or_none(tx.value(_LAST_STEP, instant))
+        last = tx.from_db(last)
+        return tx.from_db(first), last if stepped is None else max(last, stepped)
 
 
 def _moves(row: Row) -> Moves:

@@ -12,7 +12,8 @@ JSON text, those written in long lists of values.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -38,6 +39,10 @@ _WORDS = (
     ("[lock]", "", "FOR NO KEY UPDATE SKIP LOCKED"),
 )
 
+_PLANNER = (
+    "SELECT set_config('enable_seqscan', %s, true), set_config('enable_hashjoin', %s, true),"
+    " set_config('enable_mergejoin', %s, true), set_config('join_collapse_limit', %s, true)"
+)
 _BLOCKS = (100, 25, 5, 1)  # rows in one statement of a bulk change on SQLite
 
 
@@ -183,6 +188,16 @@ class Tx:
         records = as_records(change.columns, rows)
         found: list[Row] = self._run(change.postgresql, (records,)).fetchall()
         return found
+
+    @contextmanager
+    def whole_tables(self) -> Iterator[None]:
+        """Within the block the questions are about most rows of a table: let PostgreSQL scan."""
+        if self.dialect == "sqlite":
+            yield
+            return
+        self._run(_PLANNER, ("on", "on", "on", "8"))
+        yield
+        self._run(_PLANNER, ("off", "off", "off", "1"))
 
     def at_the_end(self, action: Callable[[], None]) -> None:
         """Do it just before the commit: what must hold a lock that everybody wants, but briefly."""

@@ -187,6 +187,12 @@ class RecordedMessage(SQLModel, table=True):
             sqlite_where=sql_text("fate = 'queued' AND expires_at IS NOT NULL"),
             postgresql_where=sql_text("fate = 'queued' AND expires_at IS NOT NULL"),
         ),
+        Index(
+            "message_fallen",
+            "customer_id",
+            sqlite_where=sql_text("NOT live"),
+            postgresql_where=sql_text("NOT live"),
+        ),
     )
 
     id: int | None = Field(default=None, sa_column=row_id())

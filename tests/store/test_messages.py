@@ -150,10 +150,10 @@ def test_the_last_sending_that_was_overtaken(db: Database, ann: int) -> None:
     bob = customer(db, "bob")
     inserted(
         db,
-        message(ann, "a", fate=Fate.OVERTAKEN, sent=1),
-        message(ann, "b", fate=Fate.OVERTAKEN, sent=5),
+        message(ann, "a", fate=Fate.OVERTAKEN, sent=1, live=False),
+        message(ann, "b", fate=Fate.OVERTAKEN, sent=5, live=False),
         message(ann, "c", fate=Fate.SENT, sent=9),
-        message(ann, "a", rule="care", fate=Fate.OVERTAKEN, sent=3),
+        message(ann, "a", rule="care", fate=Fate.OVERTAKEN, sent=3, live=False),
         message(bob, "a", fate=Fate.QUEUED),
     )
 

@@ -155,6 +155,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("fate = 'queued' AND expires_at IS NOT NULL"),
     )
     op.create_index(
+        "message_fallen",
+        "message",
+        ["customer_id"],
+        unique=False,
+        sqlite_where=sa.text("NOT live"),
+        postgresql_where=sa.text("NOT live"),
+    )
+    op.create_index(
         "message_queued",
         "message",
         ["not_before"],
