@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,12 @@ settings.register_profile(
 # For the night, or after a change of the fold: HYPOTHESIS_PROFILE=thorough pytest tests/properties
 settings.register_profile("thorough", settings.get_profile("lifecycle"), max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "lifecycle"))
+
+
+def pytest_configure() -> None:
+    """Started in the background of a script, we ignore SIGINT, and so would every program we run."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
