@@ -29,6 +29,12 @@ class Lifecycle(Protocol):
     def __call__(self, *arguments: str | Path) -> Ran: ...
 
 
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have told programs how wide the terminal is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, and no setting in the environment."""

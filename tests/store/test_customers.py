@@ -198,13 +198,14 @@ def test_a_new_state_is_kept_even_when_the_waking_stays(db: Database) -> None:
         assert customers.count_by_state(tx) == {"deal": 1}
 
 
-def test_a_forgotten_customer_keeps_everything_but_the_snapshot(db: Database) -> None:
+def test_a_forgotten_customer_keeps_all_but_the_snapshot_and_is_due_at_once(db: Database) -> None:
     add(db, new("1"))
     row = saved(db, row_of(db)._replace(snapshot=b"{}", folded_until=day(3), wake_at=day(9)))
 
     db.run(lambda tx: customers.forget(tx, [row.id]))
 
-    assert row_of(db) == row._replace(snapshot=None)
+    forgotten = row._replace(snapshot=None, wake_at=day(3), read=(row.state, day(3)))
+    assert row_of(db) == forgotten  # due at once, for the sweep
 
 
 def test_a_customer_is_found_by_her_identifier(db: Database) -> None:
