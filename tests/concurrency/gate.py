@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from concurrent.futures import Future
-from typing import Any
 
 import psycopg
 
@@ -25,10 +23,6 @@ END $$;
 ALTER TABLE customer RENAME TO customer_behind_the_gate;
 CREATE VIEW customer AS SELECT * FROM customer_behind_the_gate WHERE at_the_gate(id);
 """
-_WAITING = (
-    "SELECT count(*) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
 
 
 class Gate:
@@ -54,15 +48,3 @@ def gate(url: str) -> Iterator[Gate]:
     with psycopg.connect(url, autocommit=True) as control:
         control.execute(_INSTALL)
         yield Gate(url, control)
-
-
-def until_waiting(url: str, *working: Future[Any]) -> None:
-    """Returns when so many sessions wait for a lock; fails when one of them ends instead."""
-    with psycopg.connect(url, autocommit=True) as control:
-        while True:
-            row = control.execute(_WAITING).fetchone()
-            assert row is not None
-            if row[0] >= len(working):
-                return
-            for one in working:
-                assert not one.done(), f"it did not wait: {one.exception() or one.result()}"

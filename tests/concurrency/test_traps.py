@@ -25,7 +25,7 @@ from lifecycle.store import attempts, customers, events, runs
 from lifecycle.store.attempts import Attempt
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Statement, Tx, both
-from tests.concurrency.gate import Gate, gate, until_waiting
+from tests.concurrency.gate import Gate, gate
 from tests.scenarios.driver import day, order, page
 from tests.support.engine import (
     arrive,
@@ -40,6 +40,7 @@ from tests.support.engine import (
     state,
     work,
 )
+from tests.support.waiting import until_waiting
 
 ANNA_ID = 1  # of whoever comes first
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 
 import psycopg
 import pytest
@@ -34,6 +33,7 @@ from tests.store.made import (
     pending,
     step,
 )
+from tests.support.waiting import until_waiting
 
 pytestmark = pytest.mark.postgres
 
@@ -43,22 +43,11 @@ _END_OTHERS = both(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
-_WAITING = both(
-    "SELECT count(*) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
 
 
 @pytest.fixture
 def db(postgres_db: Database) -> Database:
     return postgres_db
-
-
-def until_waiting(db: Database, *started: Future[Any]) -> None:
-    """Returns when all of these wait for a lock in the database."""
-    with db.read() as tx:
-        while tx.value(_WAITING) < len(started):
-            assert not any(each.done() for each in started), "it should have waited"
 
 
 @pytest.fixture
@@ -200,7 +189,9 @@ def test_a_view_is_not_frozen_before_the_lock(db: Database) -> None:
 # --- intake ------------------------------------------------------------------------------------
 
 
-def test_the_same_event_from_two_sides_is_stored_once(db: Database) -> None:
+def test_the_same_event_from_two_sides_is_stored_once(
+    postgres_database_url: str, db: Database
+) -> None:
     """The second waits for the first and is told that it is known."""
     with db.write() as one:
         assert kinds(events.add(one, [new("1"), new("2")], initial="potential")) == [
@@ -209,7 +200,7 @@ def test_the_same_event_from_two_sides_is_stored_once(db: Database) -> None:
         ]
         with ThreadPoolExecutor(1) as pool:
             other = pool.submit(add, db, new("2"), new("3"))
-            until_waiting(db, other)
+            until_waiting(postgres_database_url, other)
             one.connection.execute("COMMIT")
             one.connection.execute("BEGIN")
             assert kinds(other.result()) == ["Known", "Added"]
@@ -234,7 +225,7 @@ def test_the_same_new_customer_from_two_sides_is_one(db: Database) -> None:
 
 
 def test_batches_in_opposite_order_do_not_deadlock(
-    watched: Database, db: Database, waits: list[float]
+    postgres_database_url: str, watched: Database, db: Database, waits: list[float]
 ) -> None:
     """Trap: each holds what the other wants next.
 
@@ -249,7 +240,7 @@ def test_batches_in_opposite_order_do_not_deadlock(
         with db.write() as third:
             events.add(third, [new("m", "ann")], initial="potential")
             posted = [pool.submit(add, watched, *each) for each in (batch, reverse)]
-            until_waiting(db, *posted)
+            until_waiting(postgres_database_url, *posted)
         results = [kinds(each.result()) for each in posted]
 
     assert waits == []
@@ -257,14 +248,16 @@ def test_batches_in_opposite_order_do_not_deadlock(
     assert sum(each.count("Known") for each in results) == 4
 
 
-def test_an_import_ends_only_when_everything_is_stored(db: Database) -> None:
+def test_an_import_ends_only_when_everything_is_stored(
+    postgres_database_url: str, db: Database
+) -> None:
     """Trap: events added while the run ends would count as folded without having been."""
     run = begun_run(db)
     with db.write() as tx:
         events.add(tx, [new("1")], initial="potential", run_id=run)
         with ThreadPoolExecutor(1) as pool:
             ended = pool.submit(end_run, db, run)
-            until_waiting(db, ended)
+            until_waiting(postgres_database_url, ended)
             tx.connection.execute("COMMIT")
             tx.connection.execute("BEGIN")
             ended.result()
