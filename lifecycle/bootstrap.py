@@ -22,7 +22,7 @@ from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
-from lifecycle.store import messages, schema, urls
+from lifecycle.store import messages, revision, urls
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
 
@@ -58,10 +58,8 @@ def build(
     db = Database.open(settings.database_url, exclusive=alone)
     try:
         embedded = db.dialect == "sqlite"
-        if alone and embedded:
-            schema.migrate(db)
-        else:
-            schema.require_current(db)
+        if not revision.is_current(db):
+            _bring_up_to_date(db, may_change=alone and embedded)
         clock = _clock(db, settings.clock, access, alone=alone and embedded)
         if alone:
             policies.ensure_policy(db, settings.config_dir / POLICY_FILE)
@@ -75,6 +73,15 @@ def build(
     except BaseException:
         db.close()
         raise
+
+
+def _bring_up_to_date(db: Database, *, may_change: bool) -> None:
+    from lifecycle.store import schema
+
+    if may_change:
+        schema.migrate(db)
+    else:
+        schema.require_current(db)
 
 
 def _refuse_missing(url: str) -> None:

@@ -10,16 +10,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
-from sqlalchemy import Engine
 
 from lifecycle.errors import LifecycleError
 from lifecycle.store import files, urls
 from lifecycle.store.postgresql import Postgresql
 from lifecycle.store.sql import Dialect, Tx, either
 from lifecycle.store.sqlite import Sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 T = TypeVar("T")
 

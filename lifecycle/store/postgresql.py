@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors as pg
-from sqlalchemy import Engine, NullPool, create_engine
 
 from lifecycle.errors import LifecycleError, Unavailable, Unusable
 from lifecycle.store.pool import Pool
 from lifecycle.store.sql import Tx
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -78,6 +80,8 @@ class Postgresql:
             connection.execute("ROLLBACK")
 
     def engine(self) -> Engine:
+        from sqlalchemy import NullPool, create_engine
+
         return create_engine("postgresql+psycopg://", creator=self._managed, poolclass=NullPool)
 
     def _managed(self) -> Connection:

@@ -8,14 +8,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
-
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from typing import IO, TYPE_CHECKING
 
 from lifecycle.errors import LifecycleError, Unavailable, Unusable
 from lifecycle.store.pool import Pool
 from lifecycle.store.sql import Tx
 from lifecycle.store.turns import Turns
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
 _MEGABYTE = 1024 * 1024
 _PRAGMAS = (
@@ -90,6 +91,8 @@ class Sqlite:
             self._readers.give_back(connection)
 
     def engine(self) -> Engine:
+        from sqlalchemy import NullPool, create_engine, event
+
         engine = create_engine(
             "sqlite://", creator=lambda: connect(self._path, writing=True), poolclass=NullPool
         )

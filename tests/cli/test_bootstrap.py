@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +18,9 @@ from lifecycle.engine.accept import Accepted
 from lifecycle.errors import NotReady, PolicyRefused, Unusable
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
-from lifecycle.store import reading, schema
+from lifecycle.store import reading, revision, schema
 from lifecycle.store.database import Database
+from lifecycle.store.sql import both
 from tests.scenarios.driver import order
 from tests.support.engine import draft
 
@@ -152,6 +155,29 @@ def test_a_failed_start_leaves_the_file_free(sqlite: Settings, tmp_path: Path) -
         build(replace(sqlite, config_dir=broken))
     with build(sqlite) as engine:
         assert engine.policy().initial == "potential"
+
+
+# -- the schema
+
+
+def test_the_quick_look_at_the_schema_agrees_with_the_migrations(database_url: str) -> None:
+    """A database without a schema, one with the newest, and one of a future release."""
+    db = Database.open(database_url)
+    assert not revision.is_current(db)
+    applied = schema.migrate(db)
+    assert applied[-1] == revision.newest()
+    assert revision.is_current(db)
+    with db.write() as tx:
+        tx.run(both("UPDATE alembic_version SET version_num = '9999'"))
+    assert not revision.is_current(db)
+    db.close()
+
+
+def test_a_command_does_not_wait_for_libraries_that_only_migrations_need() -> None:
+    """Together they take as long to import as all the rest."""
+    program = "import lifecycle.bootstrap, sys; print({'alembic', 'sqlalchemy'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ran.stdout == b"set()\n"
 
 
 # -- the clock
