@@ -69,8 +69,10 @@ def test_threads_that_post_apply_fire_and_read_at_once_need_not_know_of_each_oth
                 *(pool.submit(worker, batch) for batch in (_few, _few, fire_due, fire_due)),
                 *(pool.submit(reader, where) for where in (inst, beside)),
             ]
-            answers = [answer for one in posters for answer in one.result(PATIENCE)]
-            posted.set()
+            try:
+                answers = [answer for one in posters for answer in one.result(PATIENCE)]
+            finally:
+                posted.set()
             assert all(one.result(PATIENCE) > 0 for one in others)
         work(inst)
         events = {event.id: event for one in history for event in one.events}
