@@ -77,7 +77,7 @@ def told(draw: st.DrawFn, versions: int = 1) -> Told:
     )
     until = max(arrivals[-1].clock, draw(horizons(world, events)))
     earlier = min(until, draw(horizons(world, events)))
-    return Told(draw(policies(world, versions)), arrivals, until, earlier)
+    return Told(draw(policies(world, versions, events)), arrivals, until, earlier)
 
 
 def _as_in_life(choose: Choices, world: World, events: list[Event]) -> list[Arrival]:

@@ -178,11 +178,16 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 @st.composite
-def policies(draw: st.DrawFn, world: World, versions: int = 1) -> Made:
-    """Policies over the same states, events and attributes; rules and facts share their names."""
+def policies(
+    draw: st.DrawFn, world: World, versions: int = 1, events: Sequence[Event] = ()
+) -> Made:
+    """Policies over the same states, events and attributes; rules and facts share their names.
+
+    Later versions often take effect when something happens, or when something else is due.
+    """
     choose = Choices(draw)
-    later = sorted(choose.number(1, LONG) for _ in range(versions - 1))
-    effective = [BEGINNING, *(world.start + steps * STEP for steps in dict.fromkeys(later))]
+    later = sorted({_instant(choose, world.start, events) for _ in range(versions - 1)})
+    effective = [BEGINNING, *later]
     meanings: dict[str, Guard] = {}
     made = [
         PolicyVersion(
@@ -518,5 +523,5 @@ def cases(draw: st.DrawFn, versions: int = 1) -> Case:
     events = draw(histories(world))
     until = draw(horizons(world, events))
     stops = [draw(horizons(world, events)) for _ in range(Choices(draw).number(0, 4))]
-    made = draw(policies(world, versions))
+    made = draw(policies(world, versions, events))
     return Case(made, events, until, [stop for stop in stops if stop < until])
