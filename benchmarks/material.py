@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 INVOICES = ROOT.parent / "shared" / "data" / "online_retail_ii" / "invoices.csv.gz"
 START = datetime(2024, 1, 1, tzinfo=UTC)
 BODY = 100  # events in a request
+LIVE = timedelta(hours=1)
 
 
 def default_policy() -> Policy:
@@ -57,6 +58,20 @@ def by_customer(events: list[Event]) -> list[list[Event]]:
     for history in histories.values():
         history.sort(key=lambda event: event.key)
     return list(histories.values())
+
+
+def as_if_live(events: list[Event]) -> list[Event]:
+    """The same events, happening within the hour that ends now.
+
+    Events of long ago would be measured otherwise: after each, everything that time alone brings
+    until now happens, and the next one comes late and overturns it.
+    """
+    first, last = events[0].occurred_at, events[-1].occurred_at
+    begun = datetime.now(UTC) - LIVE
+    return [
+        event._replace(occurred_at=begun + (event.occurred_at - first) * (LIVE / (last - first)))
+        for event in events
+    ]
 
 
 def bodies(events: list[Event], run: str) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -29,6 +30,7 @@ from lifecycle.store.sql import Tx
 log = logging.getLogger("lifecycle")
 
 POLICY_FILE = "policy.yaml"
+COLLECT_EVERY = (50_000, 20, 50)  # objects made, then rounds: when to look for cycles of garbage
 
 
 class Access(Enum):
@@ -52,6 +54,9 @@ def build(
     to date, and an empty database takes the policy file. PostgreSQL's schema is `lifecycle migrate`'s.
     `ring` is called after events were committed. Raises Unusable, Unavailable, PolicyRefused.
     """
+    # Our records die with their last user and make no cycles. Looking through the many thousands of a
+    # batch again and again, as is the default, took a quarter of the time of an import.
+    gc.set_threshold(*COLLECT_EVERY)
     alone = access is not Access.READ
     if not alone:
         _refuse_missing(settings.database_url)
