@@ -67,7 +67,10 @@ def next_slot(
 
     None only where the calendar itself ends.
     """
-    year = max(max(after, not_before).year - 1, 1)
+    since = max(after, not_before)
+    # the last date of a year may strike when the next has begun in Greenwich, a skipped one later yet
+    year = since.year - 1 if since.month == 1 and since.day <= 3 else since.year
+    year = max(year, 1 if fired is None else fired.year)
     while year < 9999:
         day = occurrence(month_day, year)
         if fired is None or day > fired:

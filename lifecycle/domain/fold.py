@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from lifecycle.domain import builtin, calendar
 from lifecycle.domain.event import MOVED, Event, EventKey
@@ -36,7 +36,6 @@ from lifecycle.errors import FoldBroken, PoisonEvent
 STEPS_AT_ONCE = 10  # may follow from one event or check without time passing
 
 Witness = Callable[[Outcome], None]
-_Armed = tuple[datetime, datetime | None, date | None]  # due at, anchor of a check, date of a slot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +49,13 @@ class Folded:
     wake_at: datetime | None  # when something next happens without a new event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class Due(NamedTuple):
     """A timed check or calendar slot that stands armed."""
 
     at: datetime
     check: Check
     anchor: datetime | None  # of a timed check
-    day: date | None  # of a calendar slot
+    day: date | None = None  # of a calendar slot
 
 
 def fold(
@@ -144,11 +142,9 @@ class _Run:
         self._witness = witness
         self.steps: list[Step] = []
         self.messages: list[PlannedMessage] = []
-        self.cells = [
-            keeper.copy(cell) for keeper, cell in zip(timeline.keepers, before.cells, strict=True)
-        ]
+        self.cells = timeline.copies(before.cells)
         self.state = before.state
-        self.attributes = dict(before.attributes)
+        self.attributes = before.attributes
         self.tags: tuple[str, ...] = before.tags
         self._consents = before.consents
         self._entered_at = before.entered_at
@@ -158,12 +154,13 @@ class _Run:
         self._checked_at = before.checked_at
         self._moved_at = before.moved_at
         self._calendar_since = before.calendar_since
-        self._marks = {name: mark.copy() for name, mark in before.marks.items()}
+        self._marks = dict(before.marks)
+        self._own_marks: set[str] = set()  # copied in this fold, so that they may be changed
         self._slots = dict(before.slots)
-        self._slots_ahead: dict[
-            str, _Armed | None
-        ] = {}  # until a date, the zone or the version changes
-        self._next: tuple[Check, datetime | None, date | None] | None = None
+        # The next slots in file order, until a date, the zone or the version changes; and the first.
+        self._slots_ahead: list[Due] | None = None
+        self._slot_ahead: Due | None = None
+        self._next: Due | None = None
         self._next_at = END
         self._refused = dict(before.refused)
         self._instant: datetime | None = None  # of the newest step
@@ -180,7 +177,7 @@ class _Run:
     # -- versions ----------------------------------------------------------------------------
 
     def _enter_version(self) -> None:
-        self._slots_ahead.clear()
+        self._slots_ahead = None
         versions = self._timeline.versions
         self._version = versions[self._index]
         more = self._index + 1 < len(versions)
@@ -214,7 +211,7 @@ class _Run:
             self.enter_version_at(at)
             self._began_at = self._calendar_since = at
             self._enter_state(at)
-            self._slots_ahead.clear()
+            self._slots_ahead = None
         for update in self._timeline.updates(kind):
             update(self.cells, event)
         if kind in _PROFILE:
@@ -239,16 +236,17 @@ class _Run:
         match event.type:
             case builtin.PROFILE_CHANGED:
                 changed = given.get("attributes", {})
-                before = {name: self.attributes.get(name) for name in changed}
-                self.attributes.update(changed)
-                for name in [name for name, value in changed.items() if value is None]:
-                    del self.attributes[name]
+                before = self.attributes
+                after = {**before, **changed}
+                self.attributes = {
+                    name: value for name, value in after.items() if value is not None
+                }
                 if any(
-                    name in self._version.calendar_attributes and before[name] != value
+                    name in self._version.calendar_attributes and before.get(name) != value
                     for name, value in changed.items()
                 ):
                     self._calendar_since = event.occurred_at
-                    self._slots_ahead.clear()
+                    self._slots_ahead = None
             case builtin.TAG_ADDED:
                 self.tags = tuple(sorted({*self.tags, given["tag"]}))
             case builtin.TAG_REMOVED:
@@ -335,18 +333,22 @@ class _Run:
 
     def _judge(self, rule: str, bound: BoundGuard, at: datetime) -> dict[str, Any] | Refusal:
         """The values that the guard read where it holds, a refusal where it does not."""
-        error = None
-        holds = False
-        try:
-            holds = bound.guard.judge({name: read(self, at) for name, read, _ in bound.readers})
-        except GuardError as raised:
-            error = str(raised)
+        holds, error = self._holds(bound, at)
         if not holds and self._witness is None:
             return _UNTOLD  # nobody asks what it read
         values = {name: exact(self, at) for name, _, exact in bound.readers}
         if holds:
             return values
         return Refusal(rule=rule, guard=bound.guard.text, read=values, error=error)
+
+    def _holds(self, bound: BoundGuard, at: datetime) -> tuple[bool, str | None]:
+        """Whether it does; where it cannot be evaluated, it does not, for a reason."""
+        try:
+            return bound.guard.judge(
+                {name: read(self, at) for name, read, _ in bound.readers}
+            ), None
+        except GuardError as raised:
+            return False, str(raised)
 
     def _step(self, step: Step, refusals: tuple[Refusal, ...]) -> None:
         self._at_once = self._at_once + 1 if self._instant == step.at else 1
@@ -367,13 +369,13 @@ class _Run:
     def _plan(self, outreach: BoundOutreach, cause: str, at: datetime) -> bool:
         """Plan the messages of a rule where its guard holds; what becomes of them is decided later."""
         rule = outreach.rule
-        if outreach.guard is not None:
-            verdict = self._judge(rule.name, outreach.guard, at)
-            if isinstance(verdict, Refusal):
-                self._refused[rule.name] = self._refused.get(rule.name, 0) + 1
-                if self._witness is not None:
-                    self._witness(Unplanned(at=at, trigger=rule.name, cause=cause, refusal=verdict))
-                return False
+        if outreach.guard is not None and not self._holds(outreach.guard, at)[0]:
+            self._refused[rule.name] = self._refused.get(rule.name, 0) + 1
+            if self._witness is not None:
+                refusal = self._judge(rule.name, outreach.guard, at)
+                assert isinstance(refusal, Refusal), "a guard says the same when asked again"
+                self._witness(Unplanned(at=at, trigger=rule.name, cause=cause, refusal=refusal))
+            return False
         for number, delay in enumerate(rule.delays, start=1):
             planned_at = later(at, delay) if delay else at
             expires_at = None if rule.expires is None else later(planned_at, rule.expires)
@@ -404,31 +406,39 @@ class _Run:
         if self._began_at is None:
             self.wake = END
             return
-        next_at = END
+        next_at, first = END, None
         for check in self._version.checks(self.state):
-            due = self._slot(check) if check.anchor is None else self._due(check, check.anchor)
+            due = self._due(check)
             if due is not None and due[0] < next_at:
                 next_at = due[0]
-                self._next = (check, due[1], due[2])
+                first = check, due[1]
+        if self._slots_ahead is None:
+            self._look_ahead()
+        slot = self._slot_ahead
+        if slot is not None and (
+            slot.at < next_at
+            or (slot.at == next_at and first and slot.check.position < first[0].position)
+        ):
+            next_at = slot.at
+            self._next = slot
+        elif first is not None:
+            self._next = Due(next_at, first[0], first[1])
         self._next_at = next_at
         self.wake = next_at if next_at < self._switch_at else self._switch_at  # noqa: FURB136
 
     def dues(self) -> list[Due]:
-        """Everything that stands armed as things are now, in file order."""
+        """Everything that stands armed as things are now."""
         if self._began_at is None:
             return []
-        found = (
-            (check, self._slot(check) if check.anchor is None else self._due(check, check.anchor))
-            for check in self._version.checks(self.state)
-        )
-        return [
-            Due(at=due[0], check=check, anchor=due[1], day=due[2])
-            for check, due in found
-            if due is not None
-        ]
+        armed = [(check, self._due(check)) for check in self._version.checks(self.state)]
+        timed = [Due(due[0], check, due[1]) for check, due in armed if due is not None]
+        return [*timed, *self._look_ahead()]
 
-    def _due(self, check: Check, cell: int) -> _Armed | None:
-        anchor: datetime | None = self.cells[cell]
+    def _due(self, check: Check) -> tuple[datetime, datetime] | None:
+        """When a timed check comes due, and at which anchor; None: it is not armed."""
+        if check.anchor is None:
+            raise FoldBroken(f"{check.name} is no timed check")
+        anchor: datetime | None = self.cells[check.anchor]
         if anchor is None:
             return None
         mark = self._marks.get(check.name)
@@ -446,7 +456,7 @@ class _Run:
             at, earliest = anchor + wait, self._earliest
         if check.rhythm is not None:  # a shorter rhythm may put it before what has happened since
             earliest = max(earliest, self._position)
-        return (at if at > earliest else earliest, anchor, None)  # noqa: FURB136 - three times max
+        return (at if at > earliest else earliest, anchor)  # noqa: FURB136 - three times max
 
     def _wait(self, check: Check) -> timedelta:
         """The customer's own rhythm, held between the rule's bounds."""
@@ -458,12 +468,14 @@ class _Run:
             return min(rhythm.otherwise, LONGEST)
         return min(max(gap, rhythm.at_least), rhythm.at_most, LONGEST)
 
-    def _slot(self, check: Check) -> _Armed | None:
-        if check.name not in self._slots_ahead:
-            self._slots_ahead[check.name] = self._find_slot(check)
-        return self._slots_ahead[check.name]
+    def _look_ahead(self) -> list[Due]:
+        """The next slot of every calendar rule, in file order; the first is kept for `arm`."""
+        slots = [self._slot(check) for check in self._version.calendar]
+        self._slots_ahead = ahead = [slot for slot in slots if slot is not None]
+        self._slot_ahead = min(ahead, key=_order) if ahead else None
+        return ahead
 
-    def _find_slot(self, check: Check) -> _Armed | None:
+    def _slot(self, check: Check) -> Due | None:
         rule = check.calendar
         if rule is None or self._calendar_since is None:
             return None
@@ -484,7 +496,7 @@ class _Run:
             not_before=self._version.effective_at,
             fired=self._slots.get(check.name),
         )
-        return None if found is None else (found[0], None, found[1])
+        return None if found is None else Due(found[0], check, None, found[1])
 
     def advance(self, limit: datetime) -> None:
         """Fire everything due at or before `limit`, each at its own instant, under its version."""
@@ -499,11 +511,11 @@ class _Run:
     def _fire(self) -> None:
         if self._next is None:
             raise FoldBroken("a check was to fire, but none stands armed")
-        (check, anchor, day), at = self._next, self._next_at
+        at, check, anchor, day = self._next
         self._checked_at = self._position = at
         if day is not None:
             self._slots[check.name] = day
-            self._slots_ahead.pop(check.name, None)
+            self._slots_ahead = None
             cause = f"calendar:{check.name}@{day.isoformat()}"
         elif anchor is not None:
             cause = f"check:{check.name}@{instant_text(anchor)}#{self._spend(check, anchor)}"
@@ -521,7 +533,10 @@ class _Run:
         mark = self._marks.get(check.name)
         if mark is None:
             mark = self._marks[check.name] = Mark(stay=self._stay, spent=[], counts={})
-        elif mark.stay != self._stay:
+        elif check.name not in self._own_marks:
+            mark = self._marks[check.name] = mark.copy()
+        self._own_marks.add(check.name)
+        if mark.stay != self._stay:
             mark.stay, mark.spent = self._stay, []
         mark.spent.append(anchor)
         count = mark.counts[anchor] = mark.counts.get(anchor, 0) + 1

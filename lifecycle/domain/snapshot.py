@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Mark:
-    """What a timed check has spent; a fold works on copies."""
+    """What a timed check has spent; a fold that spends more works on a copy."""
 
     stay: int  # the stay in a state during which `spent` was collected
     spent: list[datetime]  # anchors at which it was evaluated during that stay
@@ -29,9 +29,14 @@ class Mark:
         return Mark(stay=self.stay, spent=self.spent.copy(), counts=self.counts.copy())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """A customer after a prefix of her history, folded up to an instant."""
+_NONE: Mapping[str, Any] = {}  # nobody changes what a snapshot holds
+
+
+class Snapshot(NamedTuple):
+    """A customer after a prefix of her history, folded up to an instant.
+
+    A named tuple, as one is made for nearly every event: a frozen dataclass costs several times more.
+    """
 
     shape: str  # of the timeline's facts; cells of another shape cannot be read
     state: str
@@ -41,19 +46,15 @@ class Snapshot:
     last_key: EventKey | None = None  # of the newest event folded
     checked_at: datetime | None = None  # instant of the last check or slot evaluated
     moved_at: datetime | None = None  # of the last effective move by an operator
-    calendar_since: datetime | None = (
-        None  # slots after it count: zone and dates are as they are since
-    )
+    calendar_since: datetime | None = None  # slots after it count: zone, dates are as since then
     waits: int = 0  # how many of her events lie after the horizon
     cells: tuple[Any, ...] = ()  # one an accumulator of the timeline
-    attributes: Mapping[str, Any] = field(default_factory=dict)  # canonical JSON values
+    attributes: Mapping[str, Any] = _NONE  # canonical JSON values
     tags: tuple[str, ...] = ()  # sorted
-    consents: Mapping[str, bool] = field(default_factory=dict)  # "purpose/channel" → given
-    marks: Mapping[str, Mark] = field(default_factory=dict)  # by timed check
-    slots: Mapping[str, date] = field(
-        default_factory=dict
-    )  # by calendar rule: last local date spent
-    refused: Mapping[str, int] = field(default_factory=dict)  # by rule: how often its guard said no
+    consents: Mapping[str, bool] = _NONE  # "purpose/channel" → given
+    marks: Mapping[str, Mark] = _NONE  # by timed check
+    slots: Mapping[str, date] = _NONE  # by calendar rule: last local date spent
+    refused: Mapping[str, int] = _NONE  # by rule: how often its guard said no
 
     def dump(self) -> bytes:
         """As bytes for `load`; equal snapshots give equal bytes."""
@@ -128,9 +129,7 @@ def load(dumped: bytes, timeline: Timeline) -> Snapshot:
         moved_at=_maybe(moved_at),
         calendar_since=_maybe(calendar_since),
         waits=waits,
-        cells=tuple(
-            keeper.load(cell) for keeper, cell in zip(timeline.keepers, cells, strict=True)
-        ),
+        cells=timeline.cells_from(cells),
         attributes=attributes,
         tags=tuple(tags),
         consents=consents,

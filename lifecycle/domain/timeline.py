@@ -12,6 +12,7 @@ from typing import Any
 from lifecycle.domain.event import OUR_PREFIX
 from lifecycle.domain.facts import (
     Accumulator,
+    Cell,
     Takers,
     Update,
     accumulator,
@@ -119,9 +120,10 @@ class Version:
             for position, bound in enumerate(outreach, start=len(policy.transitions))
             if isinstance(bound.rule.trigger, After | OnCalendar)
         ]
-        self._standing = tuple(standing)
+        self.calendar = tuple(check for check in standing if check.anchor is None)
+        self._standing = tuple(check for check in standing if check.anchor is not None)
         self._checks: dict[str, tuple[Check, ...]] = {
-            state: (*(check for check in checks if leaves(check, state)), *standing)
+            state: (*(check for check in checks if leaves(check, state)), *self._standing)
             for state in self.states
         }
         self.calendar_attributes = frozenset(
@@ -131,7 +133,9 @@ class Version:
         ) | {"timezone"}
 
     def checks(self, state: str) -> tuple[Check, ...]:
-        """What can stand armed in a state, in file order; a state since dropped has no way out."""
+        """The timed checks that can stand armed in a state, in file order; the rules of the calendar
+        stand in all. A state since dropped has no way out.
+        """
         return self._checks.get(state, self._standing)
 
     def facts(self) -> Mapping[str, int]:
@@ -235,6 +239,8 @@ class Timeline:
         self.versions = tuple(Version(version, index, self.keepers) for version in ordered)
         self._starts = [version.effective_at for version in ordered]
         self._updates = _updates(index, feeds, self.keepers)
+        self._copied = _overriding(self.keepers, "copy")
+        self._loaded = _overriding(self.keepers, "load")
         self._known = frozenset(kind for version in ordered for kind in version.policy.events)
         self._unknown = self._updates.get(INTERACTION, ())
 
@@ -253,6 +259,21 @@ class Timeline:
         ours = kind.startswith(OUR_PREFIX)
         return () if ours or kind in self._known else self._unknown
 
+    def copies(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Cells that may be changed without changing these."""
+        copied = list(cells)
+        for cell, copy in self._copied:
+            copied[cell] = copy(copied[cell])
+        return copied
+
+    def cells_from(self, dumped: list[Any]) -> tuple[Cell, ...]:
+        """The cells that orjson made these of."""
+        if len(dumped) != len(self.keepers):
+            raise FoldBroken("these cells are those of other facts")
+        for cell, load in self._loaded:
+            dumped[cell] = load(dumped[cell])
+        return tuple(dumped)
+
     def blank(self) -> Snapshot:
         """A customer of whom nothing is known yet."""
         return Snapshot(
@@ -260,6 +281,18 @@ class Timeline:
             state=self.versions[0].policy.initial,
             cells=tuple(keeper.empty() for keeper in self.keepers),
         )
+
+
+def _overriding(
+    keepers: Sequence[Accumulator], name: str
+) -> list[tuple[int, Callable[[Any], Cell]]]:
+    """The cells for which there is something to do, and what; most are copied and loaded as they are."""
+    plain = getattr(Accumulator, name)
+    return [
+        (cell, getattr(keeper, name))
+        for cell, keeper in enumerate(keepers)
+        if getattr(type(keeper), name) is not plain
+    ]
 
 
 def _updates(
