@@ -65,7 +65,7 @@ def insert(tx: Tx, messages: Sequence[MessageRow]) -> None:
                 message.message_class.value,
                 dumps(message.channels).decode(),
                 message.version,
-                row.live,
+                int(row.live),  # the driver is slow with bool
                 row.fate.value,
                 row.reason,
                 to_db(row.fate_at),

@@ -11,6 +11,7 @@ JSON text, those written in long lists of values.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -84,28 +85,28 @@ def either(*, sqlite: str, postgresql: str, columns: int | None = None) -> State
 class Bulk:
     """One change for many rows: one statement on PostgreSQL, one a hundred rows on SQLite.
 
-    PostgreSQL gets the rows as one JSON text, of all ways the one that costs us least: 3 µs a row
-    against 56 µs for arrays as the driver makes them.
+    PostgreSQL gets each column as an array. A row of a message costs it 5 µs that way and us 1 µs,
+    against 8 and 2 as objects in a JSON text, and 56 for us with arrays as the driver makes them.
     """
 
-    columns: tuple[str, ...]
     postgresql: str
     blocks: dict[int, str] = field(compare=False)  # SQLite's statement by number of rows
 
 
 def bulk(columns: str, change: str) -> Bulk:
     """`columns` names and types what a row holds, in order; `[rows]`, called `r`, is all of them."""
-    names = tuple(column.split()[0] for column in columns.split(","))
-    of_postgresql = f"json_to_recordset(%s::json) AS r ({columns})"
+    named = [column.split(maxsplit=1) for column in columns.split(",")]
+    names = [name for name, _ in named]
+    arrays = ", ".join(f"%s::{kind}[]" for _, kind in named)
+    of_postgresql = f"unnest({arrays}) AS r ({', '.join(names)})"
     one = f"({', '.join('?' * len(names))})"
-    named = ", ".join(f'column{n} AS "{name}"' for n, name in enumerate(names, 1))
+    renamed = ", ".join(f'column{n} AS "{name}"' for n, name in enumerate(names, 1))
     blocks = {}
     for size in _BLOCKS:
         # Not `WITH r AS … INSERT`: the driver counts rows only where the first word changes some.
-        of_sqlite = f"(SELECT {named} FROM (VALUES {', '.join([one] * size)})) AS r"
+        of_sqlite = f"(SELECT {renamed} FROM (VALUES {', '.join([one] * size)})) AS r"
         blocks[size] = change.replace("[rows]", of_sqlite)
     return Bulk(
-        columns=names,
         postgresql=change.replace("[rows]", of_postgresql),
         blocks=blocks,
     )
@@ -170,9 +171,7 @@ class Tx:
         if not rows:
             return 0
         if self.dialect == "postgresql":
-            changed: int = self._run(
-                change.postgresql, (as_records(change.columns, rows),)
-            ).rowcount
+            changed: int = self._run(change.postgresql, _arrays(rows)).rowcount
             return changed
         changed = start = 0
         for size in _BLOCKS:
@@ -185,8 +184,7 @@ class Tx:
     def bulk_rows(self, change: Bulk, rows: Sequence[Row]) -> list[Row]:
         """What a bulk change with RETURNING answers; for PostgreSQL alone."""
         assert self.dialect == "postgresql"
-        records = as_records(change.columns, rows)
-        found: list[Row] = self._run(change.postgresql, (records,)).fetchall()
+        found: list[Row] = self._run(change.postgresql, _arrays(rows)).fetchall()
         return found
 
     @contextmanager
@@ -228,3 +226,26 @@ def texts(values: Iterable[str]) -> str:
 def as_records(names: Sequence[str], rows: Iterable[Row]) -> str:
     """The rows as objects in a JSON text, which both databases take apart."""
     return orjson.dumps([dict(zip(names, row, strict=True)) for row in rows]).decode()
+
+
+def _arrays(rows: Sequence[Row]) -> list[str]:
+    """The rows' columns as PostgreSQL writes arrays."""
+    return [_array(column) for column in zip(*rows, strict=True)]
+
+
+def _array(column: Sequence[Any]) -> str:
+    """JSON but for the brackets, and for what JSON alone escapes otherwise than by itself."""
+    text = orjson.dumps(column).decode()
+    if _SPECIAL.search(text):
+        text = f"[{','.join(map(_element, column))}]"
+    return f"{{{text[1:-1]}}}"
+
+
+_SPECIAL = re.compile(r"\\[^\"\\]")  # also finds some that are harmless
+
+
+def _element(value: Any) -> str:
+    if not isinstance(value, str):
+        return orjson.dumps(value).decode()
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -19,11 +19,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from lifecycle.errors import LifecycleError, Unavailable, Unusable
 from lifecycle.store import customers, events, files, schema, urls
 from lifecycle.store.database import RETRIES, Database
-from lifecycle.store.sql import Tx, both
+from lifecycle.store.sql import Tx, both, bulk
 from lifecycle.store.turns import Turns
 from tests.store.made import add, fold_all, history, new, pending
 
@@ -275,6 +277,39 @@ def test_rows_travel_to_sqlite_together(sqlite_db: Database) -> None:
     assert sum(map(len, waiting.values())) == 1000
     assert writing < 35
     assert len(statements) - writing < 10
+
+
+_KEEP = bulk(
+    "n integer, text text, at timestamptz, flag boolean, share double precision",
+    "INSERT INTO kept (n, said, at, flag, share) SELECT * FROM [rows]",
+)
+_MAKE = both(
+    "CREATE TABLE kept (n integer, said text, at {}, flag boolean, share double precision)"
+)
+_KEPT = both("SELECT said FROM kept ORDER BY n")
+_NULLS = both("SELECT count(*) FROM kept WHERE said IS NULL AND share IS NULL")
+_TEXTS = (
+    *("", " ", "plain", "NULL", "null", "a,b", "{a}", "{}", '"', '""', "\\", '\\"', "\\n", "\\\\n"),
+    *("two\nlines", "\ttab\r", "\x01\x1f\x7f", "\\u0041", "é", "中文", "😀", "'; --", "%s", "?"),
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
+@example(texts=list(_TEXTS))
+@example(texts=["\n"])  # alone, among others that need no care, and many at once
+@example(texts=[*_TEXTS, "a", "b"] * 20)
+def test_what_is_written_in_bulk_is_read_as_it_was(db: Database, texts: list[str]) -> None:
+    """Any text: it travels in a form of each database that has special characters of its own."""
+    kind = "timestamptz" if db.dialect == "postgresql" else "integer"
+    with db.write() as tx:
+        tx.connection.execute("DROP TABLE IF EXISTS kept")
+        tx.connection.execute(_MAKE.sqlite.format(kind))
+        at = tx.to_db(datetime(2026, 1, 1, tzinfo=UTC))
+        rows = [(n, text, at, True, 0.1) for n, text in enumerate(texts)]
+        assert tx.bulk(_KEEP, [*rows, (len(rows), None, at, False, None)]) == len(rows) + 1
+        assert [row[0] for row in tx.rows(_KEPT)] == [*texts, None]
+        assert tx.value(_NULLS) == 1
 
 
 # --- URLs and what is wrong with them ----------------------------------------------------------
