@@ -1,4 +1,8 @@
-"""From HTTP to applied, with the whole system in one process, beside the straightforward design."""
+"""From HTTP to applied, with the whole system in one process, beside the straightforward design.
+
+Events arrive as they happen; also measured is a past of 600 days that is posted in order: time has
+passed for each customer when her next event comes, which is then late, and folds her again.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import databases, straightforward
-from benchmarks.material import bodies, default_policy, simulated
+from benchmarks.material import as_if_live, bodies, default_policy, simulated
 from benchmarks.measure import Result, percentile
 from benchmarks.served import Load, lifecycle_up, post_all, running
 from lifecycle.bootstrap import Access
+from lifecycle.domain.event import Event
 from lifecycle.store import reading
 
 FLOORS = {"sqlite": (8_000, 15_000), "postgresql": (5_000, 10_000)}
@@ -20,39 +25,43 @@ def run(scale: float) -> list[Result]:
     results = []
     for kind in databases.KINDS:
         plain = _plain(kind, int(3_000 * scale))
-        ours = _ours(kind, int(60_000 * scale))
+        ours = _ours(f"HTTP → applied, {kind}", kind, _live(int(60_000 * scale)))
+        ours.floor, ours.goal = FLOORS[kind]
         ours.beside = plain.name
-        results += [ours, plain]
+        past = _ours(f"HTTP → applied, the past, {kind}", kind, _past(int(20_000 * scale)))
+        results += [ours, plain, past]
     return results
 
 
-def _ours(kind: str, count: int) -> Result:
-    floor, goal = FLOORS[kind]
+def _ours(name: str, kind: str, events: list[Event]) -> Result:
     with databases.empty(kind) as url:
         command, environment = lifecycle_up(), {"LIFECYCLE_DATABASE_URL": url}
-        load = _load(url, command, environment, count, lambda: _nothing_pending(url))
-    result = _result(f"HTTP → applied, {kind}", load, count)
-    result.floor, result.goal = floor, goal
-    return result
+        load = _load(command, environment, events, lambda: _nothing_pending(url))
+    return _result(name, load, len(events) - WARMING)
 
 
 def _plain(kind: str, count: int) -> Result:
     with databases.empty(kind) as url:
         own = straightforward.own_database(url)
         command = [sys.executable, "-m", "benchmarks.straightforward", own]
-        load = _load(own, command, {}, count, lambda: straightforward.nothing_pending(own))
+        load = _load(command, {}, _live(count), lambda: straightforward.nothing_pending(own))
     return _result(f"straightforward, {kind}", load, count)
 
 
+def _past(count: int) -> list[Event]:
+    return simulated(default_policy(), count + WARMING)
+
+
+def _live(count: int) -> list[Event]:
+    return as_if_live(_past(count))
+
+
 def _load(
-    url: str,
     command: list[str],
     environment: dict[str, str],
-    count: int,
+    events: list[Event],
     is_done: Callable[[], bool],
 ) -> Load:
-    assert url
-    events = simulated(default_policy(), count + WARMING)
     warm, measured = bodies(events[:WARMING], "warm"), bodies(events[WARMING:], "run")
     with running(command, environment) as (pid, port):
         post_all(pid, port, warm, is_done)
