@@ -17,8 +17,8 @@ from lifecycle.clock import ClockSpec, Origin, begin
 from lifecycle.domain.policy import Policy
 from lifecycle.engine import accept, apply, policies
 from lifecycle.engine.accept import Result
-from lifecycle.engine.apply import Applied
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.work import Applied
 from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
 from lifecycle.settings import Settings

@@ -76,8 +76,8 @@ def import_file(
     would have sent are withheld, unless --effects on.
     """
     from lifecycle.bootstrap import Access
-    from lifecycle.engine.apply import Applied
     from lifecycle.engine.imports import run_import
+    from lifecycle.engine.work import Applied
     from lifecycle.intake import table
 
     digest = _digest(file)

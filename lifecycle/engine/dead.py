@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lifecycle.engine.apply import Applied, apply_customers
+from lifecycle.engine.apply import apply_customers
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.work import Applied
 from lifecycle.errors import NotFound
 from lifecycle.store import dead, events
 from lifecycle.store.dead import Action, DeadLetter, Status

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from lifecycle.engine.accept import Accepted, Conflict, Duplicate, Result, TooLate, accept
-from lifecycle.engine.apply import AGAIN_SECONDS, Applied, apply_pending
+from lifecycle.engine.apply import AGAIN_SECONDS, apply_pending
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.work import Applied
 from lifecycle.intake.draft import Draft
 from lifecycle.intake.row_reader import Skipped
 from lifecycle.intake.rows import RowProblem

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 from lifecycle.domain.event import MOVED, OUR_SOURCE, Event
 from lifecycle.engine.accept import accept_within
-from lifecycle.engine.apply import Applied, apply_customers
+from lifecycle.engine.apply import apply_customers
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.work import Applied
 from lifecycle.errors import UNCHANGED, Problem
 from lifecycle.intake.draft import Draft, content_hash
 from lifecycle.store import customers

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lifecycle.engine.apply import Applied, apply_customers
+from lifecycle.engine.apply import apply_customers
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.work import Applied
 from lifecycle.store import customers
 
 PAGE = 500  # customers a transaction

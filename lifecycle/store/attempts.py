@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +12,8 @@ from enum import StrEnum
 import orjson
 
 from lifecycle.store.sql import Tx, both
+
+TOKEN = f"{os.getpid()}-{secrets.token_hex(4)}"  # names this process in its attempts
 
 
 class Level(StrEnum):

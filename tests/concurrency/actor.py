@@ -12,8 +12,9 @@ import sys
 from collections import Counter
 from dataclasses import asdict
 
-from lifecycle.engine.apply import Applied, apply_pending, fire_due
+from lifecycle.engine.apply import apply_pending, fire_due
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.work import Applied
 from lifecycle.store import backlog, customers
 from tests.engine.histories import Arrival, arrivals
 from tests.scenarios.driver import day

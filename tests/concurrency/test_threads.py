@@ -13,10 +13,11 @@ from lifecycle.bootstrap import Complaints
 from lifecycle.domain.event import Event
 from lifecycle.engine import reading
 from lifecycle.engine.accept import Accepted, Duplicate, Result
-from lifecycle.engine.apply import Applied, apply_pending, fire_due
+from lifecycle.engine.apply import apply_pending, fire_due
 from lifecycle.engine.digest import Digest, digest
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.verify import verify
+from lifecycle.engine.work import Applied
 from lifecycle.errors import NotFound
 from tests.engine.histories import RICH_POLICY, arrivals
 from tests.scenarios.driver import day, order

@@ -17,6 +17,7 @@ import pytest
 
 from lifecycle.domain.event import Event
 from lifecycle.engine import apply
+from lifecycle.engine import work as unit
 from lifecycle.engine.accept import Accepted, Duplicate, accept, accept_within
 from lifecycle.engine.apply import apply_customers, apply_pending
 from lifecycle.engine.installation import Installation
@@ -65,9 +66,9 @@ def gated(the_gate: Gate, inst: Installation) -> Iterator[Installation]:
         yield found
 
 
-def work_on_anna(inst: Installation) -> apply.Applied:
+def work_on_anna(inst: Installation) -> unit.Applied:
     """The second transaction of a round, in which everything is read and written."""
-    return inst.db.run(lambda tx: apply._work(inst, tx, [ANNA_ID]))
+    return inst.db.run(lambda tx: unit.work(inst, tx, [ANNA_ID]))
 
 
 # -- the lock and what is read after it --------------------------------------------------------
@@ -150,13 +151,13 @@ def after_the_first_reading(patched: pytest.MonkeyPatch, moment: Moment) -> None
 
 
 def before_the_writing(patched: pytest.MonkeyPatch, moment: Moment) -> None:
-    write = apply.write  # type: ignore[attr-defined]
+    write = unit.write  # type: ignore[attr-defined]
 
     def then(*args: Any) -> Any:
         moment.comes()
         return write(*args)
 
-    patched.setattr(apply, "write", then)
+    patched.setattr(unit, "write", then)
 
 
 def before_the_clearing(patched: pytest.MonkeyPatch, moment: Moment) -> None:
@@ -267,7 +268,7 @@ def test_attempts_are_committed_before_the_work(
     """
     with installation(database_url) as inst, opened(database_url) as other:
         seen: list[list[Attempt]] = []
-        fold = apply.fold  # type: ignore[attr-defined]
+        fold = unit.fold  # type: ignore[attr-defined]
 
         def seen_while_folding(*args: Any) -> Any:
             with other.db.read() as tx:
@@ -275,7 +276,7 @@ def test_attempts_are_committed_before_the_work(
             return fold(*args)
 
         post(inst, order(0), *of("bob", order(0)))
-        monkeypatch.setattr(apply, "fold", seen_while_folding)
+        monkeypatch.setattr(unit, "fold", seen_while_folding)
         apply_pending(inst)
         assert [set(attempt.customers) for attempt in seen[0]] == [{1, 2}]
         with inst.db.read() as tx:

@@ -22,9 +22,10 @@ from types import ModuleType
 from typing import Any
 
 from lifecycle.domain.event import Event
-from lifecycle.engine import accept, apply
+from lifecycle.engine import accept, alone, apply
+from lifecycle.engine import work as unit
 from lifecycle.engine.installation import Installation
-from lifecycle.store import customers, messages, steps
+from lifecycle.store import attempts, customers, messages, steps
 from tests.engine.histories import Arrival, arrivals
 from tests.scenarios.driver import day
 from tests.support.engine import opened, post, set_clock, work
@@ -96,7 +97,7 @@ def _live(url: str, history: Sequence[Arrival], death: Death) -> int:
 def _begin_anew(url: str) -> None:
     """A forked process is made what a started one would be."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    apply._TOKEN = f"{os.getpid()}-{secrets.token_hex(4)}"
+    attempts.TOKEN = f"{os.getpid()}-{secrets.token_hex(4)}"
     if url.startswith("postgresql"):
         # Whoever was here before is dead for certain: that need not be waited for in real time.
         apply.CRASHED_AFTER = timedelta(0)
@@ -113,15 +114,16 @@ def _fate(death: Death) -> None:
 
     _after(accept, "accept_within", lambda: passing("accept.before_commit"))
     _before(apply, "apply_pending", lambda *_: passing("accept.after_commit"))
-    _before(apply, "_work", lambda *_: passing("work.attempt_recorded"))
+    for module in (apply, alone):
+        _before(module, "work", lambda *_: passing("work.attempt_recorded"))
+        _after(module, "work", lambda: passing("work.before_commit"))
     _before(customers, "rows", lambda *_: passing("work.customers_locked"))
     _after(steps, "insert", lambda: passing("work.steps_inserted"))
     _after(messages, "insert", lambda: passing("work.messages_inserted"))
     _after(customers, "save", lambda: passing("work.customers_saved"))
-    _after(apply, "_work", lambda: passing("work.before_commit"))
     _after(apply, "_together", lambda: passing("work.after_commit"))
     if "chokes_on" in death:
-        _before(apply, "fold", lambda *given: _choke(given[2], death["chokes_on"]))
+        _before(unit, "fold", lambda *given: _choke(given[2], death["chokes_on"]))
 
 
 def _choke(history: Sequence[Event], name: str) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lifecycle.engine.apply import LONE_TRIES
+from lifecycle.engine.alone import LONE_TRIES
 from lifecycle.engine.dead import list_dead
 from lifecycle.engine.digest import Digest, digest
 from lifecycle.engine.verify import verify

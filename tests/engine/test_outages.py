@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from lifecycle.engine import apply
-from lifecycle.engine.apply import LONE_TRIES, apply_pending
+from lifecycle.engine import alone, apply
+from lifecycle.engine.alone import LONE_TRIES
+from lifecycle.engine.apply import apply_pending
 from lifecycle.engine.dead import list_dead
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.verify import verify
@@ -35,7 +36,8 @@ def test_outages_count_against_nobody(
         raise outage
 
     with monkeypatch.context() as broken:
-        broken.setattr(apply, "_work", fails)
+        for module in (apply, alone):
+            broken.setattr(module, "work", fails)
         for _ in range(2 * LONE_TRIES + 2):
             with pytest.raises(type(outage)):
                 apply_pending(inst)

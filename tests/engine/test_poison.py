@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from lifecycle.engine import apply
-from lifecycle.engine.apply import CRASHED_AFTER, LONE_TRIES, POSTPONED, apply_pending, fire_due
+from lifecycle.engine import work as unit
+from lifecycle.engine.alone import LONE_TRIES, POSTPONED
+from lifecycle.engine.apply import CRASHED_AFTER, apply_pending, fire_due
 from lifecycle.engine.dead import Replayed, discard, list_dead, replay, show
 from lifecycle.engine.digest import Digest, digest
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.rebuild import rebuild
 from lifecycle.engine.verify import verify
-from lifecycle.store import attempts, events, runs, steps
+from lifecycle.store import attempts, customers, events, runs, steps
 from lifecycle.store.attempts import Level
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import both
@@ -47,7 +48,7 @@ GOOD = "12.5"
 @pytest.fixture
 def _told_apart(caplog: pytest.LogCaptureFixture) -> None:
     """The engine logs each failure with its traceback; only a failing test need show it."""
-    caplog.set_level("CRITICAL", logger="lifecycle.engine.apply")
+    caplog.set_level("CRITICAL", logger="lifecycle.engine")
 
 
 @pytest.fixture
@@ -263,9 +264,9 @@ def test_a_customer_whom_nothing_can_fold_is_postponed_and_stops_nobody(
 ) -> None:
     """Her check is due and the fold raises without any event: she is looked at an hour later."""
     arrive(inst, order(0), *of("bob", order(0)))
-    fold = apply.fold  # type: ignore[attr-defined]
+    fold = unit.fold  # type: ignore[attr-defined]
     with inst.db.read() as tx:
-        anna = apply.customers.rows(tx, [1])[1]  # type: ignore[attr-defined]
+        anna = customers.rows(tx, [1])[1]
     assert anna.key == "anna"
 
     def broken(timeline: Any, snapshot: Any, *rest: Any) -> Any:
@@ -274,7 +275,7 @@ def test_a_customer_whom_nothing_can_fold_is_postponed_and_stops_nobody(
         return fold(timeline, snapshot, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(apply, "fold", broken)
+        patched.setattr(unit, "fold", broken)
         reach(inst, day(61))
     assert state(inst, "bob") == "dormant"
     assert state(inst) == "deal"

@@ -17,9 +17,10 @@ from lifecycle.clock import ClockSpec, Origin
 from lifecycle.domain.event import Event
 from lifecycle.domain.fate import Fate
 from lifecycle.engine.accept import Result, accept
-from lifecycle.engine.apply import Applied, apply_pending, fire_due
+from lifecycle.engine.apply import apply_pending, fire_due
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.policies import ensure_policy
+from lifecycle.engine.work import Applied
 from lifecycle.intake.draft import Draft, content_hash
 from lifecycle.store import clock as clock_row
 from lifecycle.store import customers, events, messages, steps

@@ -1,0 +1,155 @@
+"""What becomes of customers whose batch failed or crashed? Each is tried by herself, then event by event.
+
+Every try is committed before it begins, so that one that takes the process with it counts too. The
+event whose lone tries keep failing leaves the fold (`quarantine`); its customer and all others go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import traceback
+from datetime import timedelta
+from functools import partial
+
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.work import Applied, work
+from lifecycle.errors import PoisonEvent, Unavailable
+from lifecycle.store import attempts, customers, dead, events
+from lifecycle.store.attempts import Level
+from lifecycle.store.events import StoredEvent
+from lifecycle.store.sql import Tx
+
+log = logging.getLogger(__name__)
+
+LONE_TRIES = 5  # of one event alone, before it is quarantined
+POSTPONED = timedelta(hours=1)  # of the engine's clock, for a customer whom nothing can fold
+
+FROM_OUTSIDE = (Unavailable, KeyboardInterrupt)  # what is no fault of whom the work was about
+
+
+def try_alone(inst: Installation, customer_id: int) -> Applied:
+    """One customer by herself; where that failed before, her events one by one."""
+    attempt, tries = inst.db.run(lambda tx: _begin(inst, tx, Level.CUSTOMER, customer_id))
+    done = _whole(inst, customer_id, attempt) if tries == 1 else None
+    if done is None:
+        done = _one_by_one(inst, customer_id)
+    inst.db.run(lambda tx: attempts.end_alone(tx, customer_id))
+    return done
+
+
+def _whole(inst: Installation, customer_id: int, attempt: int) -> Applied | None:
+    """Everything of hers at once; None where that failed."""
+    try:
+        return inst.db.run(lambda tx: work(inst, tx, [customer_id], ending=attempt))
+    except FROM_OUTSIDE:
+        forgive(inst, attempt)
+        raise
+    except Exception:
+        log.exception("customer %d failed alone; trying her events one by one", customer_id)
+        return None
+
+
+def _one_by_one(inst: Installation, customer_id: int) -> Applied:
+    """Each event up to its own time, so that none is blamed for what time brings after it."""
+    done = Applied()
+    for stored in inst.db.run(lambda tx: _released(tx, customer_id)):
+        done += _try_event(inst, customer_id, stored)
+    return done + _try_event(inst, customer_id, None)
+
+
+def _released(tx: Tx, customer_id: int) -> list[StoredEvent]:
+    """Her pending events, each waiting by itself, in order."""
+    pending = events.pending_of(tx, [customer_id]).get(customer_id, [])
+    events.release(tx, {stored.identity_id for stored in pending if stored.held_by is not None})
+    return events.pending_of(tx, [customer_id]).get(customer_id, [])
+
+
+def forgive(inst: Installation, attempt: int) -> None:
+    """What ended the work was no fault of whom it was about, so it does not count as a try."""
+    with contextlib.suppress(Unavailable):  # then the attempt stays, and counts as a crash
+        inst.db.run(lambda tx: attempts.forgive(tx, attempt))
+
+
+def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None) -> Applied:
+    """Fold one event, or without one what time brings; the culprit leaves the fold if that fails.
+
+    It may be another event, folded long ago. Where none is to blame, she is looked at again later.
+    """
+    culprit, error = stored, "the process that folded it ended without a word"
+    while attempt := _begin_event(inst, customer_id, culprit):
+        attempted = partial(work, inst, customer_ids=[customer_id], ending=attempt, only=stored)
+        try:
+            return inst.db.run(attempted)
+        except FROM_OUTSIDE:
+            forgive(inst, attempt)
+            raise
+        except Exception as raised:  # noqa: BLE001 - whatever one event raises, the others go on
+            error = "".join(traceback.format_exception_only(raised)).strip()
+            culprit = _culprit(inst, raised, stored)
+    if culprit is None:
+        log.error("customer %d cannot be folded, and no event is to blame: %s", customer_id, error)
+        inst.db.run(lambda tx: _postpone(inst, tx, customer_id))
+        return Applied()
+    done = inst.db.run(partial(_quarantine, inst, culprit=culprit, error=error))
+    if stored is not None and culprit.row_id == stored.row_id:
+        return done
+    return done + _try_event(inst, customer_id, stored)
+
+
+def _begin_event(inst: Installation, customer_id: int, culprit: StoredEvent | None) -> int | None:
+    """The attempt, committed; None where there have been enough."""
+    row_id = None if culprit is None else culprit.row_id
+    attempt, tries = inst.db.run(lambda tx: _begin(inst, tx, Level.EVENT, customer_id, row_id))
+    return attempt if tries <= LONE_TRIES else None
+
+
+def _culprit(
+    inst: Installation, raised: Exception, tried: StoredEvent | None
+) -> StoredEvent | None:
+    """The event that the fold blames, which may be an older one; else the one that was tried."""
+    if isinstance(raised, PoisonEvent):
+        with inst.db.read() as tx:
+            return events.get(tx, raised.source, raised.id) or tried
+    return tried
+
+
+def _begin(
+    inst: Installation, tx: Tx, level: Level, customer_id: int, event_id: int | None = None
+) -> tuple[int, int]:
+    """Commit that something is tried alone; its attempt, and which try this is, from 1."""
+    return attempts.begin_alone(
+        tx,
+        token=attempts.TOKEN,
+        level=level,
+        customer_id=customer_id,
+        event_id=event_id,
+        started_at=inst.db.clock(tx),
+    )
+
+
+def _quarantine(inst: Installation, tx: Tx, culprit: StoredEvent, error: str) -> Applied:
+    """Take the event out of the fold, unless somebody else is at work on its customer."""
+    customer_id = culprit.customer_id
+    if not customers.lock(tx, [customer_id]):
+        return Applied()
+    log.error("event %s of %s is quarantined: %s", culprit.event.id, culprit.event.source, error)
+    events.clear_pending(tx, [culprit])
+    dead.quarantine(
+        tx,
+        culprit,
+        reason="fold_failed",
+        detail=error,
+        attempts=LONE_TRIES,
+        at=inst.now(tx),
+    )
+    row = customers.rows(tx, [customer_id])[customer_id]
+    customers.save(tx, [row._replace(snapshot=None, wake_at=inst.now(tx))])
+    return Applied(quarantined=1, events=1)
+
+
+def _postpone(inst: Installation, tx: Tx, customer_id: int) -> None:
+    """Look at a customer again later; an error that no event explains must not stop the others."""
+    if customers.lock(tx, [customer_id]):
+        row = customers.rows(tx, [customer_id])[customer_id]
+        customers.save(tx, [row._replace(wake_at=inst.now(tx) + POSTPONED)])

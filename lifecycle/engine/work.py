@@ -1,0 +1,151 @@
+"""What is one unit of work? Lock customers, fold what waits for them, write what follows: one transaction.
+
+Which customers, and what happens when it fails, is `apply`'s and `alone`'s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lifecycle.domain import snapshot as snapshots
+from lifecycle.domain.event import Event
+from lifecycle.domain.fold import Folded, fold, is_late
+from lifecycle.domain.snapshot import Snapshot
+from lifecycle.domain.timeline import Timeline
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.record import Change, write
+from lifecycle.store import attempts, customers, events
+from lifecycle.store.customers import CustomerRow
+from lifecycle.store.events import StoredEvent
+from lifecycle.store.sql import Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What one round of work did."""
+
+    customers: int = 0
+    events: int = 0
+    steps: int = 0
+    messages: int = 0
+    quarantined: int = 0
+    woken: int = 0  # customers for whom a check or a waiting event had come due
+    left: int = 0  # customers with whom others had just begun
+    more: bool = False  # something was done, so there may be more: ask again
+
+    def __add__(self, other: Applied) -> Applied:
+        return Applied(
+            customers=self.customers + other.customers,
+            events=self.events + other.events,
+            steps=self.steps + other.steps,
+            messages=self.messages + other.messages,
+            quarantined=self.quarantined + other.quarantined,
+            woken=self.woken + other.woken,
+            left=self.left + other.left,
+            more=self.more or other.more,
+        )
+
+
+def work(
+    inst: Installation,
+    tx: Tx,
+    customer_ids: Sequence[int],
+    *,
+    ending: int | None = None,
+    only: StoredEvent | None = None,
+) -> Applied:
+    """Fold what waits for these customers, or only one event of it, and write what follows.
+
+    The order matters on PostgreSQL: lock in one statement, read everything in later ones, the
+    pending rows before the histories, the clock after the lock; clear exactly the rows read.
+    """
+    begun = time.perf_counter()
+    locked = customers.lock(tx, customer_ids)
+    now = inst.now(tx)
+    timeline = inst.timeline(tx)
+    rows = customers.rows(tx, locked)
+    pending = events.pending_of(tx, locked)
+    until = now
+    if only is not None:
+        pending = {
+            customer_id: [stored for stored in waiting if stored.row_id == only.row_id]
+            for customer_id, waiting in pending.items()
+        }
+        until = min(now, only.event.occurred_at)
+    changes = list(_changes(tx, timeline, rows, pending, until))
+    version = timeline.at(now).number
+    written = write(tx, changes, version, now)
+    folded = [stored for waiting in pending.values() for stored in waiting]
+    events.clear_pending(tx, folded)
+    if ending is not None:
+        attempts.end(tx, [ending])
+    inst.pace.took(max(len(folded), len(changes)), time.perf_counter() - begun)
+    return Applied(
+        customers=len(changes),
+        events=len(folded),
+        steps=written.steps,
+        messages=written.messages,
+        woken=sum(1 for row in rows.values() if row.wake_at is not None and row.wake_at <= now),
+    )
+
+
+def _changes(
+    tx: Tx,
+    timeline: Timeline,
+    rows: Mapping[int, CustomerRow],
+    pending: Mapping[int, Sequence[StoredEvent]],
+    until: datetime,
+) -> Iterable[Change]:
+    again: dict[int, Snapshot | None] = {}
+    for customer_id, row in rows.items():
+        waiting = pending.get(customer_id, ())
+        before = _usable(timeline, row)
+        if row.folded_until is None:  # nothing of hers was folded yet, so nothing is recorded
+            yield _change(timeline, row, None, waiting, until)
+        elif before is None or before.waits or any(is_late(before, one.event) for one in waiting):
+            again[customer_id] = before
+        else:
+            yield _change(timeline, row, before, waiting, until)
+    if again:
+        for customer_id, history in events.histories(tx, list(again), pending):
+            row, before = rows[customer_id], again.pop(customer_id)
+            late = tuple(
+                (one.row_id, one.event)
+                for one in pending.get(customer_id, ())
+                if before is None or is_late(before, one.event)
+            )
+            yield _change(timeline, row, None, history, until, again=True, overturning=late)
+        for customer_id in again:  # all of her events have left the fold
+            yield _change(timeline, rows[customer_id], None, (), until, again=True)
+
+
+def _usable(timeline: Timeline, row: CustomerRow) -> Snapshot | None:
+    """Her snapshot, if it holds the facts of the policies now in force."""
+    if row.snapshot is None or snapshots.shape_of(row.snapshot) != timeline.shape:
+        return None
+    return snapshots.load(row.snapshot, timeline)
+
+
+def _change(
+    timeline: Timeline,
+    row: CustomerRow,
+    before: Snapshot | None,
+    stored: Sequence[StoredEvent],
+    horizon: datetime,
+    *,
+    again: bool = False,
+    overturning: tuple[tuple[int, Event], ...] = (),
+) -> Change:
+    until = horizon if row.folded_until is None else max(horizon, row.folded_until)
+    folded: Folded = fold(timeline, before, [one.event for one in stored], until)
+    return Change(
+        row=row,
+        folded=folded,
+        until=until,
+        stay=0 if before is None else before.stay,
+        again=again,
+        overturning=overturning,
+    )
