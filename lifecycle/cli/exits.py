@@ -45,7 +45,7 @@ MEANING = {
     Code.OK: "done; also when whoever reads the output closes it early (`| head`)",
     Code.REFUSED: "refused, not found, or violations found: the answer is no",
     Code.USAGE: "the command line is wrong: unknown command or flag, missing or malformed value",
-    Code.BAD_INPUT: "the input is wrong: rows that cannot be read, a mapping that does not fit",
+    Code.BAD_INPUT: "the input is wrong: rows that cannot be read, a mapping that does not fit, a name that the policy does not have",
     Code.NO_INPUT: "a file that was named is not there or cannot be read",
     Code.UNAVAILABLE: "something that is needed does not answer, such as the database; try again later",
     Code.BUG: f"a defect of this program; `{DEBUG_VARIABLE}=1` shows the traceback for a report",

@@ -12,6 +12,7 @@ from rich.text import Text
 from lifecycle.cli import output
 from lifecycle.cli.opening import opened
 from lifecycle.cli.options import with_settings
+from lifecycle.errors import Problem
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ def log(
     wanted = reading.LogFilters(customer=customer, state=state, rule=rule)
     with opened(settings, Access.READ) as engine:
         palette = Palette(engine.policy())
-        found, cursor = reading.latest(engine.installation, limit, wanted)
+        try:
+            found, cursor = reading.latest(engine.installation, limit, wanted)
+        except Problem as problem:
+            problem.pointer = f"--{problem.pointer}"
+            raise
         if follow:
             _follow(engine, found, cursor, wanted, palette, json=json)
         elif json:

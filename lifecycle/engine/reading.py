@@ -16,6 +16,7 @@ from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.engine.explain.ahead import Ahead, ahead
 from lifecycle.engine.explain.words import Vocabulary
+from lifecycle.engine.filters import LogFilters, first_filters, store_filters
 from lifecycle.engine.history import TimelinePage, timeline
 from lifecycle.engine.installation import Installation
 from lifecycle.store import backlog, customers, events, reading, steps
@@ -81,15 +82,6 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogFilters:
-    """Which lines of the log are wanted; None wants all."""
-
-    customer: str | None = None  # any identifier of hers
-    state: str | None = None  # entered or left
-    rule: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     pending: int  # events that wait to be applied
     oldest: timedelta | None  # for how long the first of them has waited, in real time
@@ -140,17 +132,18 @@ def transitions(
     """The next lines of the log, the oldest first, and from where to go on.
 
     Following from cursor to cursor misses nothing and repeats nothing. Raises NotFound for a
-    customer that there is not, and Problem for a cursor of another query.
+    customer that there is not, and Problem for a cursor of another query, or for the name of a
+    state or rule that there never was.
     """
     with inst.db.read() as tx:
-        found, after = steps.log(tx, cursor, limit, _store_filters(tx, filters))
+        found, after = steps.log(tx, cursor, limit, _wanted(inst, tx, cursor, filters))
         return _named(tx, found), after
 
 
 def latest(inst: Installation, limit: int, filters: LogFilters) -> tuple[list[LogEntry], Cursor]:
     """The latest lines of the log, the oldest of them first, and from where to follow what comes."""
     with inst.db.read() as tx:
-        found, cursor = steps.recent(tx, limit, _store_filters(tx, filters))
+        found, cursor = steps.recent(tx, limit, first_filters(inst, tx, filters))
         return _named(tx, found[::-1]), cursor
 
 
@@ -162,14 +155,14 @@ def earlier(
     Without a cursor it begins with the latest; None as the answer's: there is nothing before.
     """
     with inst.db.read() as tx:
-        found, before = steps.earlier(tx, cursor, limit, _store_filters(tx, filters))
+        found, before = steps.earlier(tx, cursor, limit, _wanted(inst, tx, cursor, filters))
         return _named(tx, found), before
 
 
 def log_end(inst: Installation, filters: LogFilters) -> Cursor:
     """From where to follow what happens from now on."""
     with inst.db.read() as tx:
-        return steps.recent(tx, 0, _store_filters(tx, filters))[1]
+        return steps.recent(tx, 0, first_filters(inst, tx, filters))[1]
 
 
 def waited(inst: Installation, tx: Tx) -> timedelta | None:
@@ -210,12 +203,11 @@ def _snapshot(tx: Tx, policies: Timeline, row: CustomerRow) -> Snapshot:
 # -- the log ------------------------------------------------------------------------------------
 
 
-def _store_filters(tx: Tx, filters: LogFilters) -> steps.Filters:
-    return steps.Filters(
-        state=filters.state,
-        rule=filters.rule,
-        customer_id=None if filters.customer is None else customers.find(tx, filters.customer),
-    )
+def _wanted(
+    inst: Installation, tx: Tx, cursor: Cursor | None, filters: LogFilters
+) -> steps.Filters:
+    """A cursor is good for its own filters only, so whoever has one was let through before."""
+    return first_filters(inst, tx, filters) if cursor is None else store_filters(tx, filters)
 
 
 def _named(tx: Tx, found: Sequence[Entry]) -> list[LogEntry]:

@@ -122,6 +122,18 @@ def has_events_beside(tx: Tx, source: str) -> bool:
     return tx.row(_BESIDE, source, OUR_SOURCE) is not None
 
 
+def has_step_by(tx: Tx, rule: str) -> bool:
+    """Whether any step, revoked or not, was ever made by this rule; may look at all of them."""
+    with tx.whole_tables():
+        return tx.row(_STEP_BY, rule) is not None
+
+
+def has_step_of_state(tx: Tx, state: str) -> bool:
+    """Whether any step, revoked or not, led into or out of this state; may look at all of them."""
+    with tx.whole_tables():
+        return tx.row(_STEP_OF_STATE, state, state) is not None
+
+
 def last_occurred_at(tx: Tx) -> datetime | None:
     """The latest event time of all events that are in the fold or will be."""
     with tx.whole_tables():
@@ -129,6 +141,8 @@ def last_occurred_at(tx: Tx) -> datetime | None:
 
 
 _BESIDE = both("SELECT 1 FROM event WHERE source NOT IN (?, ?) LIMIT 1")
+_STEP_BY = both("SELECT 1 FROM step WHERE rule = ? LIMIT 1")
+_STEP_OF_STATE = both("SELECT 1 FROM step WHERE from_state = ? OR to_state = ? LIMIT 1")
 _PENDING = both(
     "SELECT count(*), (SELECT e.received_at FROM event AS e"
     " WHERE e.id = (SELECT min(event_id) FROM pending)) FROM pending"

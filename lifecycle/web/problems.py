@@ -34,6 +34,8 @@ TITLES: Mapping[str, str] = {
     "limit_range": "The page size is out of range",
     "cursor_invalid": "The cursor does not belong to this listing",
     "field_not_filterable": "This listing has no such filter",
+    "unknown_state": "The policy has no such state",
+    "unknown_rule": "The policy has no such rule",
     # the body
     "not_utf8": "The body is not UTF-8",
     "json_syntax": "The body is not JSON",

@@ -137,6 +137,23 @@ def test_an_empty_log_says_so_and_not_on_stdout(shop: Lifecycle) -> None:
     assert ran.err == "no transitions yet, or none that were asked for\n"
 
 
+@pytest.mark.parametrize(
+    ("flag", "name", "known", "meant"),
+    [
+        ("--state", "domant", "churned, deal, dormant", "dormant"),
+        ("--rule", "goes_quiet", "first-purchase, goes-quiet", "goes-quiet"),
+    ],
+)
+def test_a_state_or_rule_that_there_never_was_is_told_with_those_that_there_are(
+    shop: Lifecycle, flag: str, name: str, known: str, meant: str
+) -> None:
+    ran = shop("log", flag, name)
+    assert (ran.code, ran.out) == (Code.BAD_INPUT, "")
+    for line in (f"where: {flag}\n", f'got: "{name}"\n', f'hint: did you mean "{meant}"?\n'):
+        assert line in ran.err
+    assert known in ran.err
+
+
 def test_what_a_late_event_overturned_is_told_as_such(shop: Lifecycle, home: Path) -> None:
     """Anna is dormant by April; then an order of March arrives and she never was."""
     shop("rebuild", "--clock", "2010-04-01T00:00:00Z")

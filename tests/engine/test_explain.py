@@ -5,28 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import orjson
 import pytest
 
 from lifecycle.domain.event import Event
-from lifecycle.domain.policy import Policy
 from lifecycle.engine.accept import accept
 from lifecycle.engine.explain import Explanation, explain
 from lifecycle.engine.explain.chapters import Happened
 from lifecycle.engine.explain.retold import Happening
 from lifecycle.engine.installation import Installation
 from lifecycle.errors import NotFound
-from lifecycle.policy import loads, to_canonical
-from lifecycle.policy.canonical import policy_hash
-from lifecycle.store import messages, policies, runs
+from lifecycle.policy import loads
+from lifecycle.store import messages, runs
 from tests.conftest import ROOT
 from tests.policies import scenario_policy
 from tests.scenarios.driver import ANNA, closed, day, happened, moved, order, page, refund
 from tests.scenarios.policies import EXAMPLES, WITH_CARE, WITH_UNDO, WITH_WINDOW
-from tests.support.engine import arrive, draft, installation, post, reach, send, set_clock
+from tests.support.engine import (
+    arrive,
+    draft,
+    installation,
+    post,
+    publish,
+    reach,
+    send,
+    set_clock,
+)
 
 Install = Callable[[str], Installation]
 
@@ -557,17 +563,3 @@ def test_as_json_it_says_the_same_in_values(database_url: str) -> None:
 
 def happenings(explained: Explanation) -> list[Happening]:
     return [one.happening for one in explained.chapters if isinstance(one, Happened)]
-
-
-def publish(inst: Installation, policy: Policy, *, number: int, effective_at: datetime) -> None:
-    """A further version of the policy is in force from an instant on; nobody is folded again."""
-    with inst.db.write() as tx:
-        row = policies.PolicyRow(
-            number=number,
-            hash=policy_hash(policy),
-            effective_at=effective_at,
-            content=to_canonical(policy).decode(),
-            published_at=inst.now(tx),
-            by="olga",
-        )
-        assert policies.add(tx, row)

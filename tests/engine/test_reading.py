@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,16 +13,38 @@ from lifecycle.engine import reading
 from lifecycle.engine.accept import accept
 from lifecycle.engine.history import CheckEntry, Entry, EventEntry, Stage, timeline
 from lifecycle.engine.installation import Installation
-from lifecycle.engine.reading import LogEntry, LogFilters, customer, earlier, health, transitions
+from lifecycle.engine.move import move
+from lifecycle.engine.reading import (
+    LogEntry,
+    LogFilters,
+    customer,
+    earlier,
+    health,
+    latest,
+    log_end,
+    transitions,
+)
 from lifecycle.engine.verify import verify
 from lifecycle.errors import NotFound, Problem
-from lifecycle.store import customers, runs
+from lifecycle.policy import loads
+from lifecycle.store import customers, runs, steps
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.steps import StepRow
 from tests.policies import scenario_policy
 from tests.scenarios.driver import ANNA, day, number_of, order, page, refund
 from tests.scenarios.policies import WITH_WINDOW
-from tests.support.engine import arrive, draft, installation, of, post, reach, send, set_clock
+from tests.support.engine import (
+    arrive,
+    draft,
+    installation,
+    made,
+    of,
+    post,
+    publish,
+    reach,
+    send,
+    set_clock,
+)
 
 POLICY = scenario_policy(facts=["orders_30d: {count: order_paid, within: 30d}"]).replace(
     "deal: {}", "deal: {label: {zh: 成交, en: Deal}}"
@@ -317,6 +339,85 @@ def test_a_cursor_of_the_log_is_good_for_its_own_query_and_direction(inst: Insta
             transitions(inst, wrong, 1, everybody)
     with pytest.raises(Problem, match="not one that was given"):
         earlier(inst, back, 1, LogFilters(rule="first"))
+
+
+UNKNOWN = [
+    (LogFilters(state="domant"), "unknown_state", "state", 'did you mean "dormant"?'),
+    (LogFilters(rule="Quiet"), "unknown_rule", "rule", 'did you mean "quiet"?'),
+    (
+        LogFilters(rule="win-back"),
+        "unknown_rule",
+        "rule",
+        "win-back plans messages, and moves nobody",
+    ),
+]
+
+
+@pytest.mark.parametrize(("filters", "code", "pointer", "hint"), UNKNOWN)
+def test_a_name_that_there_never_was_is_told_and_not_looked_for(
+    inst: Installation, filters: LogFilters, code: str, pointer: str, hint: str | None
+) -> None:
+    """Nothing found would read as: nobody ever went there."""
+    arrive(inst, order(0))
+    looks: list[Callable[[], object]] = [
+        lambda: transitions(inst, None, 10, filters),
+        lambda: latest(inst, 10, filters),
+        lambda: earlier(inst, None, 10, filters),
+        lambda: log_end(inst, filters),
+    ]
+    for look in looks:
+        with pytest.raises(Problem) as refused:
+            look()
+        problem = refused.value
+        assert (problem.code, problem.pointer, problem.status) == (code, pointer, 422)
+        assert problem.hint == hint
+        assert "dormant" in (problem.expected or "") or "quiet" in (problem.expected or "")
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        LogFilters(state="loyal"),
+        LogFilters(rule="moved"),  # the steps by an operator's move
+        LogFilters(state="reactivated", rule="back", customer=ANNA),
+    ],
+)
+def test_what_could_have_happened_and_did_not_is_an_empty_log(
+    inst: Installation, filters: LogFilters
+) -> None:
+    arrive(inst, order(0))
+    assert transitions(inst, None, 10, filters)[0] == []
+
+
+def test_moves_by_hand_are_found_by_the_name_of_their_rule(inst: Installation) -> None:
+    arrive(inst, order(0))
+    move(inst, ANNA, "loyal", by="olga", why="a partner")
+    assert told(latest(inst, 10, LogFilters(rule="moved"))[0]) == ["+moved anna"]
+
+
+def test_names_of_every_version_of_the_policy_are_known(inst: Installation) -> None:
+    """Whatever judges now: what an older version calls its states and rules stands in the log."""
+    arrive(inst, order(0))
+    renamed = POLICY.replace("loyal", "regular").replace("name: first", "name: begins")
+    publish(inst, loads(renamed).policy, number=2, effective_at=day(30))
+    for filters in (LogFilters(state="loyal"), LogFilters(state="regular")):
+        assert told(latest(inst, 10, filters)[0]) == []
+    assert told(latest(inst, 10, LogFilters(rule="first"))[0]) == ["+first anna"]
+    assert told(latest(inst, 10, LogFilters(rule="begins"))[0]) == []
+
+
+def test_a_name_that_only_recorded_steps_still_carry_is_known(inst: Installation) -> None:
+    """Nothing leaves the log, so everything in it can be asked for."""
+    arrive(inst, order(0))
+    rows = made(inst)
+    assert rows == [("first", 0)]
+    with inst.db.write() as tx:
+        customer_id = customers.find(tx, ANNA)
+        (row,) = steps.live(tx, [customer_id])[customer_id]
+        renamed = row.step._replace(rule="opening", from_state="lead", cause="event:old|1")
+        steps.insert(tx, [row._replace(row_id=0, seq=2, step=renamed)])
+    for filters in (LogFilters(rule="opening"), LogFilters(state="lead")):
+        assert told(latest(inst, 10, filters)[0]) == ["+opening anna"]
 
 
 # -- health ------------------------------------------------------------------------------------

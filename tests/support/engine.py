@@ -16,14 +16,17 @@ from typing import NamedTuple
 from lifecycle.clock import ClockSpec, Origin
 from lifecycle.domain.event import Event
 from lifecycle.domain.fate import Fate
+from lifecycle.domain.policy import Policy
 from lifecycle.engine.accept import Result, accept
 from lifecycle.engine.apply import apply_pending, fire_due
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.policies import ensure_policy
 from lifecycle.engine.work import Applied
 from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.policy import to_canonical
+from lifecycle.policy.canonical import policy_hash
 from lifecycle.store import clock as clock_row
-from lifecycle.store import customers, events, messages, steps
+from lifecycle.store import customers, events, messages, policies, steps
 from lifecycle.store.database import Database
 from lifecycle.store.schema import migrate
 from tests.policies import SCENARIO_POLICY
@@ -116,6 +119,20 @@ def arrive(inst: Installation, *events: Event) -> Applied:
 def of(customer: str, *events: Event) -> list[Event]:
     """The same things happen to somebody else, under ids of their own."""
     return [event._replace(customer=customer, id=f"{customer}-{event.id}") for event in events]
+
+
+def publish(inst: Installation, policy: Policy, *, number: int, effective_at: datetime) -> None:
+    """A further version of the policy is in force from an instant on; nobody is folded again."""
+    with inst.db.write() as tx:
+        row = policies.PolicyRow(
+            number=number,
+            hash=policy_hash(policy),
+            effective_at=effective_at,
+            content=to_canonical(policy).decode(),
+            published_at=inst.now(tx),
+            by="olga",
+        )
+        assert policies.add(tx, row)
 
 
 # -- what came of it ---------------------------------------------------------------------------

@@ -174,13 +174,12 @@ def test_the_log_tells_what_a_late_event_overturned(engine: Engine, client: http
         ({"rule": "undo"}, ["undo"]),
         ({"state": "deal"}, ["first", "undo", "first"]),
         ({"state": "deal", "customer": "c1", "rule": "first"}, ["first"]),
-        ({"rule": "' OR 1=1 --"}, []),
+        ({"rule": "undo", "customer": "É/1"}, []),
     ],
 )
 def test_the_log_is_filtered(
     told: httpx.Client, parameters: dict[str, str], rules: list[str]
 ) -> None:
-    """Row 32: text in a filter is compared, never run."""
     found = get(told, "/v1/transitions", **parameters)
     assert [line["rule"] for line in found["transitions"]] == rules
 
@@ -251,6 +250,31 @@ def test_a_parameter_that_would_be_ignored_is_refused(
 def test_the_filter_of_nobody_is_not_found(told: httpx.Client) -> None:
     answer = told.get("/v1/transitions", params={"customer": "nobody"})
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "got", "hint"),
+    [
+        ("state", "deel", '"deel"', 'did you mean "deal"?'),
+        ("state", "' OR 1=1 --", '"\' OR 1=1 --"', None),
+        ("rule", "fist", '"fist"', 'did you mean "first"?'),
+        ("rule", "' OR 1=1 --", '"\' OR 1=1 --"', None),
+    ],
+)
+def test_the_name_of_no_state_or_rule_is_refused_with_those_that_there_are(
+    told: httpx.Client, parameter: str, value: str, got: str, hint: str | None
+) -> None:
+    """Row 32: text in a filter is compared, never run; and a slip does not look like an empty log."""
+    answer = told.get("/v1/transitions", params={parameter: value})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, f"unknown_{parameter}")
+    assert problem["pointer"] == parameter
+    assert problem["got"] == got
+    assert problem.get("hint") == hint
+    assert {"state": "deal", "rule": "first"}[parameter] in problem["expected"]
+    for path, more in (("/v1/transitions", {"order": "newest"}), ("/v1/transitions/stream", {})):
+        answer = told.get(path, params={parameter: value, **more})
+        assert (answer.status_code, answer.json()["code"]) == (422, f"unknown_{parameter}")
 
 
 @pytest.mark.parametrize("value", ["\0", "\u202e", "x" * 201])
