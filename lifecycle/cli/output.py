@@ -61,22 +61,30 @@ def _console(*, stderr: bool) -> Console:
 
 
 def show(renderable: RenderableType) -> None:
-    out().print(renderable)
+    """In a pipe no line ends in the blanks that fill a table's last column."""
+    console = out()
+    if console.is_terminal:
+        console.print(renderable)
+        return
+    with console.capture() as shown:
+        console.print(renderable)
+    lines = shown.get().removesuffix("\n").split("\n")
+    _write("\n".join(line.rstrip() for line in lines))
 
 
 def json_document(value: object) -> None:
     """One indented JSON document."""
-    _write(orjson.dumps(plain(value), option=orjson.OPT_INDENT_2))
+    _write(orjson.dumps(plain(value), option=orjson.OPT_INDENT_2).decode())
 
 
 def json_line(value: object) -> None:
     """One object on one line, written at once, for those who follow."""
-    _write(orjson.dumps(plain(value)))
+    _write(orjson.dumps(plain(value)).decode())
 
 
-def _write(document: bytes) -> None:
+def _write(text: str) -> None:
     try:
-        sys.stdout.write(document.decode() + "\n")
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except BrokenPipeError as error:
         raise OutputClosed from error

@@ -12,6 +12,8 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 
+import pytest
+
 from lifecycle.cli import output
 from tests.cli.conftest import Lifecycle
 
@@ -67,6 +69,28 @@ def test_a_line_of_the_log_never_breaks_on_a_narrow_terminal_nor_is_it_cut_in_a_
     assert "potential" in shown[0]
     [first, _] = lifecycle("log").out.splitlines()
     assert first.endswith("order_paid online-retail/1")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report", "states"],
+        ["report", "states", "--monthly"],
+        ["customer", "show", "anna"],
+        ["log"],
+        ["explain", "anna"],
+        ["dead", "list"],
+        ["policy", "check"],
+    ],
+)
+def test_in_a_pipe_no_line_ends_in_blanks(
+    lifecycle: Lifecycle, orders: Path, command: list[str]
+) -> None:
+    """A table fills its last column for the eye; in a file or a diff that is only noise."""
+    imported = lifecycle("import", orders, "-m", "online-retail", "--clock", "2010-02-01T00:00:00Z")
+    for ran in (imported, lifecycle(*command)):
+        assert ran.out.endswith("\n")
+        assert [line for line in ran.out.splitlines() if line != line.rstrip()] == []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
