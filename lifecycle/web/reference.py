@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from lifecycle.web.problems import TITLES
 from lifecycle.web.schema import PROBLEM
@@ -25,6 +25,11 @@ _PROBLEM_REF = {"application/problem+json": {"schema": {"$ref": "#/components/sc
 def router(app: FastAPI) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+
+    @routes.get("/")
+    def start() -> RedirectResponse:
+        """Where people who type the bare address look first. 307: something else may stand here later."""
+        return RedirectResponse("/docs", status_code=307)
 
     @routes.get("/docs")
     def docs() -> HTMLResponse:

@@ -85,6 +85,7 @@ def test_an_answer_under_way_is_given_though_garbage_follows(
     ("method", "path", "status", "allow"),
     [
         ("GET", "/nope", 404, None),
+        ("POST", "/", 405, "GET"),
         ("TRACE", "/nope", 404, None),
         ("GET", "/healthz/", 404, None),
         ("GET", "/v1/events", 405, "POST"),
@@ -148,6 +149,15 @@ def test_the_reference_needs_nothing_from_elsewhere(empty: Empty) -> None:
         assert path in page
     for code in problems.TITLES:
         assert f'id="problem-{code}"' in page
+
+
+def test_the_bare_address_leads_to_the_reference(empty: Empty) -> None:
+    """For now: 307, so that no browser remembers it when something else stands there."""
+    client = empty[1]
+    answer = client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert client.get("/", follow_redirects=True).text == client.get("/docs").text
+    assert "/" not in client.get("/openapi.json").json()["paths"]
 
 
 def test_every_operation_tells_how_it_refuses(empty: Empty) -> None:
