@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from lifecycle.cli import output
 from lifecycle.cli.opening import opened
-from lifecycle.cli.options import with_settings
+from lifecycle.cli.options import login, with_settings
 from lifecycle.domain.policy import FactKind
 from lifecycle.settings import Settings
 
@@ -68,7 +67,7 @@ def move(
     from lifecycle.engine.move import move as move_by_hand
 
     with opened(settings, Access.WRITE) as engine:
-        move_by_hand(engine.installation, customer, to, by=by or getpass.getuser(), why=why)
+        move_by_hand(engine.installation, customer, to, by=by or login(), why=why)
         palette = Palette(engine.policy())
         found = reading.customer(engine.installation, customer)
     if json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from lifecycle.cli import exits, output
 from lifecycle.cli.opening import opened
-from lifecycle.cli.options import with_settings
+from lifecycle.cli.options import login, with_settings
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def replay(
     from lifecycle.engine import dead
 
     with opened(settings, Access.WRITE) as engine:
-        done = dead.replay(engine.installation, source, id, by=by or getpass.getuser(), why=why)
+        done = dead.replay(engine.installation, source, id, by=by or login(), why=why)
     if isinstance(done, dead.AlreadyDone):
         _say_already(done.action, json=json)
         return
@@ -143,7 +142,7 @@ def discard(
     from lifecycle.engine import dead
 
     with opened(settings, Access.WRITE) as engine:
-        done = dead.discard(engine.installation, source, id, by=by or getpass.getuser(), why=why)
+        done = dead.discard(engine.installation, source, id, by=by or login(), why=why)
     if isinstance(done, dead.AlreadyDone):
         _say_already(done.action, json=json)
     elif json:

@@ -1,9 +1,11 @@
-"""What may every command be told? Which database, which config folder, which clock."""
+"""What may every command be told? Which database, which config folder, which clock; and by whom?"""
 
 from __future__ import annotations
 
 import functools
+import getpass
 import inspect
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -57,6 +59,14 @@ def parse_instant(text: str, *, flag: str) -> datetime:
         f"{text!r} is not an instant; write 2011-12-10T00:00:00Z, or with an offset: +08:00",
         param_hint=flag,
     )
+
+
+def login() -> str:
+    """Who types this, for the record; `uid 1000` in a container whose user ids have no names."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter since Python 3.13
+        return f"uid {os.getuid()}"
 
 
 def with_settings(

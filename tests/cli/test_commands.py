@@ -204,6 +204,17 @@ def test_a_move_by_hand_is_in_the_log_with_who_and_why(shop: Lifecycle) -> None:
     assert "by hand olga: by phone" in shop("log", "--customer", "anna").out
 
 
+def test_who_has_no_name_moves_her_by_the_number_of_the_user(
+    shop: Lifecycle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container any user id may run, and most have no name and no HOME."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 123_456_789)
+    assert shop("customer", "move", "anna", "--to", "loyal", "--why", "by phone").code == Code.OK
+    assert "by hand uid 123456789: by phone" in shop("log", "--customer", "anna").out
+
+
 @pytest.mark.parametrize(
     ("to", "said"),
     [("loyl", "the policy has no state 'loyl'"), ("deal", "the customer is 'deal' already")],
