@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group
 from rich.text import Text
 
 from lifecycle.cli import exits, output
 from lifecycle.cli.opening import opened
 from lifecycle.cli.options import with_settings
+from lifecycle.domain.fate import Fate
 from lifecycle.errors import NotFound
 from lifecycle.settings import Settings
 
@@ -111,7 +113,7 @@ def import_file(
     if json:
         output.json_document({**output.plain(report), "refused": output.plain(refused.first)})
     else:
-        _show(report, refused, dry_run=dry_run)
+        _show(report, refused, effects=effects, dry_run=dry_run)
     if report.problems and not report.stored:
         raise typer.Exit(exits.Code.BAD_INPUT)
     if report.conflicts:
@@ -187,7 +189,7 @@ class _Refused:
             self._file.write(problem)
 
 
-def _show(report: ImportReport, refused: _Refused, *, dry_run: bool) -> None:
+def _show(report: ImportReport, refused: _Refused, *, effects: Effects, dry_run: bool) -> None:
     stderr = output.err()
     for problem in refused.first:
         stderr.print(Text.assemble(problem.message, (f"  {problem.code}", "dim")), soft_wrap=True)
@@ -199,6 +201,26 @@ def _show(report: ImportReport, refused: _Refused, *, dry_run: bool) -> None:
         table.add_row(f"{count:,}", what)
     output.show(table)
     output.show(_conclusion(report, dry_run=dry_run))
+    if report.applied.fates:
+        output.show(_planned(report.applied.fates, effects))
+
+
+def _planned(fates: Mapping[Fate, int], effects: Effects) -> Group:
+    """What becomes of the messages that the import planned, and what --effects has to do with it."""
+    table = output.table("messages", "", right=["messages"])
+    for fate, count in sorted(fates.items()):
+        table.add_row(f"{count:,}", f"{fate}: {_BECOMES[fate]}")
+    if effects is Effects.ON or Fate.WITHHELD not in fates:
+        return Group(table)
+    return Group(table, Text("With --effects on, those not expired would have been queued.", "dim"))
+
+
+_BECOMES = {
+    Fate.WITHHELD: "planned for a time before the import ended, so never sent",
+    Fate.EXPIRED: "already too old to be sent",
+    Fate.SUPPRESSED: "the like was sent not long before",
+    Fate.QUEUED: "waiting to be sent",
+}
 
 
 def _lines(report: ImportReport, *, dry_run: bool) -> Iterator[tuple[int, str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lifecycle.domain.event import Event
@@ -35,6 +36,7 @@ class Written:
     steps: int = 0
     messages: int = 0
     revoked: int = 0
+    fates: Counter[Fate] = field(default_factory=Counter)  # of the messages, when first planned
 
 
 def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Written:
@@ -76,9 +78,9 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
         steps.renumber(tx, places)
     steps.insert(tx, new_steps)
     _orphan(tx, compared, now)
-    _plan(tx, planned, compared, now)
+    decided = _plan(tx, planned, compared, now)
     customers.save(tx, [_row(change, version) for change in changes], now)
-    return Written(steps=len(new_steps), messages=len(planned), revoked=len(revoked))
+    return Written(steps=len(new_steps), messages=len(planned), revoked=len(revoked), fates=decided)
 
 
 def _overturned_by(change: Change, row: StepRow) -> int | None:
@@ -121,14 +123,15 @@ def _plan(
     planned: Sequence[tuple[int, PlannedMessage]],
     compared: Sequence[tuple[int, difference.MessageChanges]],
     now: datetime,
-) -> None:
+) -> Counter[Fate]:
+    """Store what is planned; the fates of what is planned for the first time, counted."""
     known = [
         (customer_id, row, message)
         for customer_id, differs in compared
         for row, message in (*differs.moved, *differs.revived)
     ]
     if not planned and not known:
-        return
+        return Counter()
     decide = _decider(tx, {*(c for c, _ in planned), *(c for c, _, _ in known)}, now)
     new = []
     for customer_id, message in planned:
@@ -158,6 +161,7 @@ def _plan(
         changed = _changed(row, live=True, fate=fate, reason=reason, now=now)
         again.append(changed._replace(message=message, not_before=decided.not_before))
     messages.update(tx, again)
+    return Counter(row.fate for row in new)
 
 
 def _decider(

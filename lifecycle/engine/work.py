@@ -6,12 +6,14 @@ Which customers, and what happens when it fails, is `apply`'s and `alone`'s.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lifecycle.domain import snapshot as snapshots
 from lifecycle.domain.event import Event
+from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import Folded, fold, is_late
 from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.timeline import Timeline
@@ -31,6 +33,7 @@ class Applied:
     events: int = 0
     steps: int = 0
     messages: int = 0
+    fates: Counter[Fate] = field(default_factory=Counter)  # of these messages, as first decided
     quarantined: int = 0
     woken: int = 0  # customers for whom a check or a waiting event had come due
     left: int = 0  # customers with whom others had just begun
@@ -42,6 +45,7 @@ class Applied:
             events=self.events + other.events,
             steps=self.steps + other.steps,
             messages=self.messages + other.messages,
+            fates=self.fates + other.fates,
             quarantined=self.quarantined + other.quarantined,
             woken=self.woken + other.woken,
             left=self.left + other.left,
@@ -88,6 +92,7 @@ def work(
         events=len(folded),
         steps=written.steps,
         messages=written.messages,
+        fates=written.fates,
         woken=sum(1 for row in rows.values() if row.wake_at is not None and row.wake_at <= now),
     )
 

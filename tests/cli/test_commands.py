@@ -94,6 +94,36 @@ def test_an_import_withholds_what_the_past_would_have_sent(shop: Lifecycle) -> N
     assert fates == {"withheld"}
 
 
+@pytest.mark.parametrize(
+    ("effects", "told", "fates"),
+    [
+        (
+            "off",
+            ["3   withheld: planned for a time before the import ended, so never sent"],
+            {"withheld": 3},
+        ),
+        (
+            "on",
+            ["2   expired: already too old to be sent", "1   queued: waiting to be sent"],
+            {"expired": 2, "queued": 1},
+        ),
+    ],
+)
+def test_an_import_tells_what_becomes_of_the_messages_that_it_planned(
+    lifecycle: Lifecycle, orders: Path, effects: str, told: list[str], fates: dict[str, int]
+) -> None:
+    """So that nobody waits for letters that are never sent, or is surprised by those that are."""
+    asked = ["-m", "online-retail", "--effects", effects, "--clock", "2010-02-08T00:00:00Z"]
+    ran = lifecycle("import", orders, *asked)
+    assert "3 messages planned." in ran.out
+    for line in told:
+        assert line in ran.out
+    would = "With --effects on, those not expired would have been queued."
+    assert (would in ran.out) == (effects == "off")
+    other = ["--database", "sqlite:///other.db", "--json"]
+    assert lifecycle("import", orders, *asked, *other).json["applied"]["fates"] == fates
+
+
 def test_a_policy_is_taken_from_the_config_folder_and_so_are_mappings(
     lifecycle: Lifecycle, home: Path, orders: Path
 ) -> None:

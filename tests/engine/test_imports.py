@@ -146,7 +146,8 @@ def test_live_events_of_the_same_customers_may_come_before_meanwhile_and_after(
 
 def test_what_the_past_would_have_sent_is_withheld(inst: Installation) -> None:
     """Every message planned before the import ended, also by checks that fired in it."""
-    bring(inst, order(0), order(199))
+    report = bring(inst, order(0), order(199))
+    assert (report.applied.messages, report.applied.fates) == (3, {Fate.WITHHELD: 3})
     assert planned(inst) == [
         ("thanks", 0, Fate.WITHHELD, IMPORTED),
         ("win-back", 60, Fate.WITHHELD, IMPORTED),
@@ -161,7 +162,11 @@ def test_what_the_past_would_have_sent_is_withheld(inst: Installation) -> None:
 
 
 def test_with_effects_what_has_not_expired_is_sent(inst: Installation) -> None:
-    bring(inst, order(0), order(199), effects=True)
+    report = bring(inst, order(0), order(199), effects=True)
+    assert (report.applied.messages, report.applied.fates) == (
+        3,
+        {Fate.EXPIRED: 2, Fate.QUEUED: 1},
+    )
     assert planned(inst) == [
         ("thanks", 0, Fate.EXPIRED, None),
         ("win-back", 60, Fate.EXPIRED, None),
@@ -189,7 +194,8 @@ def test_a_live_message_stays_queued_beside_what_older_history_would_have_sent(
     """The import adds a first dormancy, long past; the cause of the live message still stands."""
     set_clock(inst, day(100))
     arrive(inst, order(40))
-    bring(inst, order(-30))
+    report = bring(inst, order(-30))
+    assert report.applied.fates == {Fate.WITHHELD: 2}, "what was planned before is not told again"
     assert planned(inst) == [
         ("thanks", -30, Fate.WITHHELD, IMPORTED),
         ("win-back", 30, Fate.WITHHELD, IMPORTED),
