@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lifecycle.domain.event import Event
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import Folded
 from lifecycle.domain.step import PlannedMessage
 from lifecycle.engine import difference, fates
+from lifecycle.engine.overturning import Late, overturned_by
 from lifecycle.store import customers, messages, runs, steps
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.messages import MessageRow
@@ -28,7 +28,7 @@ class Change:
     until: datetime  # the horizon of the fold
     stay: int  # how many live steps stand before the folded ones
     again: bool  # folded from the beginning, so that her records must be compared
-    overturning: tuple[tuple[int, Event], ...] = ()  # late events by row id, in order
+    late: Late | None = None  # what came late; None: nothing did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
         if change.again:
             moved = difference.of_steps(live.get(customer_id, ()), change.folded.steps)
             numbered = list(moved.insert)
-            revoked += [(row.row_id, _overturned_by(change, row)) for row in moved.revoke]
+            revoked += overturned_by(tx, customer_id, change.late, moved.revoke)
             places += [(row.row_id, seq) for row, seq in moved.renumber]
             before = known.get(customer_id, ())
         else:
@@ -81,14 +81,6 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
     decided = _plan(tx, planned, compared, now)
     customers.save(tx, [_row(change, version) for change in changes], now)
     return Written(steps=len(new_steps), messages=len(planned), revoked=len(revoked), fates=decided)
-
-
-def _overturned_by(change: Change, row: StepRow) -> int | None:
-    """The late event that overturned a step: the last one not after it, else the first of all."""
-    if not change.overturning:
-        return None
-    before = [row_id for row_id, event in change.overturning if event.occurred_at <= row.step.at]
-    return before[-1] if before else change.overturning[0][0]
 
 
 def _row(change: Change, version: int) -> CustomerRow:

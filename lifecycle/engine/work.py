@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lifecycle.domain import snapshot as snapshots
-from lifecycle.domain.event import Event
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import Folded, fold, is_late
 from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.timeline import Timeline
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.overturning import Late
 from lifecycle.engine.record import Change, write
 from lifecycle.store import attempts, customers, events
 from lifecycle.store.customers import CustomerRow
@@ -117,12 +117,17 @@ def _changes(
     if again:
         for customer_id, history in events.histories(tx, list(again), pending):
             row, before = rows[customer_id], again.pop(customer_id)
-            late = tuple(
-                (one.row_id, one.event)
-                for one in pending.get(customer_id, ())
-                if before is None or is_late(before, one.event)
+            waiting = pending.get(customer_id, ())
+            late = Late(
+                timeline=timeline,
+                events=tuple(
+                    one for one in waiting if before is None or is_late(before, one.event)
+                ),
+                waiting=waiting,
+                length=len(history),
+                believed=before is not None,
             )
-            yield _change(timeline, row, None, history, until, again=True, overturning=late)
+            yield _change(timeline, row, None, history, until, again=True, late=late)
         for customer_id in again:  # all of her events have left the fold
             yield _change(timeline, rows[customer_id], None, (), until, again=True)
 
@@ -142,7 +147,7 @@ def _change(
     horizon: datetime,
     *,
     again: bool = False,
-    overturning: tuple[tuple[int, Event], ...] = (),
+    late: Late | None = None,
 ) -> Change:
     until = horizon if row.folded_until is None else max(horizon, row.folded_until)
     folded: Folded = fold(timeline, before, [one.event for one in stored], until)
@@ -152,5 +157,5 @@ def _change(
         until=until,
         stay=0 if before is None else before.stay,
         again=again,
-        overturning=overturning,
+        late=late,
     )

@@ -18,10 +18,10 @@ from lifecycle.engine.fates import SUPERSEDED
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.verify import verify
 from lifecycle.errors import NotReady
-from lifecycle.store import events, steps
+from lifecycle.store import customers, dead, events, steps
 from lifecycle.store.sql import both
 from tests.policies import scenario_policy
-from tests.scenarios.driver import closed, day, order, page, refund
+from tests.scenarios.driver import closed, day, happened, order, page, refund
 from tests.support.engine import (
     arrive,
     installation,
@@ -106,6 +106,79 @@ def test_of_several_late_events_the_last_before_the_step_has_overturned_it(
     (gone,) = revoked(inst)
     assert (gone.step.rule, name_of(inst, gone.revoked_by)) == ("quiet", "page_viewed-50")
     assert made(inst) == [("first", 0), ("left", 60.5)]
+
+
+def test_what_came_late_with_it_and_changed_nothing_overturned_nothing(inst: Installation) -> None:
+    """A new name is no sign of life, whenever it was told: it was the page that kept her awake."""
+    arrive(inst, order(0))
+    reach(inst, day(61))
+    named = happened("profile_changed", 50, attributes={"name": "Anna"})
+    arrive(inst, closed(60.5), named, page(5), refund(2))
+    (gone,) = revoked(inst)
+    assert (gone.step.rule, name_of(inst, gone.revoked_by)) == ("quiet", "page_viewed-5")
+
+
+def test_each_step_is_overturned_by_the_late_event_that_did_it(inst: Installation) -> None:
+    """She was dormant and then churned; of four that come late, the first two disprove the one."""
+    arrive(inst, order(0), order(1))
+    reach(inst, day(200))
+    assert made(inst) == [("first", 0), ("quiet", 61), ("lost", 121)]
+    late = [refund(10), order(40), refund(70), page(119), order(120), refund(120.5)]
+    arrive(inst, *late)
+    told = {row.step.rule: name_of(inst, row.revoked_by) for row in revoked(inst)}
+    assert told == {"quiet": "order_paid-40", "lost": "order_paid-120"}
+
+
+@pytest.mark.parametrize("count", range(1, 10))
+def test_among_any_number_of_late_events_the_one_that_did_it_is_found(
+    inst: Installation, count: int
+) -> None:
+    arrive(inst, order(0))
+    reach(inst, day(61))
+    refunds = [refund(n) for n in range(1, 10)]
+    arrive(inst, *refunds[:count], page(count + 0.5), *refunds[count:])
+    (gone,) = revoked(inst)
+    assert name_of(inst, gone.revoked_by) == f"page_viewed-{count + 0.5:g}"
+
+
+def test_of_late_events_that_only_together_overturn_a_step_the_first_is_named(
+    inst: Installation,
+) -> None:
+    """Two orders make her loyal before she left, one would not; a refund beside them is not asked."""
+    set_clock(inst, day(51))
+    arrive(inst, order(0), closed(50))
+    arrive(inst, refund(1), order(20), order(30), refund(40))
+    assert made(inst) == [("first", 0), ("loyal", 30), ("left", 50)]
+    (gone,) = revoked(inst)
+    assert (gone.step.from_state, gone.step.to_state) == ("deal", "churned")
+    assert name_of(inst, gone.revoked_by) == "order_paid-20"
+
+
+def test_of_a_history_too_long_to_be_folded_again_the_nearest_late_event_is_named(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lifecycle.engine.overturning.MOST", 2)
+    arrive(inst, order(0))
+    reach(inst, day(61))
+    arrive(inst, page(5), refund(50), closed(60.5))
+    (gone,) = revoked(inst)
+    assert name_of(inst, gone.revoked_by) == "order_refunded-50"
+
+
+def test_a_step_that_fell_with_a_dead_event_was_overturned_by_none_that_came_later(
+    inst: Installation,
+) -> None:
+    """The order that made her step left the fold; the page of another day is not to blame."""
+    arrive(inst, order(0), page(3))
+    arrive(inst, page(2), page(4))
+    with inst.db.write() as tx:
+        stored = events.get(tx, "shop", "order_paid-0")
+        assert stored is not None
+        dead.quarantine(tx, stored, reason="fold_failed", detail="", attempts=5, at=day(4))
+        customers.forget(tx, [stored.customer_id])
+    arrive(inst, page(1))
+    (gone,) = revoked(inst)
+    assert (gone.step.rule, gone.revoked_by) == ("first", None)
 
 
 def test_a_step_that_still_follows_is_the_same_row_at_another_place(inst: Installation) -> None:
