@@ -212,6 +212,26 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
     assert [f.line for f in findings] == sorted(f.line for f in findings)
 
 
+@pytest.mark.parametrize(
+    ("section", "rule", "slip"),
+    [
+        ("transitions", "- {name: x, on: order_paid, from: deal, to: qqq, when: orders >> 3}", "undeclared_state"),
+        ("transitions", "- {name: x, on: order_paid, from: qqq, to: deal, when: orders >> 3}", "undeclared_state"),
+        ("transitions", "- {name: x, on: order_paid, from: deal, when: orders >> 3}", "missing_key"),
+        ("outreach", "- {name: x, on: {transition: qqq}, channels: [sms], when: orders >> 3}", "unknown_transition"),
+    ],
+)  # fmt: skip
+def test_the_guard_of_a_rule_that_goes_nowhere_is_judged_all_the_same(
+    section: str, rule: str, slip: str
+) -> None:
+    """A second run would tell of it only once the first slip is mended."""
+    findings = said(added(section, rule))
+    assert sorted(finding.code for finding in findings) == sorted([slip, "guard_syntax"])
+    [guard] = [finding for finding in findings if finding.code == "guard_syntax"]
+    line = added(section, rule).splitlines()[guard.line - 1]
+    assert line[guard.column - 1 :].startswith("orders >> 3")
+
+
 def test_a_paste_of_thousands_of_slips_does_not_bury_the_reader() -> None:
     text = MINIMAL + "".join(f"slip{number}: 1\n" for number in range(900))
     findings = said(text)

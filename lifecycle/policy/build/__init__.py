@@ -40,4 +40,4 @@ def draft(fields: Fields, report: Report) -> Draft:
         skew=fields.value("skew", timedelta(minutes=5)),
     )
     holes = not written or len(transitions) < len(written)
-    return Draft(policy, names.places, holes)
+    return Draft(policy, names.places, holes, tuple(names.loose))

@@ -26,12 +26,18 @@ class Names:
     facts: Mapping[str, Fact] = field(default_factory=dict)
     states: tuple[State, ...] = ()
     rules: dict[str, Place] = field(default_factory=dict)  # transitions and outreach together
+    loose: list[At[str]] = field(default_factory=list)  # guards whose rules could not be read
 
     def note(self, path: Path, item: At[Fields]) -> None:
         """Remember where a record and each of its keys stand."""
         self.places[path] = item.place
         for key, held in item.value.items():
             self.places[(*path, key)] = held.place
+
+    def lose(self, item: At[Fields]) -> None:
+        """A rule cannot be made of this; its guard is to be judged all the same."""
+        if "when" in item.value:
+            self.loose.append(item.value["when"])
 
     def known(self, what: str, code: str, name: At[str], options: Iterable[str]) -> str | None:
         """The name if it is one of the options; else the one probably meant, with the error told."""

@@ -47,6 +47,7 @@ def _transition(item: At[Fields], path: Path, names: Names) -> TransitionRule | 
     to = names.state(fields["to"]) if "to" in fields else None
     sources = _sources(fields.value("from", ()), to, path, names)
     if to is None or not sources:
+        names.lose(item)
         return None
     return TransitionRule(
         name=name,
@@ -98,6 +99,7 @@ def _outreach(
     delays = _delays(fields, names)
     trigger = triggers.of_outreach(fields["on"], transitions, names) if "on" in fields else None
     if trigger is None:
+        names.lose(item)
         return None
     return OutreachRule(
         name=name,
