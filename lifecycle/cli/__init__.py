@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -57,6 +58,28 @@ app.command("migrate", rich_help_panel=KEEP)(schema.migrate)
 app.command("bench", rich_help_panel=KEEP, context_settings=_HANDED_ON)(bench.bench)
 
 
+def commands() -> Any:
+    """The tree of all commands, with helps that read well.
+
+    Paragraphs flow, whatever the width of the source. A switch shows no type, which would look as if
+    it took a value.
+    """
+    root = typer.main.get_command(app)
+    _tidy(root)
+    return root
+
+
+def _tidy(command: Any, above: Any = None) -> None:
+    context = command.context_class(command, parent=above, **command.context_settings)
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for parameter in command.get_params(context):
+        if getattr(parameter, "is_bool_flag", False):
+            parameter.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        _tidy(below, context)
+
+
 def main() -> NoReturn:
     """The console script."""
     sys.exit(run(sys.argv[1:]))
@@ -66,9 +89,7 @@ def run(arguments: Sequence[str]) -> int:
     """The exit code; everything that can be said has been said, and stdout is flushed."""
     _say_what_can_be_said()
     try:
-        code = typer.main.get_command(app).main(
-            args=list(arguments), prog_name="lifecycle", standalone_mode=False
-        )
+        code = commands().main(args=list(arguments), prog_name="lifecycle", standalone_mode=False)
         sys.stdout.flush()
     except (output.OutputClosed, BrokenPipeError, SystemExit):  # the last by Typer's own help
         _leave_stdout()

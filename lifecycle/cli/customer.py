@@ -85,7 +85,9 @@ def explain(
     *,
     limit: Annotated[
         int | None,
-        typer.Option(min=0, help="Only so many of the newest entries of what happened."),
+        typer.Option(
+            metavar="N", min=0, help="Only so many of the newest entries of what happened."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

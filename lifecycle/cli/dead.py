@@ -44,7 +44,9 @@ def list_letters(
     settings: Settings,
     *,
     status: Annotated[Which | None, typer.Option(help="Only of this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest.")] = 100,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="How many, the newest.")
+    ] = 100,
     json: Json = False,
 ) -> None:
     """The newest dead letters: quarantined ones wait for a person."""

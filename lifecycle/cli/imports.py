@@ -73,9 +73,10 @@ def import_file(
 ) -> None:
     """Import a file of history through a mapping.
 
-    Every customer is folded once, after the file's last row. One row that cannot be read means that nothing is stored, unless --accept-valid. Running it
-    again adds nothing, and goes on where an interrupted import stopped. Messages that the past
-    would have sent are withheld, unless --effects on.
+    Every customer is folded once, after the file's last row. One row that cannot be read means that
+    nothing is stored, unless --accept-valid. Running it again adds nothing, and goes on where an
+    interrupted import stopped. Messages that the past would have sent are withheld, unless with
+    --effects on.
     """
     from lifecycle.bootstrap import Access
     from lifecycle.engine.imports import run_import

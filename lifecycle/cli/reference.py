@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from lifecycle.cli import app, exits
+from lifecycle.cli import commands, exits
 from lifecycle.cli.options import PORT, SHARED
 from lifecycle.settings import DEBUG_VARIABLE, FLAGS, SETTINGS_FILE, VARIABLES
 
@@ -46,7 +44,7 @@ On PostgreSQL all of them work side by side.
 
 
 def reference() -> str:
-    root: Any = typer.main.get_command(app)
+    root = commands()
     return "\n".join(
         [
             HEAD,

@@ -19,8 +19,9 @@ def migrate(
 ) -> None:
     """Bring the database's schema up to date.
 
-    Twice changes nothing. An SQLite file is also brought up to date by whatever writes to it first. On PostgreSQL run this
-    before a new release is started; processes of the release before may go on meanwhile.
+    Twice changes nothing. An SQLite file is also brought up to date by whatever writes to it first.
+    On PostgreSQL run this before a new release is started; processes of the release before may go on
+    meanwhile.
     """
     from lifecycle.store import schema
     from lifecycle.store.database import Database

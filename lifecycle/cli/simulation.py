@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 def simulate(
     settings: Settings,
     *,
-    customers: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many.")] = 1000,
-    days: Annotated[int, typer.Option(min=1, max=36_500, help="How long a history.")] = 365,
+    customers: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000_000, help="How many.")
+    ] = 1000,
+    days: Annotated[
+        int, typer.Option(metavar="N", min=1, max=36_500, help="How long a history.")
+    ] = 365,
     start: Annotated[
         str | None,
         typer.Option(metavar="WHEN", help="The first instant; left out: so many days ago."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other customers.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Another seed, other customers.")] = 1,
     beside_real_data: Annotated[
         bool,
         typer.Option("--beside-real-data", help="Although others have posted to this database."),
@@ -44,8 +48,9 @@ def simulate(
 ) -> None:
     """Fill a database with SIMULATED customers.
 
-    Leads, enquiries, orders with rhythms of their own, quiet times, returns. Nothing of it is real: their events have the source `simulation`, their names begin with sim-.
-    The same seed, start and numbers give the same events, so running it again adds nothing.
+    Leads, enquiries, orders with rhythms of their own, quiet times, returns. Nothing of it is real:
+    their events have the source `simulation`, their names begin with sim-. The same seed, start and
+    numbers give the same events, so running it again adds nothing.
     """
     from lifecycle.bootstrap import Access
     from lifecycle.engine.imports import run_import

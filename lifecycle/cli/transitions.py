@@ -40,14 +40,17 @@ def log(
         str | None, typer.Option(metavar="STATE", help="Only into or out of this state.")
     ] = None,
     rule: Annotated[str | None, typer.Option(metavar="RULE", help="Only by this rule.")] = None,
-    limit: Annotated[int, typer.Option(min=0, max=10_000, help="How many lines of the past.")] = 20,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=0, max=10_000, help="How many lines of the past.")
+    ] = 20,
     json: Annotated[
         bool, typer.Option("--json", help="One object a line with --follow, else one document.")
     ] = False,
 ) -> None:
     """The log of transitions, or with --follow what comes.
 
-    Lines stand in the order in which they became known; times are UTC. A late event may overturn a transition: then a line says so. Nothing ever leaves the log.
+    Lines stand in the order in which they became known; times are UTC. A late event may overturn a
+    transition: then a line says so. Nothing ever leaves the log.
     """
     from lifecycle.bootstrap import Access
     from lifecycle.cli.lines import Palette

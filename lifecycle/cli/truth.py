@@ -22,7 +22,8 @@ Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
 def verify(settings: Settings, *, json: Json = False) -> None:
     """Check that all that is recorded follows from the events.
 
-    Folds every customer and compares; changes nothing. Ends with 1 when a promise does not hold. May run beside everything else.
+    Folds every customer and compares; changes nothing. Ends with 1 when a promise does not hold.
+    May run beside everything else.
     """
     from lifecycle.bootstrap import Access
     from lifecycle.engine.verify import verify as find_violations

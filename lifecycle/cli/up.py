@@ -52,8 +52,9 @@ def up(
 ) -> None:
     """Run the whole installation in this process, until Ctrl-C.
 
-    API, workers and clockwork. An SQLite file is made if it is not there, and is locked: only one process may write to it;
-    commands that only look may run beside. Stopped or killed, the next start loses nothing.
+    API, workers and clockwork. An SQLite file is made if it is not there, and is locked: only one
+    process may write to it; commands that only look may run beside. Stopped or killed, the next start
+    loses nothing.
     """
     from lifecycle.web.server import serve
     from workers.embedded import running
