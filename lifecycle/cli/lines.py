@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -32,7 +32,7 @@ CUSTOMER_WIDTH = 22
 
 
 class Palette:
-    """A colour for each state, and how wide the widest name is."""
+    """A colour for each state, and how wide the columns are: for any line, until they are fitted."""
 
     def __init__(self, policy: Policy) -> None:
         names = [state.name for state in policy.states]
@@ -40,13 +40,22 @@ class Palette:
         self._colours = _STAGES | {
             name: _OTHERS[place % len(_OTHERS)] for place, name in enumerate(others)
         }
-        self.state_width = max(map(len, names), default=0)
+        self.customer_width = CUSTOMER_WIDTH
+        self.from_width = self.to_width = max(map(len, names), default=0)
         self.rule_width = max((len(rule.name) for rule in policy.transitions), default=0)
         self._waited = {
             rule.name: _waited(rule.trigger)
             for rule in policy.transitions
             if isinstance(rule.trigger, After)
         }
+
+    def fit(self, found: Sequence[LogEntry]) -> None:
+        """No column is wider than these lines need, so that the cause has room on a terminal."""
+        steps = [each.entry.row.step for each in found]
+        self.customer_width = max((len(each.entry.customer) for each in found), default=0)
+        self.from_width = max((len(step.from_state) for step in steps), default=0)
+        self.to_width = max((len(step.to_state) for step in steps), default=0)
+        self.rule_width = max((len(step.rule) for step in steps), default=0)
 
     def of(self, state: str) -> str:
         return self._colours.get(state, "white")
@@ -73,20 +82,21 @@ def print_line(console: Console, found: LogEntry, palette: Palette) -> None:
 
 def line(found: LogEntry, palette: Palette, *, clipped: bool = False) -> Text:
     """`2026-01-09 10:00:00  anna  intent → deal  first-purchase  order_paid shop/17`."""
-    customer = found.entry.customer
-    if clipped and len(customer) > CUSTOMER_WIDTH:
-        customer = f"{customer[: CUSTOMER_WIDTH - 1]}…"
+    customer, width = found.entry.customer, palette.customer_width
+    if clipped:
+        width = min(width, CUSTOMER_WIDTH)
+        customer = customer if len(customer) <= width else f"{customer[: width - 1]}…"
     step, revoked = found.entry.row.step, found.entry.revoked
     at = found.entry.row.revoked_at if revoked else step.at
     struck = "strike dim" if revoked else ""
     return Text.assemble(
         (output.moment(at or step.at), "dim"),
         "  ",
-        customer.ljust(CUSTOMER_WIDTH),
+        customer.ljust(width),
         "  ",
-        (step.from_state.rjust(palette.state_width), struck or palette.of(step.from_state)),
+        (step.from_state.rjust(palette.from_width), struck or palette.of(step.from_state)),
         (" ✗ " if revoked else " → ", "bold red" if revoked else "dim"),
-        (step.to_state.ljust(palette.state_width), struck or palette.of(step.to_state)),
+        (step.to_state.ljust(palette.to_width), struck or palette.of(step.to_state)),
         "  ",
         (step.rule.ljust(palette.rule_width), "strike dim" if revoked else "bold"),
         "  ",

@@ -69,6 +69,7 @@ def log(
         elif json:
             output.json_document({"transitions": [_shape(entry) for entry in found]})
         elif found:
+            palette.fit(found)
             _print_each(found, palette, json=False)
         else:
             output.err().print(Text("no transitions yet, or none that were asked for", "dim"))

@@ -71,6 +71,16 @@ def test_a_line_of_the_log_never_breaks_on_a_narrow_terminal_nor_is_it_cut_in_a_
     assert first.endswith("order_paid online-retail/1")
 
 
+def test_a_log_is_as_narrow_as_its_lines_so_that_the_causes_fit_on_a_terminal(
+    lifecycle: Lifecycle, orders: Path, home: Path
+) -> None:
+    lifecycle("import", orders, "-m", "online-retail", "--clock", "2010-02-01T00:00:00Z")
+    log = [sys.executable, "-m", "lifecycle", "log"]
+    for line in on_a_terminal(log, home, columns=90).splitlines():
+        assert "order_paid" in line
+        assert "…" not in line
+
+
 @pytest.mark.parametrize(
     "command",
     [
