@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.padding import Padding
 from rich.text import Text
 
 from lifecycle.cli import output
@@ -18,6 +18,7 @@ from lifecycle.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.console import Console
     from rich.table import Table
 
     from lifecycle.domain.policy import Policy
@@ -107,7 +108,7 @@ def explain(
         console = output.out()
         for line in told.lines(limit):
             if console.is_terminal:
-                console.print(_styled(line))
+                console.print(_styled(line, console), soft_wrap=True)
             else:
                 console.print(line, soft_wrap=True)
 
@@ -115,12 +116,24 @@ def explain(
 _HEADINGS = frozenset({"What happened", "What is waiting", "What happens next", "What is known"})
 
 
-def _styled(line: str) -> Padding:
-    """The words are the engine's; what is wrapped stays under its own sentence."""
+_DATED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? +")
+_HANGING = 2  # columns, by which the rest of a long sentence stands further in
+_NARROWEST = 20  # columns, that are left to a sentence on a terminal however narrow
+
+
+def _styled(line: str, console: Console) -> Text:
+    """The words are the engine's; the rest of a long sentence stands under it, not under its date."""
     sentence = line.lstrip()
+    first = Text(" " * (len(line) - len(sentence)))
+    dated = _DATED.match(sentence)
+    if dated:
+        first.append(dated[0], "cyan")
+        sentence = sentence[dated.end() :]
+    indent = " " * (len(first) + (0 if dated else _HANGING))
     text = Text(sentence, "bold" if line in _HEADINGS else "")
-    text.highlight_regex(r"^\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "cyan")
-    return Padding(text, (0, 0, 0, len(line) - len(sentence)))
+    wrapped = text.wrap(console, max(console.width - len(indent), _NARROWEST))
+    rest = [Text.assemble(indent, each) for each in wrapped[1:]]
+    return Text("\n").join([Text.assemble(first, *wrapped[:1]), *rest])
 
 
 def _card(found: Customer, policy: Policy) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -79,6 +80,21 @@ def test_a_log_is_as_narrow_as_its_lines_so_that_the_causes_fit_on_a_terminal(
     for line in on_a_terminal(log, home, columns=90).splitlines():
         assert "order_paid" in line
         assert "…" not in line
+
+
+def test_on_a_terminal_the_rest_of_a_sentence_stands_under_it_and_looks_like_no_new_one(
+    lifecycle: Lifecycle, orders: Path, home: Path
+) -> None:
+    """A line that begins with a date is an entry of its own, at every width."""
+    lifecycle("import", orders, "-m", "online-retail", "--clock", "2010-02-08T00:00:00Z")
+    entries = [
+        line for line in lifecycle("explain", "anna").out.splitlines() if line[:3] in {"200", "201"}
+    ]
+    for columns in (40, 60, 80, 120):
+        explain = [sys.executable, "-m", "lifecycle", "explain", "anna"]
+        seen = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(explain, home, columns)).splitlines()
+        assert len([line for line in seen if line[:3] in {"200", "201"}]) == len(entries)
+        assert max(map(len, seen)) <= columns
 
 
 @pytest.mark.parametrize(
