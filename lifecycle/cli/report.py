@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.bar import Bar
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from lifecycle.cli import output
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from lifecycle.cli.lines import Palette
     from lifecycle.engine.report import Month, States
+
+WIDEST_BAR = 30  # columns
 
 app = typer.Typer(no_args_is_help=True, help="Numbers over all customers.")
 
@@ -47,20 +50,24 @@ def states(
     with opened(settings, Access.READ) as engine:
         palette = Palette(engine.policy())
         found: States | dict[str, Sequence[Month]]
+        shown: RenderableType
         if monthly:
             months = report.states_by_month(engine.installation, until=instant)
-            found, table = {"months": months}, _by_month(months, palette)
+            found, shown = {"months": months}, _by_month(months, palette)
         else:
             found = report.states(engine.installation, instant)
-            table = _now(found, palette)
+            shown = _now(found, palette)
     if json:
         output.json_document(found)
     else:
-        output.show(table)
+        output.show(shown)
 
 
-def _now(found: States, palette: Palette) -> Table:
+def _now(found: States, palette: Palette) -> Group:
     table = output.table("state", "", "customers", "share", "", right=["customers", "share"])
+    for column in table.columns[:-1]:
+        column.no_wrap = True
+    table.columns[-1].max_width = WIDEST_BAR
     most = max((each.customers for each in found.counts), default=0) or 1
     for each in found.counts:
         table.add_row(
@@ -68,23 +75,27 @@ def _now(found: States, palette: Palette) -> Table:
             Text(" · ".join(each.labels.values()), "dim"),
             f"{each.customers:,}",
             f"{each.share:.1%}",
-            Bar(most, 0, each.customers, width=30, color=palette.of(each.name).split()[-1]),
+            Bar(most, 0, each.customers, color=palette.of(each.name).split()[-1]),
         )
     table.add_section()
-    as_of = Text(f"as of {output.moment(found.as_of)} UTC", "dim")
-    table.add_row("all", "", f"{found.customers:,}", "", as_of)
-    return table
+    table.add_row("all", "", f"{found.customers:,}")
+    return Group(table, Text(f"As of {output.moment(found.as_of)} UTC.", "dim"))
 
 
 def _by_month(months: Sequence[Month], palette: Palette) -> Table:
     names = list(months[-1].counts) if months else []
     table = output.table("month", *names, "all", right=[*names, "all"])
+    table.collapse_padding = True  # so that seven states stand side by side in 80 columns
     for column, name in zip(table.columns[1:], names, strict=False):
         column.style = palette.of(name)
+    table.columns[0].min_width = len("2026-01")
+    widest = max((len(f"{sum(month.counts.values()):,}") for month in months), default=0)
+    for column in table.columns[1:]:
+        column.min_width = widest  # no number is broken, rather the name of a state
     for month in months:
         counts = [month.counts.get(name, 0) for name in names]
         table.add_row(
-            month.month if month.complete else f"{month.month} so far",
+            month.month if month.complete else f"{month.month}\nso far",
             *(f"{count:,}" if count else "·" for count in counts),
             f"{sum(counts):,}",
         )

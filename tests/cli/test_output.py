@@ -97,6 +97,21 @@ def test_on_a_terminal_the_rest_of_a_sentence_stands_under_it_and_looks_like_no_
         assert max(map(len, seen)) <= columns
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_report_is_read_line_by_line_on_a_small_terminal(
+    lifecycle: Lifecycle, orders: Path, home: Path, columns: int
+) -> None:
+    """Each state is one line, with its names in every language; and no number is broken."""
+    lifecycle("import", orders, "-m", "online-retail", "--clock", "2010-02-01T00:00:00Z")
+    report = [sys.executable, "-m", "lifecycle", "report", "states"]
+    seen = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(report, home, columns))
+    assert "reactivated   Reactivated · 唤醒客户" in seen
+    assert "As of 2010-02-01 00:00:00 UTC." in seen
+    months = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal([*report, "--monthly"], home, columns))
+    assert re.search(r"^ 2010-01 .* 2 ", months, re.MULTILINE)
+    assert ("reactivated" in months) == (columns == 80)
+
+
 @pytest.mark.parametrize(
     "command",
     [
