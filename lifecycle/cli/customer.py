@@ -12,6 +12,7 @@ from rich.text import Text
 from lifecycle.cli import output
 from lifecycle.cli.opening import opened
 from lifecycle.cli.options import login, with_settings
+from lifecycle.domain.instant import instant_from
 from lifecycle.domain.policy import FactKind
 from lifecycle.settings import Settings
 
@@ -158,7 +159,10 @@ def _standing(found: Customer, policy: Policy) -> Iterator[tuple[str, str | Text
         yield "next check", f"{found.next.name} at {output.moment(found.next.at)}"
     else:
         yield "next check", "none: nothing happens without a new event"
-    yield "as of", f"{output.moment(found.as_of)} UTC"
+    yield "as of", f"{output.moment(found.as_of)} UTC, as all times here"
+
+
+_INSTANTS = {FactKind.FIRST, FactKind.LAST}
 
 
 def _facts(found: Customer, policy: Policy) -> Iterator[tuple[str, str]]:
@@ -170,6 +174,8 @@ def _facts(found: Customer, policy: Policy) -> Iterator[tuple[str, str]]:
             yield name, "—"
         elif kinds.get(name) is FactKind.GAP:
             yield name, span(timedelta(seconds=float(value)))
+        elif kinds.get(name) in _INSTANTS:
+            yield name, output.moment(instant_from(value))
         else:
             yield name, str(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,7 @@ def test_a_customer_is_shown_with_her_facts_and_next_check(shop: Lifecycle) -> N
     assert "deal since 2010-01-01 10:00:00" in ran.out
     assert "orders" in ran.out
     assert "4 days" in ran.out  # her usual gap, not 345600 seconds
+    assert re.search(r"last_order_at +2010-01-05 10:00:00\n", ran.out)  # like every other time
     shown = shop("customer", "show", "anna", "--json").json
     assert (shown["customer_id"], shown["state"], shown["facts"]["orders"]) == ("anna", "deal", 2)
 
