@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lifecycle.cli import output
 from lifecycle.cli.opening import opened
-from lifecycle.cli.options import login, with_settings
+from lifecycle.cli.options import login, pointing_at_flags, with_settings
 from lifecycle.domain.instant import instant_from
 from lifecycle.domain.policy import FactKind
 from lifecycle.settings import Settings
@@ -68,8 +68,11 @@ def move(
     from lifecycle.engine import reading
     from lifecycle.engine.move import move as move_by_hand
 
+    if not why.strip():
+        raise typer.BadParameter("say why, for those who read it later", param_hint="--why")
     with opened(settings, Access.WRITE) as engine:
-        move_by_hand(engine.installation, customer, to, by=by or login(), why=why)
+        with pointing_at_flags():
+            move_by_hand(engine.installation, customer, to, by=by or login(), why=why)
         palette = Palette(engine.policy())
         found = reading.customer(engine.installation, customer)
     if json:

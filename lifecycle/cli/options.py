@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import getpass
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from lifecycle.errors import Problem
 from lifecycle.settings import FLAGS, VARIABLES, read_settings
 
 _R = TypeVar("_R")
@@ -59,6 +61,16 @@ def parse_instant(text: str, *, flag: str) -> datetime:
         f"{text!r} is not an instant; write 2011-12-10T00:00:00Z, or with an offset: +08:00",
         param_hint=flag,
     )
+
+
+@contextlib.contextmanager
+def pointing_at_flags() -> Iterator[None]:
+    """What the engine says of a parameter is said of the flag by which it came."""
+    try:
+        yield
+    except Problem as problem:
+        problem.pointer = f"--{problem.pointer.removeprefix('/')}"
+        raise
 
 
 def login() -> str:

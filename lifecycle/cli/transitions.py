@@ -11,8 +11,7 @@ from rich.text import Text
 
 from lifecycle.cli import output
 from lifecycle.cli.opening import opened
-from lifecycle.cli.options import with_settings
-from lifecycle.errors import Problem
+from lifecycle.cli.options import pointing_at_flags, with_settings
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,11 +58,8 @@ def log(
     wanted = reading.LogFilters(customer=customer, state=state, rule=rule)
     with opened(settings, Access.READ) as engine:
         palette = Palette(engine.policy())
-        try:
+        with pointing_at_flags():
             found, cursor = reading.latest(engine.installation, limit, wanted)
-        except Problem as problem:
-            problem.pointer = f"--{problem.pointer}"
-            raise
         if follow:
             _follow(engine, found, cursor, wanted, palette, json=json)
         elif json:

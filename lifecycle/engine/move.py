@@ -11,6 +11,7 @@ from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied
 from lifecycle.errors import UNCHANGED, Problem
 from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.values import did_you_mean
 from lifecycle.store import customers
 from lifecycle.store.sql import Tx
 
@@ -61,6 +62,7 @@ def _refuse_impossible(inst: Installation, tx: Tx, state: str, to: str) -> None:
             pointer="/to",
             got=to,
             expected=", ".join(names),
+            hint=did_you_mean(to, tuple(names)),
         )
     if to == state:
         raise Problem(

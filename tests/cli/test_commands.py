@@ -249,12 +249,25 @@ def test_who_has_no_name_moves_her_by_the_number_of_the_user(
 
 @pytest.mark.parametrize(
     ("to", "said"),
-    [("loyl", "the policy has no state 'loyl'"), ("deal", "the customer is 'deal' already")],
+    [
+        ("loyl", "the policy has no state 'loyl'"),
+        ("loyl", 'hint: did you mean "loyal"?'),
+        ("loyl", "where: --to\n"),
+        ("deal", "the customer is 'deal' already"),
+    ],
 )
 def test_a_move_that_cannot_be_is_refused(shop: Lifecycle, to: str, said: str) -> None:
     ran = shop("customer", "move", "anna", "--to", to, "--why", "x")
     assert ran.code == Code.BAD_INPUT
     assert said in ran.err
+    assert shop("customer", "show", "anna", "--json").json["state"] == "deal"
+
+
+def test_a_move_without_a_reason_is_refused(shop: Lifecycle) -> None:
+    """Whoever reads the log a year later asks for it."""
+    ran = shop("customer", "move", "anna", "--to", "loyal", "--why", " ")
+    assert ran.code == Code.USAGE
+    assert "Invalid value for --why: say why" in ran.err
     assert shop("customer", "show", "anna", "--json").json["state"] == "deal"
 
 
