@@ -147,6 +147,22 @@ def test_a_hand_moved_customer_has_her_time_counted_from_the_move(install: Insta
     )
 
 
+def test_a_move_that_a_late_event_lets_begin_elsewhere_is_told_by_who_made_it(
+    install: Install,
+) -> None:
+    """And not by the name that the rule of such steps has inside."""
+    inst = install(EXAMPLES)
+    arrive(inst, order(0))
+    reach(inst, day(10))
+    arrive(inst, moved("loyal", 10, by="olga", why="called us"))
+    arrive(inst, arriving(closed(5), on=10))
+    assert "    It overturned the move by olga of 2026-01-11 00:00." in past(inst)
+    assert (
+        "2026-01-11 00:00  It was believed that she went from deal to loyal"
+        " (moved by olga; because “called us”)."
+    ) in past(inst)
+
+
 def test_a_second_message_is_told_to_be_suppressed_because_of_the_first(install: Install) -> None:
     """Row 16: the dormancy moved, its first win-back had been sent, so the new one is not."""
     inst = install(EXAMPLES)

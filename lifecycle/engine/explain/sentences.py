@@ -54,6 +54,10 @@ def by(step: Step, words: Vocabulary) -> str:
     return f"{step.rule}: {step.guard}" + (f", with {reads}" if reads else "")
 
 
+def step_name(step: Step) -> str:
+    return f"the move by {step.by or 'hand'}" if step.trigger == MOVED else step.rule
+
+
 def no(refusal: Refusal, words: Vocabulary) -> str:
     """`loyal needs orders >= 3, but orders = 2`."""
     reads = words.reads(refusal.read)
@@ -109,7 +113,7 @@ class Sentences:
         sentences = [
             *self._changed(happening.changes or (), chapter.at),
             *self._outcome(chapter),
-            *(f"It overturned {one.rule} of {moment(one.at)}." for one in chapter.overturned),
+            *(f"It overturned {step_name(one)} of {moment(one.at)}." for one in chapter.overturned),
             *(
                 f"It planned nothing: {no(one.refusal, self.vocabulary(chapter.at))}."
                 for one in happening.unplanned
@@ -225,7 +229,9 @@ class Sentences:
         step = overturned.row.step
         words = self._vocabularies[step.version]
         kind, name, when = _parted(step.cause)
-        if kind == "event":
+        if step.trigger == MOVED:
+            why = f"because “{step.why}”" if step.why else "without a reason"
+        elif kind == "event":
             why = f"on {step.trigger} {when}"
         else:
             why = self._waited(name, when, step.at, self._version(step.version))
