@@ -167,17 +167,17 @@ def _told(action: Action) -> str:
 
 
 def _listing(letters: list[DeadLetter]) -> Table:
-    table = output.table("since (UTC)", "status", "event", "type", "customer", "reason", "detail")
+    table = output.table("since (UTC)", "status", "event", "customer", "reason")
+    for column in table.columns[:2]:
+        column.no_wrap = True
     for letter in letters:
         event = letter.stored.event
         table.add_row(
             output.moment(letter.at),
             Text(letter.status, "red" if letter.status.value == Which.QUARANTINED else "dim"),
-            f"{event.source}/{event.id}",
-            event.type,
+            Text.assemble(event.type, (f" {event.source}/{event.id}", "dim")),
             event.customer,
-            letter.reason,
-            letter.detail,
+            Text.assemble((letter.reason, "bold"), f": {letter.detail}"),
         )
     return table
 
