@@ -12,6 +12,7 @@ from rich.text import Text
 from lifecycle.cli import exits, output
 from lifecycle.cli.opening import opened
 from lifecycle.cli.options import parse_instant, with_settings
+from lifecycle.domain.fate import Fate
 from lifecycle.errors import Unusable
 from lifecycle.settings import Settings
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lifecycle.bootstrap import Engine
     from lifecycle.cli.output import Ticker
     from lifecycle.domain.event import Event
+    from lifecycle.engine.work import Applied
     from lifecycle.intake.draft import Draft
 
 
@@ -99,7 +101,18 @@ def simulate(
             f" {output.count(customers, 'customer')} stored"
             f" ({report.duplicates:,} were there already);"
             f" {output.count(report.applied.steps, 'step')} followed.",
+            _messages(report.applied),
         )
+    )
+
+
+def _messages(applied: Applied) -> str:
+    if not applied.messages:
+        return ""
+    withheld = applied.fates[Fate.WITHHELD]
+    return (
+        f" {output.count(applied.messages, 'message')} planned, {withheld:,} of them withheld:"
+        " nobody is written to about the past."
     )
 
 

@@ -407,6 +407,7 @@ def test_simulated_customers_say_that_they_are(lifecycle: Lifecycle) -> None:
     ran = lifecycle("simulate", "--customers", "20", "--days", "60")
     assert ran.code == Code.OK
     assert ran.out.startswith("SIMULATED: ")
+    assert re.search(r" (\d+) messages planned, \1 of them withheld: ", ran.out)
     told = lifecycle("log", "--json").json["transitions"]
     assert told
     assert all(line["customer_id"].startswith("sim-") for line in told)
