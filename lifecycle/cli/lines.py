@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -29,6 +30,8 @@ _STAGES = {
 }
 _OTHERS = ("bright_cyan", "magenta", "bright_yellow", "blue", "bright_red", "white")
 CUSTOMER_WIDTH = 22
+
+Said = Callable[[datetime], str]
 
 
 class Palette:
@@ -71,17 +74,24 @@ class Palette:
         return Text("  ").join(Text.assemble(("● ", self.of(name)), name) for name in names)
 
 
-def print_line(console: Console, found: LogEntry, palette: Palette) -> None:
-    """One line stays one line: a narrow terminal cuts it, a pipe gets all of it."""
+def print_line(
+    console: Console, found: LogEntry, palette: Palette, said: Said = output.moment
+) -> None:
+    """One line stays one line: a narrow terminal cuts it, a pipe gets all of it.
+
+    `said` tells instants, where less than all of them is enough.
+    """
     if console.is_terminal:
-        text = line(found, palette, clipped=True)
+        text = line(found, palette, said, clipped=True)
         console.print(text, no_wrap=True, overflow="ellipsis", crop=True)
     else:
-        console.print(line(found, palette), soft_wrap=True)
+        console.print(line(found, palette, said), soft_wrap=True)
 
 
-def line(found: LogEntry, palette: Palette, *, clipped: bool = False) -> Text:
-    """`2026-01-09 10:00:00  anna  intent → deal  first-purchase  order_paid shop/17`."""
+def line(
+    found: LogEntry, palette: Palette, said: Said = output.moment, *, clipped: bool = False
+) -> Text:
+    """`2026-01-09 10:00:00  anna  intent → deal  ▸ first-purchase  order_paid shop/17`."""
     customer, width = found.entry.customer, palette.customer_width
     if clipped:
         width = min(width, CUSTOMER_WIDTH)
@@ -90,7 +100,7 @@ def line(found: LogEntry, palette: Palette, *, clipped: bool = False) -> Text:
     at = found.entry.row.revoked_at if revoked else step.at
     struck = "strike dim" if revoked else ""
     return Text.assemble(
-        (output.moment(at or step.at), "dim"),
+        (said(at or step.at), "dim"),
         "  ",
         customer.ljust(width),
         "  ",
@@ -98,10 +108,21 @@ def line(found: LogEntry, palette: Palette, *, clipped: bool = False) -> Text:
         (" ✗ " if revoked else " → ", "bold red" if revoked else "dim"),
         (step.to_state.ljust(palette.to_width), struck or palette.of(step.to_state)),
         "  ",
+        _sign(found),
         (step.rule.ljust(palette.rule_width), "strike dim" if revoked else "bold"),
         "  ",
         _revocation(found) if revoked else _cause(found, palette),
     )
+
+
+def _sign(found: LogEntry) -> tuple[str, str]:
+    """What kind of cause it was, before the rule, where a narrow terminal still shows it."""
+    step = found.entry.row.step
+    if found.entry.revoked:
+        return "✗ ", "bold red"
+    if step.by:
+        return "✎ ", "bold"
+    return ("◷ ", "yellow") if step.cause.startswith("check:") else ("▸ ", "cyan")
 
 
 def _waited(check: After) -> str:
@@ -117,16 +138,12 @@ def _cause(found: LogEntry, palette: Palette) -> Text:
     if step.by:
         return Text.assemble(("by hand ", "bold"), f"{step.by}: {step.why}", later)
     if kind == "check":
-        return Text.assemble(("◷ ", "yellow"), palette.waited(step.rule), later)
+        return Text.assemble(palette.waited(step.rule), later)
     source, _, name = rest.partition("|")
-    return Text.assemble(("▸ ", "cyan"), step.trigger, (f" {source}/{name}", "dim"), later)
+    return Text.assemble(step.trigger, (f" {source}/{name}", "dim"), later)
 
 
 def _revocation(found: LogEntry) -> Text:
     made = output.moment(found.entry.row.step.at)
     by = (found.overturned_by or "").removeprefix("event:").replace("|", "/", 1)
-    return Text.assemble(
-        ("✗ ", "bold red"),
-        (f"overturned: of {made}", "red"),
-        (f" by {by}" if by else "", "dim"),
-    )
+    return Text.assemble((f"overturned: of {made}", "red"), (f" by {by}" if by else "", "dim"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -66,6 +66,7 @@ class LiveLog:
 
     def _print(self, found: Sequence[LogEntry]) -> None:
         console = output.out()
+        said = _short if console.is_terminal else output.moment
         left_out = len(found) - MOST_AT_ONCE
         if left_out > 0:
             console.print(f"… {output.count(left_out, 'transition')} more …", style="dim")
@@ -74,4 +75,9 @@ class LiveLog:
             if at.date() != self._day:
                 self._day = at.date()
                 console.print(Text(f"── {at:%A, %d %B %Y} ──", "dim"))
-            print_line(console, entry, self._palette)
+            print_line(console, entry, self._palette, said)
+
+
+def _short(at: datetime) -> str:
+    """`02 Jan 09:30`: the line above the day has the year, and a narrow terminal little room."""
+    return f"{at.astimezone(UTC):%d %b %H:%M}"

@@ -160,7 +160,7 @@ def test_the_demo_shows_simulated_customers_and_goes_on_after_a_kill(
     demo.line("SIMULATED: made up by a generator")
     demo.line(r"curl http://127\.0\.0\.1:\d+/v1/events")
     demo.line(r"sim-.* → .* ▸ ")  # an event moved somebody
-    demo.line(r"sim-.* → .* ◷ \d+ days since ")  # time did
+    demo.line(r"sim-.* → .* ◷ \S+ +\d+ days since ")  # time did
     assert post(address, "you", 1)["accepted"] == 1
     demo.line(r"^2026-.* you .* potential → deal ")
     demo.end(signal.SIGKILL)
