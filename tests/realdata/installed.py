@@ -19,7 +19,7 @@ from lifecycle.engine.installation import Installation
 from lifecycle.engine.rebuild import rebuild
 from lifecycle.intake import mapping_file, table
 from lifecycle.intake.draft import Draft
-from lifecycle.intake.native import BATCH, read_batch
+from lifecycle.intake.native import read_batch
 from lifecycle.resources import config_dir
 from lifecycle.store import customers, events, steps
 from lifecycle.store.sql import Tx
@@ -27,6 +27,7 @@ from tests.support.engine import installation, reach, work
 
 SHIPPED_POLICY = config_dir() / "policy.yaml"
 SHIPPED_MAPPINGS = config_dir() / "mappings"
+AT_ONCE = 1_500  # events that fit into one body
 
 
 @contextmanager
@@ -62,7 +63,7 @@ class Installed:
             lambda: table.drafts(path, said, policy, self.now),
         )
 
-    def post(self, drafts: Iterable[Draft], *, at_once: int = BATCH) -> list[Result]:
+    def post(self, drafts: Iterable[Draft], *, at_once: int = AT_ONCE) -> list[Result]:
         """As a sender would: one JSON body after the other; then everything is applied."""
         results: list[Result] = []
         rest = iter(drafts)

@@ -27,7 +27,7 @@ from lifecycle.intake.draft import Draft
 from lifecycle.resources import config_dir
 from lifecycle.settings import Settings
 from tests.realdata.conftest import AFTERWARDS
-from tests.realdata.installed import SHIPPED_MAPPINGS, Installed, body, installed
+from tests.realdata.installed import AT_ONCE, SHIPPED_MAPPINGS, Installed, body, installed
 from tests.web.conftest import serving
 
 MAPPING = SHIPPED_MAPPINGS / "online-retail.yaml"
@@ -139,7 +139,7 @@ def test_a_file_in_parts_gives_the_digest_of_the_whole(
     assert engine.digest() == one_digest
 
 
-@pytest.mark.parametrize("at_once", [2_500, 37, 1], ids=["one batch", "parts", "one by one"])
+@pytest.mark.parametrize("at_once", [AT_ONCE, 37, 1], ids=["large batches", "parts", "one by one"])
 def test_what_is_posted_gives_the_digest_of_the_import(
     engine: Installed, sample: Sample, one_digest: str, at_once: int
 ) -> None:
