@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -45,6 +45,8 @@ class Batch:
     """One outcome an event, in the order in which they were posted."""
 
     items: list[Draft | Problem]
+    # what else is wrong with refused ones, by their place in `items`
+    also: Mapping[int, Sequence[Problem]] = field(default_factory=dict)
 
 
 def content_hash(

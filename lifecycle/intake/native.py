@@ -6,6 +6,7 @@ what is wrong with one event is a value in the batch, so that its neighbours are
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +37,10 @@ EVENT_BYTES = 32 * KIB  # of one event, as JSON without white space
 ID_LENGTH = 200  # characters of the id of an event or a customer
 NAME_LENGTH = 100  # of a source and of an event type
 
+EXPLAINED = 100  # refused events of a batch of which more than code and place is told
+ALSO = 10  # further things wrong with one event that are told
+ALSO_IN_ALL = 200  # of a batch
+
 _FIELDS = ("id", "source", "customer_id", "type", "occurred_at", "properties")
 _FIELD_SET = frozenset(_FIELDS)
 _OTHER_KEYS = frozenset(
@@ -57,6 +62,8 @@ def read_batch(
     careful = may_be_unsound(body)
     long = len(body) > EVENT_BYTES
     items: list[Draft | Problem] = []
+    also: dict[int, list[Problem]] = {}
+    refused = told = 0
     for index, event in enumerate(events):
         try:
             if careful and (problem := unsound(event, "", limits, depth=_EVENT_DEPTH)):
@@ -65,9 +72,14 @@ def read_batch(
                 _refuse_long(event)
             items.append(reader.read(event))
         except Problem as problem:
-            problem.pointer = f"/events/{index}{problem.pointer}"
+            refused += 1
+            if refused <= EXPLAINED and told < ALSO_IN_ALL:
+                also[index] = reader.also(event, problem)
+                told += len(also[index])
+            for one in (problem, *also.get(index, ())):
+                one.pointer = f"/events/{index}{one.pointer}"
             items.append(problem)
-    return Batch(items=items)
+    return Batch(items=items, also=also)
 
 
 class _EventReader:
@@ -128,6 +140,40 @@ class _EventReader:
             warnings=tuple(remarks),
         )
 
+    def also(self, posted: object, first: Problem) -> list[Problem]:
+        """What else is wrong with an event that was refused, so that it is mended in one go."""
+        if not isinstance(posted, dict) or first.code == "limit_exceeded":
+            return []
+        if unsound(posted, "", self._limits, depth=_EVENT_DEPTH):
+            return []  # nothing more is read of it
+        found = {(first.code, first.pointer): first}
+        for problem in self._faults(posted):
+            found.setdefault((problem.code, problem.pointer), problem)
+            if len(found) > ALSO:
+                break
+        return list(found.values())[1:]
+
+    def _faults(self, posted: dict[str, Any]) -> Iterator[Problem]:
+        for name in posted:
+            if name not in _FIELD_SET:
+                yield _unknown_key(name, posted)
+        said, given = posted.get("occurred_at"), posted.get("properties")
+        unknown = _refusal("/type", self._type_reader, posted.get("type"))
+        for problem in (
+            _refusal("/id", _event_id, posted.get("id")),
+            _refusal("/source", self._source, posted.get("source")),
+            unknown,
+            _refusal("/customer_id", _customer_key, posted.get("customer_id")),
+            None if said is None else _refusal("/occurred_at", self._occurred_at, said),
+        ):
+            if problem is not None:
+                yield problem
+        if unknown is None:
+            kind = self._type_reader(posted["type"])
+            for problem in kind.faults({} if given is None else given, self._limits):
+                problem.pointer = f"/properties{problem.pointer}"
+                yield problem
+
     def _source(self, posted: object) -> str:
         if posted is None:
             return self._default_source
@@ -179,6 +225,15 @@ class _EventReader:
         return instant
 
 
+def _refusal(at: str, read: Callable[[Any], object], posted: object) -> Problem | None:
+    try:
+        read(posted)
+    except Problem as problem:
+        problem.pointer = f"{at}{problem.pointer}"
+        return problem
+    return None
+
+
 def _event_id(posted: object) -> str:
     return identifier(posted, code="event_id", what="the id", longest=ID_LENGTH, spaces=False)
 
@@ -217,10 +272,13 @@ def _fields(posted: object) -> dict[str, Any]:
         )
     if posted.keys() <= _FIELD_SET:
         return posted
-    name = next(key for key in posted if key not in _FIELD_SET)
-    if name in _OTHER_KEYS:
-        raise _other_key(name, posted)
-    raise unknown_field(name, _FIELDS, "field")
+    raise _unknown_key(next(key for key in posted if key not in _FIELD_SET), posted)
+
+
+def _unknown_key(name: str, posted: dict[str, Any]) -> Problem:
+    return (
+        _other_key(name, posted) if name in _OTHER_KEYS else unknown_field(name, _FIELDS, "field")
+    )
 
 
 def _other_key(name: str, posted: dict[str, Any]) -> Problem:

@@ -6,7 +6,7 @@ in capitals. A declared property that is null counts as left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -24,10 +24,16 @@ _HINTS = 20  # names of undeclared properties, a type and batch, for which a nea
 
 
 class PropertyReader:
-    """Reads the properties of one type of event under one policy, for the length of a batch."""
+    """Reads the properties of one type of event under one policy, for the length of a batch.
 
-    def __init__(self, name: str, declared: EventType | None, policy: Policy) -> None:
+    Not `whole`: for a part of them, in which nothing can be missing.
+    """
+
+    def __init__(
+        self, name: str, declared: EventType | None, policy: Policy, *, whole: bool = True
+    ) -> None:
         self.name = name
+        self._type = declared
         self.declared = declared is not None
         self._policy = policy
         self._strict = declared is not None and declared.strict
@@ -44,6 +50,8 @@ class PropertyReader:
         if name == PROFILE_CHANGED:
             self._readers = {"attributes": self._attributes}
             self._required = ("attributes",)
+        if not whole:
+            self._required = ()
 
     def read(self, posted: object, limits: Limits, remarks: list[Remark]) -> Values:
         """The stored form. Raises Problem with a pointer from the properties on."""
@@ -66,6 +74,41 @@ class PropertyReader:
             problem.pointer = problem.pointer or f"/{escaped(key)}"
             raise
         return stored
+
+    def faults(self, posted: object, limits: Limits) -> Iterator[Problem]:
+        """Everything that is wrong with properties that `read` refuses, one after the other."""
+        alone = PropertyReader(self.name, self._type, self._policy, whole=False)
+        if not isinstance(posted, dict) or len(posted) > limits.keys:
+            yield from alone.refusals([posted], limits)
+            return
+        currency = {key: value for key, value in posted.items() if key == self._currency}
+        unsure = any(alone.refusals([currency], limits))
+        for key, value in posted.items():
+            parts = self._parts(key, value, {} if unsure else currency)
+            for problem in alone.refusals(parts, limits):
+                if not (unsure and problem.code == "too_many_decimals"):
+                    yield problem
+        for key in self._required:
+            try:
+                _require(key, posted.get(key))
+            except Problem as problem:
+                problem.pointer = f"/{escaped(key)}"
+                yield problem
+
+    def refusals(self, parts: Iterable[object], limits: Limits) -> Iterator[Problem]:
+        """What `read` says of each of these."""
+        for part in parts:
+            try:
+                self.read(part, limits, [])
+            except Problem as problem:
+                yield problem
+
+    def _parts(self, key: str, value: object, currency: Values) -> Iterator[Values]:
+        """What is right or wrong by itself; money is so in its currency."""
+        if key == "attributes" and isinstance(value, dict) and self.name == PROFILE_CHANGED:
+            yield from ({key: {name: member}} for name, member in value.items())
+        else:
+            yield {**currency, key: value} if key in self._money else {key: value}
 
     def _currency_of(self, stored: Values) -> str:
         """The currency of the event's money: its own, if there is a rate for it."""

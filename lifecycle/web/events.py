@@ -19,13 +19,13 @@ from lifecycle.domain.instant import instant_text
 from lifecycle.engine.accept import Accepted, Conflict, Duplicate, Result, TooLate
 from lifecycle.engine.group_commit import GroupCommit
 from lifecycle.errors import Problem
-from lifecycle.intake.native import Batch, Draft, read_batch
+from lifecycle.intake.native import EXPLAINED, Batch, Draft, read_batch
 from lifecycle.web import problems
 from lifecycle.web.body import read_json_body
 from lifecycle.web.ports import Engine
 
 SOURCE = "http"  # of events that name none
-REPORTED = 100  # refused events of one batch that are explained; of the others, code and place
+REPORTED = EXPLAINED  # refused events of one batch; of the others, code and place are told
 
 Answer = dict[str, Any]
 
@@ -67,7 +67,7 @@ def answer(request: Request, batch: Batch, results: Sequence[Result]) -> Respons
         outcome = item if isinstance(item, Problem) else _outcome(next(left), index)
         if isinstance(outcome, Problem):
             failed.append(outcome)
-            line = _refused(outcome, explained=len(failed) <= REPORTED)
+            line = _refused(outcome, batch.also.get(index), explained=len(failed) <= REPORTED)
         else:
             line = outcome
         if isinstance(item, Draft) and item.warnings:
@@ -126,7 +126,7 @@ def _outcome(result: Result, index: int) -> Answer | Problem:
             assert_never(result)
 
 
-def _refused(problem: Problem, *, explained: bool) -> Answer:
+def _refused(problem: Problem, also: Sequence[Problem] | None, *, explained: bool) -> Answer:
     line: Answer = {"status": "refused"}
     if isinstance(problem, ConflictProblem):
         line = {
@@ -137,7 +137,10 @@ def _refused(problem: Problem, *, explained: bool) -> Answer:
             "differing": problem.conflict.differing,
         }
     if explained:
-        return line | problems.body_of(problem)
+        line |= problems.body_of(problem)
+        if also:
+            line["also"] = [problems.members_of(one) for one in also]
+        return line
     return line | {"code": problem.code, "pointer": problem.pointer}
 
 

@@ -88,14 +88,22 @@ TITLES: Mapping[str, str] = {
 
 
 def body_of(problem: Problem) -> dict[str, Any]:
-    """The members of a problem document that say what is wrong; those without a value are left out.
+    """What is wrong, and that nothing was changed.
 
-    After a failure of our own nobody can promise that nothing was changed: a commit whose answer was
-    lost may have happened.
+    After a failure of our own nobody can promise that: a commit whose answer was lost may have
+    happened.
     """
+    members = members_of(problem)
+    if problem.status < 500:
+        members["detail"] = f"{problem.detail}; {UNCHANGED}"
+    return members
+
+
+def members_of(problem: Problem) -> dict[str, Any]:
+    """The members of a problem document that say what is wrong; those without a value are left out."""
     members = {
         "code": problem.code,
-        "detail": problem.detail if problem.status >= 500 else f"{problem.detail}; {UNCHANGED}",
+        "detail": problem.detail,
         "pointer": problem.pointer,
         "got": problem.got,
         "expected": problem.expected,

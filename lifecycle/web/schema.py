@@ -79,6 +79,11 @@ _RESULT: dict[str, Any] = {
         "got": {"type": "string"},
         "expected": {"type": "string"},
         "hint": {"type": "string"},
+        "also": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "what else is wrong with this event, each with its code and pointer",
+        },
     },
 }
 

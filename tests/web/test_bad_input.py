@@ -74,6 +74,24 @@ def test_of_many_refusals_the_first_hundred_are_explained(empty: Empty) -> None:
     _nothing_stored(engine)
 
 
+def test_all_that_is_wrong_with_an_event_is_told_in_one_answer(empty: Empty) -> None:
+    """The first thing in its line, what else there is under `also`."""
+    engine, client = empty
+    content = body(event(id=..., occurred_at="noon", properties={"gift": "yes"}), event(id=""))
+    problem = _problem(
+        client.post("/v1/events", content=content, headers=JSON), 422, "event_id_required"
+    )
+    first, second = problem["results"]
+    assert (first["code"], first["pointer"]) == ("event_id_required", "/events/0/id")
+    assert [(one["code"], one["pointer"]) for one in first["also"]] == [
+        ("timestamp_invalid", "/events/0/occurred_at"),
+        ("expected_boolean", "/events/0/properties/gift"),
+    ]
+    assert first["also"][1]["got"] == '"yes"'
+    assert "also" not in second
+    _nothing_stored(engine)
+
+
 def test_a_batch_without_one_good_event_says_what_its_refusals_share(empty: Empty) -> None:
     engine, client = empty
     content = body(event(id=""), event(type="purchse"))
