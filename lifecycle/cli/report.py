@@ -50,15 +50,17 @@ def states(
     with opened(settings, Access.READ) as engine:
         palette = Palette(engine.policy())
         found: States | dict[str, Sequence[Month]]
-        shown: RenderableType
+        shown: RenderableType | None
         if monthly:
             months = report.states_by_month(engine.installation, until=instant)
-            found, shown = {"months": months}, _by_month(months, palette)
+            found, shown = {"months": months}, _by_month(months, palette) if months else None
         else:
             found = report.states(engine.installation, instant)
             shown = _now(found, palette)
     if json:
         output.json_document(found)
+    elif shown is None:
+        output.err().print(Text("no events yet, so there is no month to report", "dim"))
     else:
         output.show(shown)
 
@@ -83,13 +85,13 @@ def _now(found: States, palette: Palette) -> Group:
 
 
 def _by_month(months: Sequence[Month], palette: Palette) -> Table:
-    names = list(months[-1].counts) if months else []
+    names = list(months[-1].counts)
     table = output.table("month", *names, "all", right=[*names, "all"])
     table.collapse_padding = True  # so that seven states stand side by side in 80 columns
     for column, name in zip(table.columns[1:], names, strict=False):
         column.style = palette.of(name)
     table.columns[0].min_width = len("2026-01")
-    widest = max((len(f"{sum(month.counts.values()):,}") for month in months), default=0)
+    widest = max(len(f"{sum(month.counts.values()):,}") for month in months)
     for column in table.columns[1:]:
         column.min_width = widest  # no number is broken, rather the name of a state
     for month in months:

@@ -284,6 +284,14 @@ def test_the_states_are_counted_now_then_and_by_month(shop: Lifecycle) -> None:
     assert "2010-01" in shop("report", "states", "--monthly").out
 
 
+def test_no_month_is_reported_before_the_first_event(lifecycle: Lifecycle) -> None:
+    lifecycle("rebuild")
+    ran = lifecycle("report", "states", "--monthly")
+    assert (ran.code, ran.out) == (Code.OK, "")
+    assert ran.err == "no events yet, so there is no month to report\n"
+    assert lifecycle("report", "states", "--monthly", "--json").json == {"months": []}
+
+
 # -- keeping it in order
 
 
