@@ -6,15 +6,18 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from types import TracebackType
 from typing import Self
 
+from lifecycle import policy as policy_file
 from lifecycle.clock import ClockSpec, Origin, begin
 from lifecycle.domain.policy import Policy
+from lifecycle.domain.timeline import Timeline
 from lifecycle.engine import accept, apply, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.installation import Installation
@@ -23,7 +26,7 @@ from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
-from lifecycle.store import messages, revision, urls
+from lifecycle.store import files, messages, revision, urls
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
 
@@ -51,15 +54,18 @@ def build(
     """Opens the database, and makes it ready for what the caller is about to do.
 
     An SQLite file is locked against other writing processes until `close`, its schema is brought up
-    to date, and an empty database takes the policy file. PostgreSQL's schema is `lifecycle migrate`'s.
+    to date, and an empty database takes the policy file; one that is refused leaves no file behind.
+    PostgreSQL's schema is `lifecycle migrate`'s.
     `ring` is called after events were committed. Raises Unusable, Unavailable, PolicyRefused.
     """
     # Our records die with their last user and make no cycles. Looking through the many thousands of a
     # batch again and again, as is the default, took a quarter of the time of an import.
     gc.set_threshold(*COLLECT_EVERY)
     alone = access is not Access.READ
-    if not alone:
-        _refuse_missing(settings.database_url)
+    if is_missing(settings):
+        if not alone:
+            raise _missing(settings.database_url)
+        policy_file.load(settings.config_dir / POLICY_FILE)
     db = Database.open(settings.database_url, exclusive=alone)
     try:
         embedded = db.dialect == "sqlite"
@@ -89,14 +95,17 @@ def _bring_up_to_date(db: Database, *, may_change: bool) -> None:
         schema.require_current(db)
 
 
-def _refuse_missing(url: str) -> None:
-    """Looking at an SQLite file that is not there would make an empty one."""
-    path = urls.parse(url).path
-    if path is not None and not path.exists():
-        raise Unusable(
-            f"{url}: there is no such file yet; `lifecycle up` or `lifecycle import` makes it,"
-            " --database names another"
-        )
+def is_missing(settings: Settings) -> bool:
+    """Whether the database is an SQLite file that is not there yet; opening it would make one."""
+    path = urls.parse(settings.database_url).path
+    return path is not None and not path.exists()
+
+
+def _missing(url: str) -> Unusable:
+    return Unusable(
+        f"{url}: there is no such file yet; `lifecycle up` or `lifecycle import` makes it,"
+        " --database names another"
+    )
 
 
 def _clock(
@@ -118,6 +127,54 @@ def _clock(
     if wanted is not None or found is not None:
         db.run(start)
     return wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """By what events would be judged if they came in now."""
+
+    policy: Policy  # in force, or the one that an empty database would take
+    now: datetime  # by the clock that a writing process would set
+    db: Database | None  # to be read only; None: there is none yet, so nothing is known
+
+
+@contextmanager
+def looked_over(settings: Settings) -> Iterator[Ground]:
+    """What `build` would lay hands on, without making or changing anything; also beside whoever runs.
+
+    No database is made, no schema, no clock set and no policy put in force. Raises as `build` does.
+    """
+    if is_missing(settings):
+        named = urls.parse(settings.database_url)
+        assert named.path is not None
+        files.refuse_unusable(named.path, named.shown, mounts=files.read_mounts)
+        now = settings.clock.start if settings.clock else datetime.now(UTC)
+        yield Ground(policy=_policy_file(settings), now=now, db=None)
+        return
+    db = Database.open(settings.database_url)
+    try:
+        if not revision.is_current(db):
+            _bring_up_to_date(db, may_change=False)
+        with db.read() as tx:
+            now = _now_if_begun(db, tx, settings.clock)
+            versions = policies.versions(tx)
+        in_force = Timeline(versions).at(now).policy if versions else _policy_file(settings)
+        yield Ground(policy=in_force, now=now, db=db)
+    finally:
+        db.close()
+
+
+def _policy_file(settings: Settings) -> Policy:
+    return policy_file.load(settings.config_dir / POLICY_FILE).policy
+
+
+def _now_if_begun(db: Database, tx: Tx, wanted: ClockSpec | None) -> datetime:
+    """What the clock would say once a process has begun to write, by the rules of `_clock`."""
+    found, real = clock_row.read(tx), db.clock(tx)
+    if wanted is None:
+        return ClockSpec.parse(found.spec).at(found, real) if found else real
+    origin = begin(wanted, found, real, alone=db.dialect == "sqlite")
+    return wanted.at(origin, real) if origin else real
 
 
 def _until_done(batch: Callable[[], Applied]) -> Applied:

@@ -9,10 +9,15 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
+from lifecycle.cli import output
+from lifecycle.errors import PolicyRefused
 from lifecycle.settings import DEBUG_VARIABLE, Settings
 
 if TYPE_CHECKING:
-    from lifecycle.bootstrap import Access, Engine
+    from lifecycle.bootstrap import Access, Engine, Ground
+    from lifecycle.store.database import Database
 
 
 @contextlib.contextmanager
@@ -23,6 +28,34 @@ def opened(settings: Settings, access: Access) -> Iterator[Engine]:
     log_to_stderr(logging.WARNING)
     with build(settings, access=access) as engine:
         yield engine
+
+
+@contextlib.contextmanager
+def looked_over(settings: Settings) -> Iterator[Ground]:
+    """By what events would be judged, for a command that changes nothing."""
+    from lifecycle import bootstrap
+
+    log_to_stderr(logging.WARNING)
+    with bootstrap.looked_over(settings) as ground:
+        yield ground
+
+
+def not_in_force(db: Database, settings: Settings) -> str | None:
+    """In words, how the policy file is not the policy in force; None where it is, or where none is."""
+    from lifecycle.bootstrap import POLICY_FILE
+    from lifecycle.engine import policies
+
+    file = settings.config_dir / POLICY_FILE
+    try:
+        return policies.differs(db, file)
+    except PolicyRefused as refused:
+        return f"{file} has errors, and is not in force: {refused}"
+
+
+def warn_of_policy(db: Database, settings: Settings) -> None:
+    """Says on stderr that the events will be judged by another policy than the file's, if so."""
+    if differs := not_in_force(db, settings):
+        output.err().print(Text(f"warning: {differs}", "yellow"), soft_wrap=True)
 
 
 def log_to_stderr(level: int, *, serving: bool = False) -> None:

@@ -19,9 +19,8 @@ from rich.text import Text
 
 from lifecycle.cli import demo as demonstration
 from lifecycle.cli import output
-from lifecycle.cli.opening import log_to_stderr
+from lifecycle.cli.opening import log_to_stderr, not_in_force
 from lifecycle.cli.options import PORT, with_settings
-from lifecycle.errors import PolicyRefused
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,13 +55,16 @@ def up(
     process may write to it; commands that only look may run beside. Stopped or killed, the next start
     loses nothing.
     """
-    from lifecycle.web.server import serve
+    from lifecycle.web.server import listen, serve
     from workers.embedded import running
 
-    if demo:
-        settings = demonstration.settings_for_demo(settings)
     log_to_stderr(logging.INFO, serving=True)
-    with running(settings) as engine, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        # First of all: whoever finds the port taken leaves no database behind.
+        listening = stack.enter_context(listen(host, settings.port))
+        if demo:
+            settings = demonstration.settings_for_demo(settings)
+        engine = stack.enter_context(running(settings))
         beside = list(_demonstration(engine, settings)) if demo else []
 
         def started(address: str) -> None:
@@ -71,7 +73,7 @@ def up(
                 each.start()
                 stack.callback(each.stop)
 
-        serve(engine, host, settings.port, started=started)
+        serve(engine, listening, started=started)
     output.show(Text("Stopped. Everything that was accepted is kept.", "bold"))
 
 
@@ -119,17 +121,11 @@ _SIMULATED = ": made up by a generator, named sim-…; none of them is real"
 
 
 def _policy(engine: Engine, settings: Settings) -> Text:
-    from lifecycle.bootstrap import POLICY_FILE
-    from lifecycle.engine import policies
-
     inst = engine.installation
     with engine.db.read() as tx:
         version = inst.timeline(tx).at(inst.now(tx))
     told = Text(f"version {version.number}, {version.hash[:12]}")
-    try:
-        differs = policies.differs(engine.db, settings.config_dir / POLICY_FILE)
-    except PolicyRefused as refused:
-        differs = f"{settings.config_dir / POLICY_FILE} has errors, and is not in force: {refused}"
+    differs = not_in_force(engine.db, settings)
     return told if differs is None else told.append(f"\n{differs}", "yellow")
 
 

@@ -22,17 +22,15 @@ KEEP_ALIVE_SECONDS = 30
 
 def serve(
     engine: Engine,
-    host: str,
-    port: int,
+    listening: socket.socket,
     *,
     started: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Answers until SIGINT or SIGTERM, and returns once everything under way is answered.
 
-    `started` is told the address in which to look, when it is open. Port 0 takes a free one.
-    Raises Unusable where it cannot listen.
+    `started` is told the address in which to look, when it is open. The socket is closed at the end.
     """
-    Server(engine, host, port, started=started).run()
+    Server(engine, listening, started=started).run()
 
 
 class Server:
@@ -41,12 +39,11 @@ class Server:
     def __init__(
         self,
         engine: Engine,
-        host: str,
-        port: int,
+        listening: socket.socket,
         *,
         started: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self._socket = _listen(host, port)
+        self._socket = listening
         self._started = started
         self._server = _Uvicorn(
             uvicorn.Config(
@@ -117,8 +114,12 @@ class _Uvicorn(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """An open socket on this machine's own address: nobody else may reach us without API keys."""
+def listen(host: str, port: int) -> socket.socket:
+    """An open socket on this machine's own address: nobody else may reach us without API keys.
+
+    Port 0 takes a free one. Who connects before `serve` waits for it. Raises Unusable where it cannot
+    listen.
+    """
     if host != "localhost" and not _is_loopback(host):
         raise Unusable(
             f"host {host!r}: as long as there are no API keys, the server listens on this machine"

@@ -128,6 +128,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(start: Start, home: Path) -> N
     assert f"port {port} of 127.0.0.1 cannot be opened" in err
     assert err.count("\n") == 1
     assert out == ""
+    assert list(home.glob("other.db*")) == []
 
 
 def test_it_listens_to_nobody_else_while_there_are_no_keys(start: Start) -> None:

@@ -21,7 +21,7 @@ from lifecycle.settings import Settings
 from lifecycle.store.database import Database
 from lifecycle.store.schema import migrate
 from lifecycle.web.ports import Engine as EnginePort
-from lifecycle.web.server import Server
+from lifecycle.web.server import Server, listen
 from tests.intake.bad_input import NOW, POLICY
 
 
@@ -40,7 +40,7 @@ def running(url: str, config: Path, policy: str = POLICY) -> Iterator[Engine]:
 @contextmanager
 def serving(engine: EnginePort) -> Iterator[httpx.Client]:
     opened: queue.Queue[str] = queue.Queue()
-    server = Server(engine, "127.0.0.1", 0, started=opened.put)
+    server = Server(engine, listen("127.0.0.1", 0), started=opened.put)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -18,7 +18,7 @@ from lifecycle.bootstrap import Engine
 from lifecycle.clock import Origin
 from lifecycle.errors import Unavailable, Unusable
 from lifecycle.store import clock
-from lifecycle.web.server import Server, serve
+from lifecycle.web.server import Server, listen
 from tests.intake.bad_input import NOW, event
 from tests.web.conftest import running, serving
 
@@ -26,21 +26,21 @@ Told = dict[str, Any]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
-def test_it_refuses_to_listen_for_other_machines(engine: Engine, host: str) -> None:
+def test_it_refuses_to_listen_for_other_machines(host: str) -> None:
     with pytest.raises(Unusable, match="no API keys"):
-        serve(engine, host, 0)
+        listen(host, 0)
 
 
-def test_a_port_that_is_taken_is_named(engine: Engine) -> None:
+def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(Unusable, match=f"port {port} of 127.0.0.1 cannot be opened"):
-            serve(engine, "127.0.0.1", port)
+            listen("127.0.0.1", port)
 
 
-def test_a_port_that_is_none_is_refused(engine: Engine) -> None:
+def test_a_port_that_is_none_is_refused() -> None:
     with pytest.raises(Unusable, match="port 70000"):
-        Server(engine, "127.0.0.1", 70000)
+        listen("127.0.0.1", 70000)
 
 
 @pytest.mark.postgres
@@ -115,7 +115,7 @@ def test_stopping_ends_streams_and_answers_what_is_under_way(engine: Engine) -> 
         opened.append(address)
         ready.set()
 
-    server = Server(engine, "127.0.0.1", 0, started=started)
+    server = Server(engine, listen("127.0.0.1", 0), started=started)
     thread = threading.Thread(target=server.run)
     thread.start()
     assert ready.wait(30)
