@@ -38,6 +38,7 @@ class Draft(NamedTuple):
     backfill: bool  # history: exempt from the limit of lateness
     too_late: bool  # judged once, here, by the policy in force
     warnings: tuple[Remark, ...] = ()
+    line: int | None = None  # of the file where it stands; none where it came otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

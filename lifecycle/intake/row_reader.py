@@ -6,6 +6,7 @@ included, so that a file may come in by either way, or by both.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class RowReader:
         self._time_column = mapping.occurred_at.column
         self._time_at = places[mapping.occurred_at.column]
         self._instants = InstantReader(mapping.occurred_at)
+        looked_at = dict.fromkeys(each.column for rule in mapping.rules for each in rule.when)
+        self._looked_at = [(name, places[name]) for name in looked_at]
         self._rules: list[tuple[Test | None, _EventReader | str]] = [
             (
                 _tests(rule.when, places),
@@ -83,18 +86,22 @@ class RowReader:
                 if test is None or test(fields):
                     if isinstance(reader, str):
                         return Skipped(line=line, reason=reader)
-                    return self._draft(reader, fields)
+                    return self._draft(line, reader, fields)
         except _BadField as bad:
             return _row_problem(line, bad.column, bad.problem)
         return RowProblem(
             line=line,
             column="",
             code="no_rule_matches",
-            message=f"line {line}: no rule of the mapping takes this row",
+            message=f"line {line}: no rule of the mapping takes this row: {self._seen(fields)}",
             got=clip(" | ".join(fields)),
         )
 
-    def _draft(self, reader: _EventReader, fields: Fields) -> Draft:
+    def _seen(self, fields: Fields) -> str:
+        """What stands in the columns that the rules look at."""
+        return ", ".join(f"{name} is {shown(fields[at])}" for name, at in self._looked_at)
+
+    def _draft(self, line: int, reader: _EventReader, fields: Fields) -> Draft:
         event_id = self._identities.read(fields)
         name = fields[self._customer_at]
         customer = self._customers.get(name) or self._customer(name)
@@ -114,6 +121,7 @@ class RowReader:
             body_hash=content_hash(customer, reader.type, occurred_at, properties),
             backfill=True,
             too_late=False,
+            line=line,
         )
 
     def _customer(self, text: str) -> str:
@@ -151,8 +159,18 @@ def _row_problem(line: int, column: str, problem: Problem) -> RowProblem:
         column=column,
         code=problem.code,
         message=f"line {line}, column {column}: {problem.detail}{expected}{hint}",
-        got=problem.got or "",
+        got=_unquoted(problem.got or ""),
     )
+
+
+def _unquoted(got: str) -> str:
+    """A text as it stands in the file; elsewhere it is shown as JSON."""
+    if not got.startswith('"'):
+        return got
+    try:
+        return str(json.loads(got))
+    except ValueError:  # it was clipped
+        return got.removeprefix('"')
 
 
 def _future(text: str, latest: datetime) -> Problem:

@@ -52,6 +52,7 @@ class RowProblem:
     code: str  # stable
     message: str  # what was found and what is allowed
     got: str = ""  # clipped
+    row: str = ""  # the row as it stands in the file; empty when it is too long to be kept
 
 
 def clip(text: str) -> str:
@@ -61,14 +62,16 @@ def clip(text: str) -> str:
 class TableFile:
     """An open table file: its columns, then its rows; iterate it once.
 
-    `read_bytes` of `total_bytes` (both as stored, compressed or not) say how far it has come.
+    `read_bytes` of `total_bytes` (both as stored, compressed or not) say how far it has come; `row` is
+    the text of the row that was yielded last. `shown` is what messages call the file.
     """
 
-    def __init__(self, path: Path, layout: TableLayout) -> None:
-        self.path = path
+    def __init__(self, path: Path, layout: TableLayout, shown: str | None = None) -> None:
+        self.path = shown or str(path)
         self.layout = layout
         self._problems: list[RowProblem] = []
         self._line = 0
+        self._text: list[str] = []  # the lines of the row
         try:
             self._raw = path.open("rb")
         except FileNotFoundError:
@@ -98,6 +101,11 @@ class TableFile:
     @property
     def read_bytes(self) -> int:
         return self._raw.tell()
+
+    @property
+    def row(self) -> str:
+        text = "".join(self._text).rstrip("\r\n")
+        return text if len(text) <= ROW_LIMIT else ""
 
     def __iter__(self) -> Iterator[Row | RowProblem]:
         width = len(self.columns)
@@ -183,6 +191,7 @@ class TableFile:
                 line = raw.decode(encoding, errors="replace")
             if len(raw) > ROW_LIMIT or "\0" in line:
                 self._problems.append(self._unfit(raw))
+            self._text.append(line)
             yield line
 
     def _wide_lines(self) -> Iterator[str]:
@@ -194,6 +203,7 @@ class TableFile:
                     raise self._endless()
                 if len(line) > ROW_LIMIT or "\0" in line:
                     self._problems.append(self._unfit(line))
+                self._text.append(line)
                 yield line
         finally:
             text.detach()  # or it would close the file when it is thrown away
@@ -260,6 +270,7 @@ class TableFile:
     def _plain(self, split: Callable[[str], list[str]]) -> Iterator[Row]:
         for line in self._lines():
             yield self._line, split(line)
+            self._text.clear()
 
     def _delimited(self) -> Iterator[Row]:
         """Rows of quoted, delimited fields; a broken one is noted and the next line begins anew."""
@@ -276,6 +287,7 @@ class TableFile:
             if self._line > begins and (size := sum(map(len, fields))) > ROW_LIMIT:
                 self._problems.append(self._too_long(begins, size))
             yield begins, fields
+            self._text.clear()
 
     def _broken(self, begins: int, error: csv.Error) -> RowProblem:
         words = str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -29,16 +30,21 @@ def drafts(
     policy: Policy,
     now: datetime,
     on_progress: OnProgress | None = None,
+    *,
+    shown: str | None = None,
 ) -> Iterator[Outcome]:
     """The outcome of every row, in the order of the file; `now` is the time of receipt.
 
     Raises Problem where the file as a whole cannot be read, which may be in the middle of it. A
-    row that is refused is an outcome, and reading goes on.
+    row that is refused is an outcome, and reading goes on. `shown` is what messages call the file.
     """
-    with TableFile(path, mapping.table) as table:
+    with TableFile(path, mapping.table, shown) as table:
         reader = RowReader(mapping, table.columns, policy, now)
         for count, item in enumerate(table):
-            yield item if isinstance(item, RowProblem) else reader.read(*item)
+            outcome = item if isinstance(item, RowProblem) else reader.read(*item)
+            if isinstance(outcome, RowProblem):
+                outcome = replace(outcome, row=table.row)
+            yield outcome
             if on_progress is not None and count % PROGRESS_EVERY == 0:
                 on_progress(table.read_bytes, table.total_bytes)
         if on_progress is not None:
@@ -46,12 +52,12 @@ def drafts(
 
 
 class RejectsFile:
-    """A CSV file of what was refused: line, column, code, reason, got."""
+    """A CSV file of what is wrong, a finding a line: line, column, code, reason, got, row."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file)
-        self._writer.writerow(["line", "column", "code", "reason", "got"])
+        self._writer.writerow(["line", "column", "code", "reason", "got", "row"])
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +71,18 @@ class RejectsFile:
         self._file.close()
 
     def write(self, problem: RowProblem) -> None:
-        got = problem.got
-        if got.startswith(("=", "+", "-", "@", "\t", "\r")):
-            got = f"'{got}"  # a spreadsheet would take it for a formula
-        self._writer.writerow([problem.line, problem.column, problem.code, problem.message, got])
+        self._writer.writerow(
+            [
+                problem.line,
+                problem.column,
+                problem.code,
+                problem.message,
+                _harmless(problem.got),
+                _harmless(problem.row),
+            ]
+        )
+
+
+def _harmless(text: str) -> str:
+    """A spreadsheet would take it for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from itertools import permutations
 from pathlib import Path
@@ -363,7 +364,7 @@ def test_tables_may_be_parted_by_any_character_or_blanks_or_positions(tmp_path: 
         (blanks, "  1 anna   2026-01-02 1 \n\n"),
         (positions, "  1anna 2026-01-02      1\n\n"),
     ]:
-        assert taken(outcomes(tmp_path, table, mapping)) == [expected]
+        assert taken(outcomes(tmp_path, table, mapping)) == [expected._replace(line=1)]
 
 
 def test_reading_tells_how_far_it_has_come(tmp_path: Path) -> None:
@@ -387,13 +388,55 @@ def test_rejects_are_written_as_a_table_without_formulas(tmp_path: Path) -> None
     path = tmp_path / "rejects.csv"
     with RejectsFile(path) as rejects:
         for line, got in [(2, "=cmd|' /C calc'!A0"), (3, "plain"), (4, "@x")]:
-            rejects.write(RowProblem(line=line, column="who", code="c", message="m", got=got))
+            problem = RowProblem(line=line, column="who", code="c", message="m", got=got)
+            rejects.write(replace(problem, row=f"{got},{line}"))
     assert list(csv.reader(io.StringIO(path.read_text()))) == [
-        ["line", "column", "code", "reason", "got"],
-        ["2", "who", "c", "m", "'=cmd|' /C calc'!A0"],
-        ["3", "who", "c", "m", "plain"],
-        ["4", "who", "c", "m", "'@x"],
+        ["line", "column", "code", "reason", "got", "row"],
+        ["2", "who", "c", "m", "'=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0,2"],
+        ["3", "who", "c", "m", "plain", "plain,3"],
+        ["4", "who", "c", "m", "'@x", "'@x,4"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "got"),
+    [
+        ("1,anna,2026-01-02,-5", "-5"),
+        ('1,anna,2026-01-02,"12,50"', "12,50"),
+        ('1,anna,2026-01-02,"a ""b"""', 'a "b"'),
+        ("1,anna,2026-01-02,1,2", "1 | anna | 2026-01-02 | 1 | 2"),
+        ('1,"an\nna",2026-01-02,1', "U+000A"),
+        ('1,anna,2026-01-02,"1', ""),
+    ],
+)
+def test_what_is_refused_is_told_as_it_stands_in_the_file_and_with_its_row(
+    tmp_path: Path, line: str, got: str
+) -> None:
+    """The row without its end, so that it can be corrected and imported; other rows are not in it."""
+    found = outcomes(tmp_path, f"number,who,time,amount\n8,bert,2026-01-02,1\n{line}\n")
+    (problem,) = refused(found)
+    assert (problem.got, problem.row) == (got, line)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_the_row_is_told_in_every_encoding(tmp_path: Path, encoding: str) -> None:
+    table = "number,who,time,amount\r\n1,王,2026-01-02,-5\r\n2,bert,2026-01-02,1\r\n"
+    (problem,) = refused(outcomes(tmp_path, table.encode(encoding)))
+    assert problem.row == "1,王,2026-01-02,-5"
+
+
+def test_a_row_that_no_rule_takes_is_told_with_what_the_rules_look_at(tmp_path: Path) -> None:
+    mapping = MAPPING.replace(
+        "rows:\n  - type: order_paid\n",
+        "rows:\n  - {skip: a test, when: {kind: test}}\n"
+        "  - type: order_paid\n    when: {kind: paid, amount: {more_than: 0}}\n",
+    )
+    table = "number,who,time,amount,kind\n1,anna,2026-01-02,-5,paid\n"
+    (problem,) = refused(outcomes(tmp_path, table, mapping))
+    assert problem.code == "no_rule_matches"
+    assert problem.message == (
+        'line 2: no rule of the mapping takes this row: kind is "paid", amount is "-5"'
+    )
 
 
 def times(folder: Path, texts: list[str], said: str) -> list[str]:
