@@ -78,7 +78,7 @@ class Demo:
             "a made-up year",
             f"demo {self._world.tag}",
             lambda: (draft(event, now) for event in history),
-            on_applied=lambda applied: bar(applied.events, len(history)),
+            on_applied=lambda applied, _: bar(applied.events, len(history)),
         )
 
     def start(self) -> None:

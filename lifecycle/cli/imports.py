@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,20 +20,21 @@ from rich.console import Group
 from rich.text import Text
 
 from lifecycle.cli import exits, output
-from lifecycle.cli.opening import opened
+from lifecycle.cli.opening import looked_over, opened, warn_of_policy
 from lifecycle.cli.options import with_settings
 from lifecycle.domain.fate import Fate
 from lifecycle.errors import NotFound
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
-    from lifecycle.bootstrap import Engine
-    from lifecycle.engine.imports import ImportReport
+    from lifecycle.domain.policy import Policy
+    from lifecycle.engine.imports import ImportReport, RowConflict
+    from lifecycle.engine.installation import Installation
     from lifecycle.intake.mapping import TableMapping
     from lifecycle.intake.rows import RowProblem
-    from lifecycle.intake.table import RejectsFile
+    from lifecycle.intake.table import Outcome, RejectsFile
 
-SHOWN = 20  # refused rows that are shown; all of them are counted, and go into --rejects
+SHOWN = 20  # kinds of problems, and conflicts, that are shown; all go into --rejects
 
 
 class Effects(StrEnum):
@@ -41,7 +48,8 @@ def import_file(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="A table: CSV or fixed columns, plain or compressed by gzip."
+            metavar="FILE",
+            help="A table: CSV or fixed columns, plain or compressed by gzip or xz; - is standard input.",
         ),
     ],
     *,
@@ -59,11 +67,18 @@ def import_file(
         typer.Option(help="on: messages for the past that have not expired may still be sent."),
     ] = Effects.OFF,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read and check every row; store nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Tell what would be stored, known already or a conflict; change nothing.",
+        ),
     ] = False,
     rejects: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the rows that were refused there, as CSV."),
+        typer.Option(
+            metavar="FILE",
+            help="Write there, as CSV, what is wrong with each row that is refused, and the row.",
+        ),
     ] = None,
     accept_valid: Annotated[
         bool,
@@ -76,49 +91,109 @@ def import_file(
     Every customer is folded once, after the file's last row. One row that cannot be read means that
     nothing is stored, unless --accept-valid. Running it again adds nothing, and goes on where an
     interrupted import stopped. Messages that the past would have sent are withheld, unless with
-    --effects on.
+    --effects on. A dry run may run beside a server, and makes no database where there is none.
     """
-    from lifecycle.bootstrap import Access
+    with ExitStack() as stack:
+        local = stack.enter_context(_at_hand(file))
+        asked = _Asked(
+            file=local,
+            digest=_digest(local),
+            mapping=mapping,
+            effects=effects,
+            accept_valid=accept_valid,
+        )
+        refused = _Refused(stack, rejects)
+        report = _rehearse(settings, asked, refused) if dry_run else _run(settings, asked, refused)
+        refused.add_conflicts(report.conflicts)
+    if json:
+        output.json_document({**output.plain(report), "refused": refused.as_json()})
+    else:
+        _show(report, refused, asked)
+    if report.problems and not (report.stored or (dry_run and accept_valid)):
+        raise typer.Exit(exits.Code.BAD_INPUT)
+    if report.conflicts:
+        raise typer.Exit(exits.Code.REFUSED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the command line says, looked up."""
+
+    file: _Local
+    digest: str
+    mapping: str  # its name, or the path to it
+    effects: Effects
+    accept_valid: bool
+
+
+def _rehearse(settings: Settings, asked: _Asked, refused: _Refused) -> ImportReport:
+    """A dry run, beside whoever writes; there may be no database yet, and there is none afterwards."""
+    from lifecycle.engine.imports import rehearse_import
+
+    with looked_over(settings) as ground:
+        if ground.db is not None:
+            warn_of_policy(ground.db, settings)
+        _, columns = _mapping(settings, asked.mapping, ground.policy)
+        with output.progress(f"reading {asked.file.name}") as bar:
+            read = _reading(asked.file, columns, ground.policy, ground.now, bar)
+            try:
+                return rehearse_import(ground.db, read, on_problem=refused.add)
+            except KeyboardInterrupt as error:
+                raise exits.Interrupted(
+                    "interrupted: this was a dry run, and nothing was changed"
+                ) from error
+
+
+def _run(settings: Settings, asked: _Asked, refused: _Refused) -> ImportReport:
+    from lifecycle.bootstrap import Access, is_missing
     from lifecycle.engine.imports import run_import
     from lifecycle.engine.work import Applied
-    from lifecycle.intake import table
 
-    digest = _digest(file)
     with ExitStack() as stack:
-        engine = stack.enter_context(opened(settings, Access.WRITE))
-        path, columns = _mapping(engine, settings, mapping)
-        refused = _Refused(stack, rejects)
-        bar = stack.enter_context(output.progress(f"reading {file.name}"))
-        now = engine.now()
+
+        def opening() -> Installation:
+            return stack.enter_context(opened(settings, Access.WRITE)).installation
+
+        inst: Installation | Callable[[], Installation]
+        if is_missing(settings):  # it is made only when there is something to be stored
+            with looked_over(settings) as ground:
+                policy, now = ground.policy, ground.now
+            inst = opening
+        else:
+            engine = stack.enter_context(opened(settings, Access.WRITE))
+            warn_of_policy(engine.db, settings)
+            policy, now, inst = engine.policy(), engine.now(), engine.installation
+        path, columns = _mapping(settings, asked.mapping, policy)
+        bar = stack.enter_context(output.progress(f"reading {asked.file.name}"))
         folded = Applied()
 
-        def folding(applied: Applied) -> None:
+        def folding(applied: Applied, of: int) -> None:
             nonlocal folded
             folded = applied
-            bar.now("folding customers", applied.customers)
+            bar.now("folding customers", applied.customers, of)
 
         try:
-            report = run_import(
-                engine.installation,
-                file.name,
-                _combined(digest, path),
-                lambda: table.drafts(file, columns, engine.policy(), now, bar),
-                effects=effects is Effects.ON,
-                accept_valid=accept_valid,
-                dry_run=dry_run,
+            return run_import(
+                inst,
+                asked.file.name,
+                _combined(asked.digest, path),
+                _reading(asked.file, columns, policy, now, bar),
+                effects=asked.effects is Effects.ON,
+                accept_valid=asked.accept_valid,
                 on_problem=refused.add,
                 on_applied=folding,
             )
         except KeyboardInterrupt as error:
             raise exits.Interrupted(_interrupted(folded.customers)) from error
-    if json:
-        output.json_document({**output.plain(report), "refused": output.plain(refused.first)})
-    else:
-        _show(report, refused, effects=effects, dry_run=dry_run)
-    if report.problems and not report.stored:
-        raise typer.Exit(exits.Code.BAD_INPUT)
-    if report.conflicts:
-        raise typer.Exit(exits.Code.REFUSED)
+
+
+def _reading(
+    file: _Local, columns: TableMapping, policy: Policy, now: datetime, bar: output.Ticker
+) -> Callable[[], Iterator[Outcome]]:
+    """Reads the file anew each time that it is called."""
+    from lifecycle.intake import table
+
+    return lambda: table.drafts(file.path, columns, policy, now, bar, shown=file.name)
 
 
 def _interrupted(folded: int) -> str:
@@ -136,15 +211,46 @@ def _interrupted(folded: int) -> str:
     )
 
 
-def _digest(file: Path) -> str:
+# -- what is read ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Local:
+    """A file that can be read more than once, and what the user calls it."""
+
+    path: Path
+    name: str
+
+
+@contextmanager
+def _at_hand(file: Path) -> Iterator[_Local]:
+    """What comes through a pipe is kept in a temporary file meanwhile; raises NoInput."""
+    if str(file) != "-" and (file.is_file() or file.is_dir() or not file.exists()):
+        yield _Local(path=file, name=file.name)
+        return
+    with tempfile.NamedTemporaryFile(prefix="lifecycle-import-") as kept:
+        try:
+            if str(file) == "-":
+                shutil.copyfileobj(sys.stdin.buffer, kept)
+            else:
+                with file.open("rb") as pipe:
+                    shutil.copyfileobj(pipe, kept)
+            kept.flush()
+        except OSError as error:
+            raise exits.NoInput(f"{file}: {error.strerror}; nothing was changed") from error
+        name = "standard input" if str(file) == "-" else str(file)
+        yield _Local(path=Path(kept.name), name=name)
+
+
+def _digest(file: _Local) -> str:
     """SHA-256 of the file as it lies; raises NoInput."""
     try:
-        with file.open("rb") as opened_file:
+        with file.path.open("rb") as opened_file:
             return hashlib.file_digest(opened_file, "sha256").hexdigest()
     except FileNotFoundError:
-        raise exits.NoInput(f"there is no file {file}; nothing was changed") from None
+        raise exits.NoInput(f"there is no file {file.path}; nothing was changed") from None
     except OSError as error:
-        raise exits.NoInput(f"{file}: {error.strerror}; nothing was changed") from error
+        raise exits.NoInput(f"{file.path}: {error.strerror}; nothing was changed") from error
 
 
 def _combined(digest: str, mapping: Path) -> str:
@@ -152,7 +258,7 @@ def _combined(digest: str, mapping: Path) -> str:
     return hashlib.sha256(digest.encode() + mapping.read_bytes()).hexdigest()
 
 
-def _mapping(engine: Engine, settings: Settings, name: str) -> tuple[Path, TableMapping]:
+def _mapping(settings: Settings, name: str, policy: Policy) -> tuple[Path, TableMapping]:
     """The mapping's file, and what it says; its warnings go to stderr."""
     from lifecycle.intake import mapping_file
 
@@ -160,20 +266,36 @@ def _mapping(engine: Engine, settings: Settings, name: str) -> tuple[Path, Table
         path = mapping_file.find(name, settings.config_dir / "mappings")
     except NotFound as error:
         raise exits.NoInput(f"{error}; nothing was changed") from error
-    found = mapping_file.load(path, engine.policy())
+    found = mapping_file.load(path, policy)
     for finding in found.warnings:
         output.err().print(Text(str(finding)), soft_wrap=True)
     return path, found
 
 
+# -- what is wrong -----------------------------------------------------------------------------
+
+
+# What is a row's own in a message that is otherwise the same for every row.
+_OWN = re.compile(r"^line \d+( to \d+)?|byte 0x[0-9a-f]{2} at \d+")
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Rows with the same thing wrong with them."""
+
+    first: RowProblem
+    rows: int = 1
+
+
 class _Refused:
-    """The rows that were refused: the first to be shown, all of them for the rejects file."""
+    """What is wrong with rows: each kind once, to be shown, and all of it for the rejects file."""
 
     def __init__(self, stack: ExitStack, path: Path | None) -> None:
         from lifecycle.intake.table import RejectsFile
 
-        self.first: list[RowProblem] = []
         self.path = path
+        self.conflicts: list[RowProblem] = []  # the first of them
+        self._kinds: dict[tuple[str, str, str], _Kind] = {}
         self._file: RejectsFile | None = None
         if path is not None:
             try:
@@ -183,27 +305,80 @@ class _Refused:
                     f"--rejects {path}: {error.strerror}; nothing was changed"
                 ) from error
 
+    @property
+    def kinds(self) -> list[_Kind]:
+        """The first of them."""
+        return list(self._kinds.values())
+
     def add(self, problem: RowProblem) -> None:
-        if len(self.first) < SHOWN:
-            self.first.append(problem)
+        kind = (problem.column, problem.code, _OWN.sub("", problem.message))
+        if kind in self._kinds:
+            self._kinds[kind].rows += 1
+        elif len(self._kinds) < SHOWN:
+            self._kinds[kind] = _Kind(problem)
+        self._write(problem)
+
+    def add_conflicts(self, conflicts: tuple[RowConflict, ...]) -> None:
+        for conflict in conflicts:
+            problem = _conflict(conflict)
+            if len(self.conflicts) < SHOWN:
+                self.conflicts.append(problem)
+            self._write(problem)
+
+    def as_json(self) -> list[dict[str, object]]:
+        return [{**output.plain(kind.first), "rows": kind.rows} for kind in self.kinds]
+
+    def _write(self, problem: RowProblem) -> None:
         if self._file is not None:
             self._file.write(problem)
 
 
-def _show(report: ImportReport, refused: _Refused, *, effects: Effects, dry_run: bool) -> None:
-    stderr = output.err()
-    for problem in refused.first:
-        stderr.print(Text.assemble(problem.message, (f"  {problem.code}", "dim")), soft_wrap=True)
-    if more := report.problems - len(refused.first):
-        kept = f"all are in {refused.path}" if refused.path else "--rejects FILE keeps all of them"
-        stderr.print(f"… and {more:,} more; {kept}")
+def _conflict(conflict: RowConflict) -> RowProblem:
+    from lifecycle.intake.rows import RowProblem
+    from lifecycle.intake.strict_json import shown
+
+    line = conflict.line or 0  # every row of a table has one
+    return RowProblem(
+        line=line,
+        column="",
+        code="event_id_conflict",
+        message=f"line {line}: the id {shown(conflict.id)} is known with other content,"
+        f" first seen {output.moment(conflict.first_seen)} UTC; what differs:"
+        f" {', '.join(conflict.differing)}",
+        got=conflict.id,
+    )
+
+
+# -- what is told ------------------------------------------------------------------------------
+
+
+def _show(report: ImportReport, refused: _Refused, asked: _Asked) -> None:
+    kinds = refused.kinds
+    for kind in kinds:
+        more = f" (and {output.count(kind.rows - 1, 'more row')})" if kind.rows > 1 else ""
+        _show_problem(kind.first, more)
+    _show_rest(report.problems - sum(kind.rows for kind in kinds), refused.path)
+    for problem in refused.conflicts:
+        _show_problem(problem)
+    _show_rest(len(report.conflicts) - len(refused.conflicts), refused.path)
     table = output.table("rows", "", right=["rows"])
-    for count, what in _lines(report, dry_run=dry_run):
+    for count, what in _lines(report):
         table.add_row(f"{count:,}", what)
     output.show(table)
-    output.show(_conclusion(report, dry_run=dry_run))
+    output.show(_conclusion(report, accept_valid=asked.accept_valid))
     if report.applied.fates:
-        output.show(_planned(report.applied.fates, effects))
+        output.show(_planned(report.applied.fates, asked.effects))
+
+
+def _show_problem(problem: RowProblem, more: str = "") -> None:
+    told = Text.assemble(problem.message, (more, "bold"), (f"  {problem.code}", "dim"))
+    output.err().print(told, soft_wrap=True)
+
+
+def _show_rest(rows: int, path: Path | None) -> None:
+    if rows:
+        kept = f"all are in {path}" if path else "--rejects FILE keeps all of them"
+        output.err().print(f"… and {rows:,} more; {kept}")
 
 
 def _planned(fates: Mapping[Fate, int], effects: Effects) -> Group:
@@ -224,17 +399,15 @@ _BECOMES = {
 }
 
 
-def _lines(report: ImportReport, *, dry_run: bool) -> Iterator[tuple[int, str]]:
+def _lines(report: ImportReport) -> Iterator[tuple[int, str]]:
     yield report.rows, "read"
     for reason, count in sorted(report.skipped.items()):
         yield count, f"skipped: {reason}"
     if report.problems:
         yield report.problems, "refused"
-    if not report.stored:
-        if dry_run:
-            yield report.rows - report.problems - sum(report.skipped.values()), "would be stored"
+    if not report.stored and not report.dry_run:
         return
-    yield report.accepted, "stored"
+    yield report.accepted, "would be stored" if report.dry_run else "stored"
     for count, what in (
         (report.duplicates, "known already, with the same content"),
         (report.too_late, "too late for the policy: among the dead letters"),
@@ -244,9 +417,13 @@ def _lines(report: ImportReport, *, dry_run: bool) -> Iterator[tuple[int, str]]:
             yield count, what
 
 
-def _conclusion(report: ImportReport, *, dry_run: bool) -> Text:
-    if dry_run:
-        return Text("A dry run: nothing was stored.")
+def _conclusion(report: ImportReport, *, accept_valid: bool) -> Text:
+    if report.dry_run:
+        only = " With refused rows nothing would be, unless with --accept-valid."
+        return Text(
+            "A dry run: nothing was stored."
+            + (only if report.problems and not accept_valid else "")
+        )
     if not report.stored:
         return Text(
             "Nothing was stored. Correct the rows, or store the others with --accept-valid.", "bold"

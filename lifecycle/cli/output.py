@@ -162,11 +162,16 @@ class Ticker:
 
     def __init__(self, bar: Progress, what: str) -> None:
         self._bar = bar
+        self._what = what
         self._task = bar.add_task(what, total=None)
 
     def __call__(self, done: int, total: int | None = None) -> None:
         self._bar.update(self._task, completed=done, total=total)
 
-    def now(self, what: str, done: int) -> None:
-        """The work has come to another part, of which nobody knows how much there is."""
-        self._bar.update(self._task, description=what, completed=done, total=None)
+    def now(self, what: str, done: int, total: int) -> None:
+        """The work has come to another part, which is counted and timed from its own beginning."""
+        if what != self._what:
+            self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(what, total=total)
+            self._what = what
+        self._bar.update(self._task, completed=done, total=total)

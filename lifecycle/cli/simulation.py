@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from lifecycle.cli import exits, output
-from lifecycle.cli.opening import opened
+from lifecycle.cli.opening import opened, warn_of_policy
 from lifecycle.cli.options import parse_instant, with_settings
 from lifecycle.domain.fate import Fate
 from lifecycle.errors import Unusable
@@ -64,6 +64,7 @@ def simulate(
         output.progress("making up histories") as bar,
     ):
         _refuse_real(engine, allowed=beside_real_data)
+        warn_of_policy(engine.db, settings)
         now = engine.now()
         begins = first or _midnight(now) - timedelta(days=days)
         if begins + timedelta(days=days) > now:
@@ -84,7 +85,7 @@ def simulate(
                 "simulated",
                 f"simulated {seed} {customers} {begins} {days}",
                 read,
-                on_applied=lambda applied: bar.now("folding customers", applied.customers),
+                on_applied=lambda applied, of: bar.now("folding customers", applied.customers, of),
             )
         except KeyboardInterrupt as error:
             raise exits.Interrupted(

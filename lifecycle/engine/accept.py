@@ -76,7 +76,7 @@ def accept_within(
     ]
     too_late = {index: _lateness(draft) for index, draft in enumerate(drafts) if draft.too_late}
     added = events.add(tx, news, initial=initial, run_id=run_id, too_late=too_late)
-    return [_result(draft, outcome) for draft, outcome in zip(drafts, added, strict=True)]
+    return [result_of(draft, outcome) for draft, outcome in zip(drafts, added, strict=True)]
 
 
 def _lateness(draft: Draft) -> str:
@@ -85,7 +85,8 @@ def _lateness(draft: Draft) -> str:
     return f"received {late} after it occurred, at {instant_text(event.received_at)}"
 
 
-def _result(draft: Draft, outcome: events.Added | events.Known) -> Result:
+def result_of(draft: Draft, outcome: events.Added | events.Known) -> Result:
+    """In words for whoever sent it, what the store found; nothing is changed by asking."""
     source, name = draft.event.source, draft.event.id
     if isinstance(outcome, events.Known):
         if outcome.body_hash == draft.body_hash:

@@ -14,11 +14,13 @@ from itertools import islice
 from lifecycle.engine.accept import Accepted, Conflict, Duplicate, Result, TooLate, accept
 from lifecycle.engine.apply import AGAIN_SECONDS, apply_pending
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.rehearsal import rehearse
 from lifecycle.engine.work import Applied
 from lifecycle.intake.draft import Draft
 from lifecycle.intake.row_reader import Skipped
 from lifecycle.intake.rows import RowProblem
-from lifecycle.store import events, runs
+from lifecycle.store import backlog, events, runs
+from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
 
 BATCH = 2_000  # events stored, and folded, in one transaction
@@ -28,28 +30,123 @@ Row = Draft | RowProblem | Skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowConflict(Conflict):
+    """A row whose id was used before for other content, in this file or in the database."""
+
+    line: int | None  # none where the rows do not stand in a file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """What became of every row."""
+    """What became of every row; of a dry run, what would become of those that can be read."""
 
     rows: int
     accepted: int
-    duplicates: int  # stored by an earlier import or post with the same content
+    duplicates: int  # stored by an earlier row, import or post with the same content
     too_late: int
     skipped: dict[str, int]  # by the mapping's reason
-    conflicts: tuple[Conflict, ...]  # ids that were used before for other content: not stored
+    conflicts: tuple[RowConflict, ...]  # ids that were used before for other content: not stored
     problems: int  # rows that the mapping refused
+    dry_run: bool
     stored: bool  # false: a dry run, or rows were refused and nothing was stored
     applied: Applied
 
 
-@dataclass(slots=True)
-class _Count:
-    rows: int = 0
-    problems: int = 0
+OnApplied = Callable[[Applied, int], None]  # what was done, and of how many customers
+
+
+class _Rows:
+    """The rows as often as they are read; the first time, what is wrong with them is told."""
+
+    def __init__(
+        self, read: Callable[[], Iterable[Row]], on_problem: Callable[[RowProblem], None]
+    ) -> None:
+        self._read = read
+        self._on_problem = on_problem
+        self._told = False
+        self.rows = self.problems = 0
+        self.skipped: Counter[str] = Counter()
+
+    def drafts(self) -> Iterator[Draft]:
+        self.rows = self.problems = 0
+        self.skipped.clear()
+        for row in self._read():
+            self.rows += 1
+            if isinstance(row, Draft):
+                yield row
+            elif isinstance(row, Skipped):
+                self.skipped[row.reason] += 1
+            else:
+                self.problems += 1
+                if not self._told:
+                    self._on_problem(row)
+        self._told = True
+
+    def checked(self) -> Iterable[Draft]:
+        """Every draft, after the last row has been looked at; `problems` is known by then."""
+        rows = self.drafts()
+        kept = list(islice(rows, KEPT))
+        more = False
+        for _ in rows:
+            more = True
+        return self.drafts() if more else kept
+
+
+class _Outcomes:
+    """What became of the drafts: how many of each kind, and which of them conflict."""
+
+    def __init__(self) -> None:
+        self._tally: Counter[type[Result]] = Counter()
+        self._conflicts: list[RowConflict] = []
+
+    def add(self, draft: Draft, result: Result) -> None:
+        self._tally[type(result)] += 1
+        if isinstance(result, Conflict):
+            conflict = RowConflict(
+                source=result.source,
+                id=result.id,
+                first_seen=result.first_seen,
+                differing=result.differing,
+                line=draft.line,
+            )
+            self._conflicts.append(conflict)
+
+    def report(
+        self, rows: _Rows, *, stored: bool, dry_run: bool = False, applied: Applied | None = None
+    ) -> ImportReport:
+        return ImportReport(
+            rows=rows.rows,
+            accepted=self._tally[Accepted],
+            duplicates=self._tally[Duplicate],
+            too_late=self._tally[TooLate],
+            skipped=dict(rows.skipped),
+            conflicts=tuple(sorted(self._conflicts, key=lambda found: found.line or 0)),
+            problems=rows.problems,
+            dry_run=dry_run,
+            stored=stored,
+            applied=applied or Applied(),
+        )
+
+
+def rehearse_import(
+    db: Database | None,
+    read: Callable[[], Iterable[Row]],
+    *,
+    on_problem: Callable[[RowProblem], None] = lambda _: None,
+) -> ImportReport:
+    """What `run_import` would tell with `accept_valid`, found out without changing anything.
+
+    Without a database, nothing is known before. `read` may be called twice, as there.
+    """
+    rows = _Rows(read, on_problem)
+    outcomes = _Outcomes()
+    for draft, result in rehearse(db, rows.drafts):
+        outcomes.add(draft, result)
+    return outcomes.report(rows, stored=False, dry_run=True)
 
 
 def run_import(
-    inst: Installation,
+    inst: Installation | Callable[[], Installation],
     name: str,
     digest: str,
     read: Callable[[], Iterable[Row]],
@@ -58,9 +155,12 @@ def run_import(
     accept_valid: bool = False,
     dry_run: bool = False,
     on_problem: Callable[[RowProblem], None] = lambda _: None,
-    on_applied: Callable[[Applied], None] = lambda _: None,
+    on_applied: OnApplied = lambda _, __: None,
 ) -> ImportReport:
     """Import what `read` yields; it may be called twice, so it reads the file anew each time.
+
+    An installation that is only to be opened when there is something to be stored may be given as how
+    to open it.
 
     One refused row means that nothing is stored, unless `accept_valid`. Interrupted and run again
     with the same `digest` (of file and mapping), it goes on where it was; run twice, the second
@@ -68,66 +168,51 @@ def run_import(
     expired; without, every message planned before the end of the import is withheld. Of an import
     that was interrupted, what is said the last time counts.
     """
-    count = _Count()
-    skipped: Counter[str] = Counter()
+    if dry_run:
+        db = inst.db if isinstance(inst, Installation) else None
+        return rehearse_import(db, read, on_problem=on_problem)
+    rows = _Rows(read, on_problem)
+    outcomes = _Outcomes()
+    source: Iterable[Draft] = rows.drafts() if accept_valid else rows.checked()
+    if rows.problems and not accept_valid:  # all have been looked at, and none is stored yet
+        return outcomes.report(rows, stored=False)
+    if not isinstance(inst, Installation):
+        inst = inst()
+    _store(inst, name, digest, source, outcomes, effects=effects)
+    return outcomes.report(rows, stored=True, applied=_fold(inst, on_applied))
 
-    def drafts() -> Iterator[Draft]:
-        count.rows = count.problems = 0
-        skipped.clear()
-        for row in read():
-            count.rows += 1
-            if isinstance(row, Draft):
-                yield row
-            elif isinstance(row, Skipped):
-                skipped[row.reason] += 1
-            else:
-                count.problems += 1
-                on_problem(row)
 
-    source: Iterable[Draft]
-    if accept_valid and not dry_run:
-        source = drafts()
-    else:
-        source = _checked(drafts)
-        if count.problems or dry_run:
-            return _report(count, skipped, [], stored=False, applied=Applied())
-        on_problem = lambda _: None  # noqa: E731 - a second reading has told everything already
-    outcomes = _store(inst, name, digest, source, effects=effects)
+def _fold(inst: Installation, on_applied: OnApplied) -> Applied:
+    """Everything that waits, whoever brought it."""
+    with inst.db.read() as tx:
+        waiting = backlog.customers_waiting(tx)
     applied = Applied()
     while (done := apply_pending(inst, BATCH)).more or done.left:
         applied += done
-        on_applied(applied)
+        on_applied(applied, waiting)
         if not done.more:  # others have just begun with all of them, or were interrupted
             time.sleep(AGAIN_SECONDS)
-    return _report(count, skipped, outcomes, stored=True, applied=applied)
-
-
-def _checked(drafts: Callable[[], Iterator[Draft]]) -> Iterable[Draft]:
-    """Every draft, after the last row has been looked at."""
-    rows = drafts()
-    kept = list(islice(rows, KEPT))
-    more = False
-    for _ in rows:
-        more = True
-    return drafts() if more else kept
+    return applied
 
 
 def _store(
-    inst: Installation, name: str, digest: str, source: Iterable[Draft], *, effects: bool
-) -> list[Counter[str] | Conflict]:
+    inst: Installation,
+    name: str,
+    digest: str,
+    source: Iterable[Draft],
+    outcomes: _Outcomes,
+    *,
+    effects: bool,
+) -> None:
     run_id = inst.db.run(
         lambda tx: runs.begin(tx, name=name, digest=digest, effects=effects, now=inst.now(tx))
     )
-    tally: Counter[str] = Counter()
-    outcomes: list[Counter[str] | Conflict] = [tally]
     ended = {run_id}
     rows = iter(source)
     while batch := list(islice(rows, BATCH)):
         results = accept(inst, batch, run_id=run_id)
-        for result in results:
-            tally[type(result).__name__] += 1
-            if isinstance(result, Conflict):
-                outcomes.append(result)
+        for draft, result in zip(batch, results, strict=True):
+            outcomes.add(draft, result)
         ended |= _taken_over(inst, run_id, results)
 
     def end(tx: Tx) -> None:
@@ -136,7 +221,6 @@ def _store(
             runs.end(tx, ending, now, effects=effects)
 
     inst.db.run(end)
-    return outcomes
 
 
 def _taken_over(inst: Installation, run_id: int, results: list[Result]) -> set[int]:
@@ -150,25 +234,3 @@ def _taken_over(inst: Installation, run_id: int, results: list[Result]) -> set[i
         return set()
     with inst.db.read() as tx:
         return events.holders(tx, known) if runs.open_besides(tx, run_id) else set()
-
-
-def _report(
-    count: _Count,
-    skipped: Counter[str],
-    outcomes: list[Counter[str] | Conflict],
-    *,
-    stored: bool,
-    applied: Applied,
-) -> ImportReport:
-    tally = next((found for found in outcomes if isinstance(found, Counter)), Counter())
-    return ImportReport(
-        rows=count.rows,
-        accepted=tally[Accepted.__name__],
-        duplicates=tally[Duplicate.__name__],
-        too_late=tally[TooLate.__name__],
-        skipped=dict(skipped),
-        conflicts=tuple(found for found in outcomes if isinstance(found, Conflict)),
-        problems=count.problems,
-        stored=stored,
-        applied=applied,
-    )

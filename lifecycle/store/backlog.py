@@ -28,6 +28,13 @@ def held_until(tx: Tx, at: datetime) -> int:
         return count
 
 
+def customers_waiting(tx: Tx) -> int:
+    """How many customers have events that may be folded now."""
+    with tx.whole_tables():
+        count: int = tx.value(_CUSTOMERS)
+        return count
+
+
 def oldest_pending(tx: Tx, now: datetime) -> timedelta | None:
     """For how long the event has waited that waits longest; None where none does."""
     received = tx.from_db_or_none(tx.value(_OLDEST))
@@ -51,6 +58,12 @@ _UNENDED = both(
     "SELECT count(*) FROM import_run AS r JOIN imported AS m ON m.run_id = r.id"
     " JOIN event AS e ON e.identity_id = m.identity_id AND e.run_id = m.run_id"
     " WHERE r.ended_at IS NULL AND m.waiting > 0 AND e.occurred_at <= ?"
+)
+_CUSTOMERS = both(
+    "SELECT count(*) FROM (SELECT i.customer_id FROM imported AS m"
+    " JOIN import_run AS r ON r.id = m.run_id AND r.ended_at IS NOT NULL"
+    " JOIN identity AS i ON i.id = m.identity_id WHERE m.waiting > 0"
+    " UNION SELECT i.customer_id FROM pending AS p JOIN identity AS i ON i.id = p.identity_id) AS c"
 )
 _OLDEST = both(
     "SELECT e.received_at FROM"

@@ -82,7 +82,7 @@ def add(
     named = _named(tx, news, first, initial)
     inserted = _insert(tx, news, first, named, run_id)
     _wait(tx, news, first, inserted, named, run_id, too_late or {})
-    stored = _known(tx, first.keys() - inserted.keys())
+    stored = known(tx, first.keys() - inserted.keys())
     results: list[Added | Known] = []
     for index, new in enumerate(news):
         event = new.event
@@ -173,6 +173,22 @@ def by_row_ids(tx: Tx, row_ids: Iterable[int]) -> dict[int, StoredEvent]:
     return {row[0]: _stored(tx, row) for row in tx.rows(_BY_ROW, tx.ids(row_ids))}
 
 
+def known(tx: Tx, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
+    """Those of these sources and ids that were accepted before, whatever became of them."""
+    if not keys:
+        return {}
+    found = {}
+    for row in tx.rows(_KNOWN, as_records(("source", "event_id"), keys)):
+        found[row[2], row[3]] = Known(
+            row_id=row[0],
+            customer_id=row[1],
+            event=_event(tx, row),
+            body_hash=bytes.fromhex(row[10]),
+            dated=bool(row[11]),
+        )
+    return found
+
+
 def holders(tx: Tx, keys: Collection[tuple[str, str]]) -> set[int]:
     """The imports that have not ended and hold any of the events of these sources and ids."""
     return {row[0] for row in tx.rows(_HOLDERS, as_records(("source", "event_id"), keys))}
@@ -235,8 +251,8 @@ def _named(
         of_theirs = {
             key: index for key, index in first.items() if news[index].event.customer in keys
         }
-        known = _known(tx, of_theirs)
-        return {news[index].event.customer for key, index in of_theirs.items() if key not in known}
+        there = known(tx, of_theirs)
+        return {news[index].event.customer for key, index in of_theirs.items() if key not in there}
 
     return find_or_make(tx, since, initial, only=of_new_events)
 
@@ -363,21 +379,6 @@ _HOLDERS = either(
         " JOIN import_run AS r ON r.id = e.run_id AND r.ended_at IS NULL"
     ),
 )
-
-
-def _known(tx: Tx, keys: Collection[_Key]) -> dict[_Key, Known]:
-    if not keys:
-        return {}
-    known = {}
-    for row in tx.rows(_KNOWN, as_records(("source", "event_id"), keys)):
-        known[row[2], row[3]] = Known(
-            row_id=row[0],
-            customer_id=row[1],
-            event=_event(tx, row),
-            body_hash=bytes.fromhex(row[10]),
-            dated=bool(row[11]),
-        )
-    return known
 
 
 def _repeated(new: NewEvent, row_id: int, named: Mapping[str, Named]) -> Known:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lifecycle import resources
+from lifecycle.bootstrap import build
 from lifecycle.cli.exits import Code
+from lifecycle.settings import Settings
 from tests.cli.conftest import Lifecycle
 
 CLOCK = "2010-02-01T00:00:00Z"
@@ -42,8 +49,9 @@ def test_an_import_run_again_adds_nothing(shop: Lifecycle, orders: Path) -> None
 
 
 def test_one_bad_row_means_that_nothing_is_stored_and_all_are_told(
-    lifecycle: Lifecycle, orders: Path
+    lifecycle: Lifecycle, home: Path, orders: Path
 ) -> None:
+    """Nor is a database made, whose policy would be in force when the file has been corrected."""
     with orders.open("a") as file:
         file.write("5,yesterday,carl,1.00,False\n6,2010-01-01T10:00:00,carl,many,False\n")
     ran = lifecycle("import", orders, "-m", "online-retail")
@@ -51,14 +59,14 @@ def test_one_bad_row_means_that_nothing_is_stored_and_all_are_told(
     assert "Nothing was stored." in ran.out
     assert "line 6, column InvoiceDate: " in ran.err
     assert "line 7, column amount: " in ran.err
-    assert lifecycle("verify", "--json").json["customers"] == 0
+    assert list(home.iterdir()) == [orders]
 
 
 def test_the_good_rows_are_stored_on_request_and_the_bad_ones_kept_in_a_file(
     lifecycle: Lifecycle, orders: Path, home: Path
 ) -> None:
-    with orders.open("a") as file:
-        file.write("".join(f"{n},yesterday,carl,1.00,False\n" for n in range(10, 40)))
+    with orders.open("a") as file:  # each with something else wrong
+        file.write("".join(f"{',' * n}\n" for n in range(10, 40)))
     ran = lifecycle(
         "import", orders, "-m", "online-retail", "--accept-valid", "--rejects", "bad.csv"
     )
@@ -69,11 +77,94 @@ def test_the_good_rows_are_stored_on_request_and_the_bad_ones_kept_in_a_file(
     assert len((home / "bad.csv").read_text().splitlines()) == 31
 
 
-def test_a_dry_run_stores_nothing(lifecycle: Lifecycle, orders: Path) -> None:
+def test_what_is_wrong_with_many_rows_is_told_once_with_their_number(
+    lifecycle: Lifecycle, orders: Path
+) -> None:
+    """Such a mistake is most often the mapping's: a wrong encoding, a time zone left out."""
+    mapping = orders.with_name("shop.yaml")
+    mapping.write_text(
+        "version: 1\nsource: shop\ncustomer: CustomerID\nid: Invoice\noccurred_at: InvoiceDate\n"
+        "rows:\n  - {type: order_paid, properties: {amount: amount}}\n",
+        "utf-8",
+    )
+    with orders.open("ab") as file:
+        file.write("".join(f"{n},2010-01-01,é,1,\n" for n in range(5, 9)).encode("latin-1"))
+    ran = lifecycle("import", orders, "-m", mapping)
+    times, encoding = ran.err.splitlines()
+    assert times.startswith("line 2, column InvoiceDate: ")
+    assert times.endswith("(and 3 more rows)  timestamp_needs_offset")
+    assert encoding.startswith("line 6: byte 0xe9 at 14 is not utf-8; it would read as ")
+    assert encoding.endswith("(and 3 more rows)  encoding_unknown")
+    told = lifecycle("import", orders, "-m", mapping, "--json").json["refused"]
+    assert [(each["line"], each["rows"]) for each in told] == [(2, 4), (6, 4)]
+
+
+def test_a_dry_run_stores_nothing_and_makes_no_database(
+    lifecycle: Lifecycle, home: Path, orders: Path
+) -> None:
+    """Nor does it put a policy in force, which the real run would then find there."""
     ran = lifecycle("import", orders, "-m", "online-retail", "--dry-run")
     assert ran.code == Code.OK
     assert "3   would be stored" in ran.out
-    assert lifecycle("verify", "--json").json["customers"] == 0
+    assert list(home.iterdir()) == [orders]
+
+
+@pytest.mark.parametrize("accept_valid", [[], ["--accept-valid"]])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_dry_run_tells_what_the_real_run_tells(
+    lifecycle: Lifecycle, orders: Path, known: bool, accept_valid: list[str]
+) -> None:
+    """What is known already and what conflicts, with the database and within the file; the exit too."""
+    command = ["import", str(orders), "-m", "online-retail", "--clock", CLOCK, "--json"]
+    command += accept_valid
+    if known:
+        assert lifecycle(*command).code == Code.OK
+    orders.write_text(
+        orders.read_text().replace("12.50", "13.50")
+        + "7,2010-01-09T10:00:00,carl,1,False\n"
+        + "7,2010-01-09T10:00:00,carl,1,False\n"
+        + "7,2010-01-09T10:00:00,carla,2,False\n"
+        + "2,2010-01-05T10:00:00,anna,21.00,False\n"
+    )
+    dry = lifecycle(*command, "--dry-run")
+    real = lifecycle(*command)
+    parts = ("rows", "accepted", "duplicates", "conflicts", "skipped", "problems", "refused")
+    assert [dry.json[part] for part in parts] == [real.json[part] for part in parts]
+    assert dry.code == real.code == Code.REFUSED
+    assert (dry.json["dry_run"], dry.json["stored"]) == (True, False)
+    told = [(each["line"], each["id"], each["differing"]) for each in dry.json["conflicts"]]
+    within = [
+        (8, "7", ["customer_id", "properties.amount"]),
+        (9, "2", ["properties.amount"]),
+    ]
+    assert told == ([(2, "1", ["properties.amount"])] if known else []) + within
+
+
+def test_a_dry_run_may_run_beside_whoever_writes(shop: Lifecycle, orders: Path) -> None:
+    with build(Settings(database_url="sqlite:///lifecycle.db", config_dir=resources.config_dir())):
+        ran = shop("import", orders, "-m", "online-retail", "--dry-run", "--json")
+    assert (ran.code, ran.json["accepted"], ran.json["duplicates"]) == (Code.OK, 0, 3)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["import", "orders.csv", "-m", "online-retail"],
+        ["import", "orders.csv", "-m", "online-retail", "--dry-run"],
+        ["simulate", "--customers", "1", "--days", "1", "--beside-real-data"],
+    ],
+)
+def test_a_policy_file_that_is_not_in_force_is_told(
+    shop: Lifecycle, home: Path, command: list[str]
+) -> None:
+    """Whoever edits the file after the first start believes that it counts."""
+    shutil.copytree(resources.config_dir(), home / "config")
+    policy = home / "config" / "policy.yaml"
+    policy.write_text(policy.read_text("utf-8").replace("60d", "61d"), "utf-8")
+    ran = shop(*command, "--config-dir", "config")
+    assert ran.code == Code.OK
+    assert ran.err.startswith(f"warning: {policy} (hash ")
+    assert "is not in force: this database keeps the policy that it began with" in ran.err
 
 
 def test_rows_whose_id_is_known_with_other_content_are_refused(
@@ -84,6 +175,43 @@ def test_rows_whose_id_is_known_with_other_content_are_refused(
     assert ran.code == Code.REFUSED
     [conflict] = ran.json["conflicts"]
     assert (conflict["id"], conflict["differing"]) == ("1", ["properties.amount"])
+
+
+def test_conflicts_are_named_on_the_terminal_and_in_the_rejects(
+    lifecycle: Lifecycle, orders: Path, home: Path
+) -> None:
+    rows = [f"{n},2010-01-01T10:00:00,anna,1,False\n" for n in range(10, 40)]
+    orders.write_text(orders.read_text() + "".join(rows))
+    command = ("import", orders, "-m", "online-retail", "--clock", CLOCK)
+    assert lifecycle(*command).code == Code.OK
+    orders.write_text(orders.read_text().replace("anna,1,", "bert,2,"))
+    ran = lifecycle(*command, "--rejects", "bad.csv")
+    assert ran.code == Code.REFUSED
+    said = (
+        'line 6: the id "10" is known with other content, first seen 2010-02-01 00:00:00 UTC;'
+        " what differs: customer_id, properties.amount"
+    )
+    first, *_, last = ran.err.splitlines()
+    assert first == f"{said}  event_id_conflict"
+    assert last == "… and 10 more; all are in bad.csv"
+    assert len(ran.err.splitlines()) == 21
+    _, row, *rest = csv.reader((home / "bad.csv").read_text("utf-8").splitlines())
+    assert row == ["6", "", "event_id_conflict", said, "10", ""]
+    assert len(rest) == 29
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_a_table_may_come_through_a_pipe(lifecycle: Lifecycle, orders: Path, name: str) -> None:
+    """Also a bad one, which is read twice: once for its digest."""
+    command = [sys.executable, "-m", "lifecycle", "import", name, "-m", "online-retail", "--json"]
+    for time, code in ((b"2010-01-01T", Code.OK), (b"x", Code.BAD_INPUT)):
+        table = orders.read_bytes().replace(b"2010-01-01T", time)
+        ran = subprocess.run(command, input=table, capture_output=True, check=False)
+        assert ran.returncode == code, ran.stderr
+        assert json.loads(ran.stdout)["rows"] == 4
+    ran = subprocess.run(command, input=b"PK\x03\x04", capture_output=True, check=False)
+    said = "standard input" if name == "-" else name
+    assert ran.stderr.startswith(f"error: {said} is an Excel workbook".encode())
 
 
 def test_an_import_withholds_what_the_past_would_have_sent(shop: Lifecycle) -> None:

@@ -94,20 +94,21 @@ def test_a_file_that_cannot_be_read_is_told(lifecycle: Lifecycle, home: Path) ->
 
 
 def test_a_mapping_that_is_not_there_is_told_with_the_ones_that_are(
-    lifecycle: Lifecycle, orders: Path
+    lifecycle: Lifecycle, home: Path, orders: Path
 ) -> None:
     ran = lifecycle("import", orders, "-m", "online-retial")
     assert ran.code == Code.NO_INPUT
     assert 'did you mean "online-retail"' in one_line(ran.err)
+    assert list(home.iterdir()) == [orders]
 
 
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_stored(
-    lifecycle: Lifecycle, orders: Path
+    lifecycle: Lifecycle, home: Path, orders: Path
 ) -> None:
     ran = lifecycle("import", orders, "-m", "online-retail", "--rejects", "no/such/folder.csv")
     assert ran.code == Code.CANNOT_WRITE
     assert one_line(ran.err).startswith("error: --rejects no/such/folder.csv: No such file")
-    assert lifecycle("verify", "--json").json["customers"] == 0
+    assert list(home.iterdir()) == [orders]
 
 
 # -- configuration: row 43
@@ -159,15 +160,25 @@ def test_a_clock_that_is_none_is_told_by_the_flag_that_said_it(lifecycle: Lifecy
     assert one_line(ran.err).startswith("error: --clock: 'noon' is not a clock; allowed: ")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["import", "orders.csv", "-m", "online-retail"],
+        ["import", "orders.csv", "-m", "online-retail", "--dry-run"],
+        ["simulate"],
+        ["up", "--port", "0"],
+    ],
+)
 def test_a_broken_policy_file_is_told_whole_and_nothing_is_made_of_it(
-    lifecycle: Lifecycle, home: Path, orders: Path
+    lifecycle: Lifecycle, home: Path, orders: Path, command: list[str]
 ) -> None:
     config = home / "config"
     config.mkdir()
     (config / "policy.yaml").write_text("version: 1\nstaets: {}\n", "utf-8")
-    ran = lifecycle("import", orders, "-m", "online-retail", "--config-dir", config)
+    ran = lifecycle(*command, "--config-dir", config)
     assert ran.code == Code.CONFIGURATION
     assert re.search(r"policy\.yaml:2:1: error unknown_key: .*staets.*states", ran.err)
+    assert sorted(home.iterdir()) == [config, orders]
 
 
 # -- the end of every other way

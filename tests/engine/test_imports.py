@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lifecycle.domain.event import Event
 from lifecycle.domain.fate import Fate
-from lifecycle.engine import imports
+from lifecycle.engine import imports, rehearsal
 from lifecycle.engine.accept import Conflict
 from lifecycle.engine.digest import Digest, digest
 from lifecycle.engine.fates import IMPORTED, SUPERSEDED
@@ -17,6 +18,7 @@ from lifecycle.engine.imports import ImportReport, Row, run_import
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.verify import verify
 from lifecycle.errors import NotReady
+from lifecycle.intake.draft import Draft
 from lifecycle.intake.row_reader import Skipped
 from lifecycle.intake.rows import RowProblem
 from lifecycle.store.sql import both
@@ -262,6 +264,41 @@ def test_a_dry_run_stores_nothing(inst: Installation, accept_valid: bool) -> Non
     assert (report.stored, report.rows, report.problems) == (False, 2, 0)
     assert report.skipped == {"no customer": 1}
     assert stored(inst) == 0
+
+
+def test_a_dry_run_answers_as_the_real_run_whatever_the_batches(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every place of two or three repeats among others, in one batch or in several."""
+    monkeypatch.setattr(rehearsal, "BATCH", 2)
+    monkeypatch.setattr(imports, "BATCH", 3)
+    arrive(inst, order(0, "A"))
+    file = rows(
+        order(1, "B"),
+        order(0, "A"),
+        order(2, "B"),
+        order(1, "B"),
+        order(3, "A"),
+        order(4, "C", amount="7"),
+        *of("bob", order(4, "C")),
+        BLANK,
+        order(4, "C"),
+        order(4, "C", amount="7"),
+    )
+    numbered = [
+        row._replace(line=line) if isinstance(row, Draft) else row
+        for line, row in enumerate(file, start=2)
+    ]
+    dry = run_import(inst, "a.csv", "d", lambda: numbered, dry_run=True)
+    assert stored(inst) == 1
+    real = run_import(inst, "a.csv", "d", lambda: numbered)
+    assert replace(dry, dry_run=False, stored=True, applied=real.applied) == real
+    assert (real.accepted, real.duplicates) == (3, 3)
+    assert [(found.line, found.differing) for found in real.conflicts] == [
+        (4, ("occurred_at",)),
+        (6, ("occurred_at",)),
+        (10, ("properties.amount",)),
+    ]
 
 
 def test_ids_that_were_used_for_something_else_are_told_and_change_nothing(
