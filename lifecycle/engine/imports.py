@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -99,17 +99,21 @@ class _Outcomes:
         self._tally: Counter[type[Result]] = Counter()
         self._conflicts: list[RowConflict] = []
 
-    def add(self, draft: Draft, result: Result) -> None:
-        self._tally[type(result)] += 1
-        if isinstance(result, Conflict):
-            conflict = RowConflict(
-                source=result.source,
-                id=result.id,
-                first_seen=result.first_seen,
-                differing=result.differing,
-                line=draft.line,
-            )
-            self._conflicts.append(conflict)
+    def add(self, drafts: Sequence[Draft], results: Sequence[Result]) -> None:
+        tally = Counter(map(type, results))
+        self._tally += tally
+        if Conflict not in tally:
+            return
+        for draft, result in zip(drafts, results, strict=True):
+            if isinstance(result, Conflict):
+                conflict = RowConflict(
+                    source=result.source,
+                    id=result.id,
+                    first_seen=result.first_seen,
+                    differing=result.differing,
+                    line=draft.line,
+                )
+                self._conflicts.append(conflict)
 
     def report(
         self, rows: _Rows, *, stored: bool, dry_run: bool = False, applied: Applied | None = None
@@ -140,8 +144,9 @@ def rehearse_import(
     """
     rows = _Rows(read, on_problem)
     outcomes = _Outcomes()
-    for draft, result in rehearse(db, rows.drafts):
-        outcomes.add(draft, result)
+    answers = rehearse(db, rows.drafts)
+    while batch := list(islice(answers, BATCH)):
+        outcomes.add([draft for draft, _ in batch], [result for _, result in batch])
     return outcomes.report(rows, stored=False, dry_run=True)
 
 
@@ -211,8 +216,7 @@ def _store(
     rows = iter(source)
     while batch := list(islice(rows, BATCH)):
         results = accept(inst, batch, run_id=run_id)
-        for draft, result in zip(batch, results, strict=True):
-            outcomes.add(draft, result)
+        outcomes.add(batch, results)
         ended |= _taken_over(inst, run_id, results)
 
     def end(tx: Tx) -> None:

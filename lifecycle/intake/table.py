@@ -41,7 +41,7 @@ def drafts(
     with TableFile(path, mapping.table, shown) as table:
         reader = RowReader(mapping, table.columns, policy, now)
         for count, item in enumerate(table):
-            outcome = item if isinstance(item, RowProblem) else reader.read(*item)
+            outcome = reader.read(*item) if isinstance(item, tuple) else item
             if isinstance(outcome, RowProblem):
                 outcome = replace(outcome, row=table.row)
             yield outcome
