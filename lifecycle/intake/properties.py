@@ -1,6 +1,6 @@
 """Reads the properties of an event, as the policy declares its type, into their stored form.
 
-Stored: JSON values only; money and numbers as plain decimal text, instants as UTC text, currencies
+Stored: JSON values only; money and numbers as canonical decimal text, instants as UTC text, currencies
 in capitals. A declared property that is null counts as left out.
 """
 
@@ -20,6 +20,7 @@ from lifecycle.intake.values import READERS, Unlisted, did_you_mean, money, unli
 Values = dict[str, Any]
 
 _DEPTH = 5  # of a property's value in a body: body, events, event, properties, value
+_SAFE = 2**53  # whole numbers up to here are the same in every JSON library
 _HINTS = 20  # names of undeclared properties, a type and batch, for which a near one is looked for
 
 
@@ -209,10 +210,12 @@ def _require(key: str, value: object) -> None:
 
 
 def _stored(value: object) -> Any:
-    """An undeclared value; a decimal becomes a JSON number only if that keeps every digit."""
+    """An undeclared value; a decimal becomes a JSON number only if that keeps its value, and 3.0 is 3."""
     if isinstance(value, Number):
         nearest = float(value)
-        return nearest if Decimal(repr(nearest)) == Decimal(value) else str(value)
+        if Decimal(repr(nearest)) != Decimal(value):
+            return str(value)
+        return int(nearest) if nearest.is_integer() and abs(nearest) < _SAFE else nearest
     if isinstance(value, dict):
         return {key: _stored(member) for key, member in value.items()}
     return [_stored(member) for member in value] if isinstance(value, list) else value
