@@ -41,7 +41,7 @@ REMEMBERED = 100_000  # customers; a file that is sorted by time names each many
 Fields = Sequence[str]
 Test = Callable[[Fields], bool]
 
-_EXCEL = re.compile(r"[0-9](\.[0-9]+)?E\+[0-9]+")
+_EXCEL = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+")  # a German Excel writes 1,23E+11
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
