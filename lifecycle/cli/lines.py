@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from lifecycle.cli import output
+from lifecycle.domain.instant import instant_from
 from lifecycle.domain.policy import After, OwnRhythm
 from lifecycle.engine.explain.words import span
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lifecycle.domain.policy import Policy
+    from lifecycle.domain.step import Step
     from lifecycle.engine.reading import LogEntry
 
 # The stages of the default policy; other states get the colours left, in the order of the policy.
@@ -46,8 +48,8 @@ class Palette:
         self.customer_width = CUSTOMER_WIDTH
         self.from_width = self.to_width = max(map(len, names), default=0)
         self.rule_width = max((len(rule.name) for rule in policy.transitions), default=0)
-        self._waited = {
-            rule.name: _waited(rule.trigger)
+        self._checks = {
+            rule.name: rule.trigger
             for rule in policy.transitions
             if isinstance(rule.trigger, After)
         }
@@ -66,9 +68,10 @@ class Palette:
     def state(self, name: str) -> Text:
         return Text(name, self.of(name))
 
-    def waited(self, rule: str) -> str:
+    def waited(self, step: Step) -> str:
         """What a timed check had waited for, as today's policy says it."""
-        return self._waited.get(rule, "time passed")
+        check = self._checks.get(step.rule)
+        return "time passed" if check is None else _waited(check, step)
 
     def legend(self, names: Iterable[str]) -> Text:
         return Text("  ").join(Text.assemble(("● ", self.of(name)), name) for name in names)
@@ -125,10 +128,16 @@ def _sign(found: LogEntry) -> tuple[str, str]:
     return ("◷ ", "yellow") if step.cause.startswith("check:") else ("▸ ", "cyan")
 
 
-def _waited(check: After) -> str:
-    if isinstance(check.wait, OwnRhythm):
-        return f"longer than usual since {check.since}"
-    return f"{span(check.wait)} since {check.since}"
+def _waited(check: After, step: Step) -> str:
+    """Whether she had a rhythm is read off the time that passed: the log looks at no history."""
+    wait = check.wait
+    if isinstance(wait, OwnRhythm):
+        anchor = instant_from(step.cause.rpartition("@")[2].partition("#")[0])
+        if step.at - anchor != wait.otherwise:
+            return f"longer than usual since {check.since}"
+        sure = wait.at_least < wait.otherwise < wait.at_most
+        return f"{span(wait.otherwise)} since {check.since}" + (" (no rhythm yet)" if sure else "")
+    return f"{span(wait)} since {check.since}"
 
 
 def _cause(found: LogEntry, palette: Palette) -> Text:
@@ -138,7 +147,7 @@ def _cause(found: LogEntry, palette: Palette) -> Text:
     if step.by:
         return Text.assemble(("by hand ", "bold"), f"{step.by}: {step.why}", later)
     if kind == "check":
-        return Text.assemble(palette.waited(step.rule), later)
+        return Text.assemble(palette.waited(step), later)
     source, _, name = rest.partition("|")
     return Text.assemble(step.trigger, (f" {source}/{name}", "dim"), later)
 

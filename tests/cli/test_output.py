@@ -7,7 +7,7 @@ import pty
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -16,7 +16,13 @@ from pathlib import Path
 import pytest
 
 from lifecycle.cli import output
+from lifecycle.cli.lines import Palette
+from lifecycle.domain.instant import instant_text
+from lifecycle.domain.policy import After, OwnRhythm
+from lifecycle.domain.step import Step
+from lifecycle.policy.load import loads
 from tests.cli.conftest import Lifecycle
+from tests.policies import SCENARIO_POLICY
 
 IMPORT = [sys.executable, "-m", "lifecycle", "import", "orders.csv", "-m", "online-retail"]
 
@@ -111,6 +117,40 @@ def test_a_report_is_read_line_by_line_on_a_small_terminal(
     months = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal([*report, "--monthly"], home, columns))
     assert re.search(r"^ 2010-01 .* 2 ", months, re.MULTILINE)
     assert ("reactivated" in months) == (columns == 80)
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (30, "30 days since last_order_at (no rhythm yet)"),
+        (9, "longer than usual since last_order_at"),
+    ],
+)
+def test_the_log_tells_a_rhythm_from_the_default_of_the_rule(days: int, said: str) -> None:
+    rhythm = OwnRhythm(
+        fact="usual_gap",
+        at_least=timedelta(days=5),
+        at_most=timedelta(days=40),
+        otherwise=timedelta(days=30),
+    )
+    policy = loads(SCENARIO_POLICY).policy
+    rule = replace(
+        next(rule for rule in policy.transitions if rule.name == "quiet"),
+        trigger=After(wait=rhythm, since="last_order_at"),
+    )
+    anchor = datetime(2026, 1, 1, tzinfo=UTC)
+    made = Step(
+        "quiet",
+        "deal",
+        "dormant",
+        "quiet",
+        f"check:quiet@{instant_text(anchor)}#1",
+        anchor + timedelta(days=days),
+        None,
+        {},
+        1,
+    )
+    assert Palette(replace(policy, transitions=(rule,))).waited(made) == said
 
 
 @pytest.mark.parametrize(

@@ -443,12 +443,14 @@ def test_a_guard_that_could_not_be_judged_is_told_with_its_error(install: Instal
     )
 
 
+OVERDUE = "{name: overdue, after: {fact: usual_gap, at_least: 5d, at_most: 40d, otherwise: 30d}, since: last_order_at, from: deal, to: dormant}"
+WITH_RHYTHM = scenario_policy(
+    facts=["usual_gap: {gap: order_paid, quantile: 0.9}"], transitions=[OVERDUE]
+)
+
+
 def test_her_own_rhythm_is_named_where_a_check_waits_by_it(install: Install) -> None:
-    rhythm = "{name: overdue, after: {fact: usual_gap, at_least: 5d, at_most: 40d, otherwise: 30d}, since: last_order_at, from: deal, to: dormant}"
-    policy = scenario_policy(
-        facts=["usual_gap: {gap: order_paid, quantile: 0.9}"], transitions=[rhythm]
-    )
-    inst = install(policy)
+    inst = install(WITH_RHYTHM)
     reach(inst, day(8))
     arrive(inst, order(0), order(7))
     assert ahead(inst)[0] == (
@@ -458,6 +460,29 @@ def test_her_own_rhythm_is_named_where_a_check_waits_by_it(install: Install) -> 
     assert past(inst)[-2] == (
         "2026-01-15 00:00  overdue came due: no order_paid for 7 days since 2026-01-08 00:00, longer than her own rhythm."
     )
+
+
+def test_without_a_rhythm_a_check_waits_by_the_default_of_the_rule_and_says_so(
+    install: Install,
+) -> None:
+    """It said "by her own rhythm" of a customer who had bought once; a late event corrects that."""
+    inst = install(WITH_RHYTHM)
+    reach(inst, day(8))
+    arrive(inst, order(7))
+    assert ahead(inst)[0] == (
+        "2026-02-07 00:00 UTC  overdue, 30 days after last_order_at = 2026-01-08 00:00,"
+        " the rule's default, because she has no rhythm yet (usual_gap is empty)."
+    )
+    assert explain(inst, ANNA).to_json()["ahead"][0]["wait_by_default"] is True
+    reach(inst, day(37))
+    assert past(inst)[-2] == (
+        "2026-02-07 00:00  overdue came due: no order_paid for 30 days since 2026-01-08 00:00,"
+        " the rule's default, because she has no rhythm yet."
+    )
+    arrive(inst, arriving(order(0), 38))
+    true = "2026-01-15 00:00  overdue came due: no order_paid for 7 days since 2026-01-08 00:00, longer than her own rhythm."
+    believed = "2026-02-07 00:00  It was believed that she went from deal to dormant (overdue; no order_paid for 30 days since 2026-01-08 00:00, the rule's default, because she has no rhythm yet)."
+    assert {true, believed} <= set(past(inst))
 
 
 def test_a_window_that_only_moved_on_is_no_change_by_an_event(install: Install) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from lifecycle.domain import builtin
 from lifecycle.domain.facts import fed_by
-from lifecycle.domain.fold import Due, armed, fold
+from lifecycle.domain.fold import Due, armed, facts_at, fold
 from lifecycle.domain.instant import END
 from lifecycle.domain.policy import (
     INTERACTION,
@@ -34,6 +34,7 @@ class Anchor:
     moved: bool  # it is that of an operator's move, which is later than the fact
     wait: timedelta
     rhythm: str | None  # the fact of her own rhythm, where the wait is taken from it
+    by_default: bool = False  # that fact is empty: the wait is what the rule says otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ def ahead(timeline: Timeline, snapshot: Snapshot, now: datetime) -> tuple[Ahead,
     dues = armed(timeline, snapshot, now)
     outcomes, planned = _forecast(timeline, snapshot, dues)
     version = timeline.at(now)
+    facts = facts_at(timeline, snapshot, now)
     found = []
     for due in dues:
         outcome = outcomes.get((due.check.name, due.at))
@@ -95,7 +97,7 @@ def ahead(timeline: Timeline, snapshot: Snapshot, now: datetime) -> tuple[Ahead,
             Ahead(
                 at=due.at,
                 name=due.check.name,
-                basis=_basis(version, snapshot, due),
+                basis=_basis(version, snapshot, due, facts),
                 overdue=due.at <= now,
                 stands_in=due.check.transition.sources if due.check.transition else (),
                 moved_by=_moved_by(version.policy, due.check),
@@ -187,18 +189,22 @@ def _cause(outcome: Moved | Refused | Fired | Unplanned | None) -> str:
     return outcome.step.cause if isinstance(outcome, Moved) else outcome.cause
 
 
-def _basis(version: Version, snapshot: Snapshot, due: Due) -> Anchor | Slot:
+def _basis(
+    version: Version, snapshot: Snapshot, due: Due, facts: Mapping[str, object]
+) -> Anchor | Slot:
     check = due.check
     if due.day is not None:
         return Slot(day=due.day, attribute=check.calendar.attribute if check.calendar else None)
     assert due.anchor is not None
     assert check.anchor is not None
+    rhythm = check.rhythm[0].fact if check.rhythm else None
     return Anchor(
         fact=since(version.policy, check.name).name,
         at=due.anchor,
         moved=due.anchor != snapshot.cells[check.anchor],
         wait=due.at - due.anchor if check.wait is None else check.wait,
-        rhythm=check.rhythm[0].fact if check.rhythm else None,
+        rhythm=rhythm,
+        by_default=rhythm is not None and facts.get(rhythm) is None,
     )
 
 

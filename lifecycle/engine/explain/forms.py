@@ -170,6 +170,7 @@ def ahead_form(one: Ahead, version: Version, zone_name: str | None) -> Form:
                 "anchor_moved": basis.moved,
                 "wait_seconds": basis.wait.total_seconds(),
                 "rhythm": basis.rhythm,
+                "wait_by_default": basis.by_default,
             }
             if isinstance(basis, Anchor)
             else {"day": basis.day.isoformat(), "attribute": basis.attribute}

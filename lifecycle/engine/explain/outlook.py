@@ -14,7 +14,15 @@ from lifecycle.engine.explain.ahead import Ahead, Anchor, Asleep, Exit, Slot, si
 from lifecycle.engine.explain.chapters import Standing
 from lifecycle.engine.explain.letters import message_name
 from lifecycle.engine.explain.sentences import by, no
-from lifecycle.engine.explain.words import Vocabulary, listed, moment, moment_in, some, span
+from lifecycle.engine.explain.words import (
+    NO_RHYTHM,
+    Vocabulary,
+    listed,
+    moment,
+    moment_in,
+    some,
+    span,
+)
 
 
 def ahead_lines(one: Ahead, version: Version, standing: Standing) -> Iterator[str]:
@@ -54,7 +62,9 @@ def _basis(one: Ahead) -> str:
     basis = one.basis
     start = "she was moved by hand on" if basis.moved else f"{basis.fact} ="
     text = f"{span(basis.wait)} after {start} {moment(basis.at)}"
-    if basis.rhythm is not None:
+    if basis.by_default:
+        text += f", {NO_RHYTHM} ({basis.rhythm} is empty)"
+    elif basis.rhythm is not None:
         text += f", by her own rhythm ({basis.rhythm})"
     over = later(basis.at, basis.wait)
     if over < one.at:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from lifecycle.domain.event import MOVED
-from lifecycle.domain.instant import instant_from, instant_text, later
-from lifecycle.domain.policy import INTERACTION, FactKind, OwnRhythm
+from lifecycle.domain.facts import fed_by
+from lifecycle.domain.instant import END, instant_from, instant_text, later
+from lifecycle.domain.policy import INTERACTION, FactKind, OwnRhythm, Policy
 from lifecycle.domain.step import (
     Fired,
     Moved,
@@ -21,7 +22,7 @@ from lifecycle.engine.explain.ahead import after, since
 from lifecycle.engine.explain.chapters import Believed, Chapter, Dropped, Happened, Overturned
 from lifecycle.engine.explain.letters import became, message_name, orphaned
 from lifecycle.engine.explain.retold import Changed, Kind
-from lifecycle.engine.explain.words import Vocabulary, listed, moment, span
+from lifecycle.engine.explain.words import NO_RHYTHM, Vocabulary, listed, moment, span
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.messages import MessageRow
 
@@ -81,6 +82,13 @@ class Sentences:
         self._events_of_rules = frozenset(
             kind for version in timeline.versions for kind, _ in version.leaves
         )
+        self._events = [
+            chapter.happening.event.event
+            for chapter in chapters
+            if isinstance(chapter, Happened)
+            and chapter.happening.event
+            and chapter.happening.event.event.type != MOVED
+        ]
         self._moves = frozenset(
             instant_text(chapter.at)
             for chapter in chapters
@@ -143,12 +151,22 @@ class Sentences:
             return f"{name} came due: the date {when}."
         return f"{name} came due: {self._waited(name, when, at, self._timeline.at(at))}."
 
-    def _waited(self, name: str, anchor: str, at: datetime, version: Version) -> str:
-        """`no interaction for 60 days since 2026-01-01 00:00`: why a check came due at `at`."""
+    def _waited(
+        self, name: str, anchor: str, at: datetime, version: Version, told: datetime = END
+    ) -> str:
+        """`no interaction for 60 days since 2026-01-01 00:00`: why a check came due at `at`.
+
+        As the events say that had arrived until `told`.
+        """
         start = instant_from(anchor)
         wait = after(version.policy, name).wait
-        rhythm = isinstance(wait, OwnRhythm)
-        length = at - start if isinstance(wait, OwnRhythm) else wait
+        default = rhythm = False
+        if isinstance(wait, OwnRhythm):
+            default = self._had_no_rhythm(wait.fact, version.policy, at, told)
+            rhythm = not default
+            length = wait.otherwise if default else at - start
+        else:
+            length = wait
         fact = since(version.policy, name)
         what = "interaction" if fact.event == INTERACTION else fact.event
         if anchor in self._moves:
@@ -160,9 +178,24 @@ class Sentences:
         if rhythm:
             return f"{text}, longer than her own rhythm"
         over = later(start, length)
+        if default:
+            text += f", {NO_RHYTHM}"
         if over < at:
             text += f", over on {moment(over)}, but {_not_before(version, at)}"
         return text
+
+    def _had_no_rhythm(self, fact: str, policy: Policy, at: datetime, told: datetime) -> bool:
+        """Whether there was no gap yet between two events of the kind before an instant."""
+        gap = next(each for each in policy.facts if each.name == fact)
+        kinds = {kind for kind, _ in fed_by(gap, policy)}
+        instants = {
+            event.occurred_at
+            for event in self._events
+            if event.occurred_at < at
+            and event.received_at <= told
+            and (event.type if event.type in policy.events else INTERACTION) in kinds
+        }
+        return len(instants) < 2
 
     def _changed(self, changes: Sequence[Changed], at: datetime) -> Iterator[str]:
         words = self.vocabulary(at)
@@ -234,7 +267,8 @@ class Sentences:
         elif kind == "event":
             why = f"on {step.trigger} {when}"
         else:
-            why = self._waited(name, when, step.at, self._version(step.version))
+            known = overturned.row.recorded_at
+            why = self._waited(name, when, step.at, self._version(step.version), known)
         yield f"It was believed that she went {route(step, words)} ({by(step, words)}; {why})."
         yield f"{self._reason('Overturned by', overturned)}."
         yield from (
@@ -273,7 +307,7 @@ class Sentences:
         elif kind == "calendar":
             why = f"the date {when}"
         else:
-            why = self._waited(name, when, row.message.caused_at, version)
+            why = self._waited(name, when, row.message.caused_at, version, row.recorded_at)
         yield f"{message_name(row.message, version)} was planned ({why}); that no longer follows."
         yield orphaned(row, version)
 

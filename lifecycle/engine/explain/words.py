@@ -15,6 +15,7 @@ from lifecycle.domain.policy import FactKind, Policy, ValueType
 
 _LONGEST_VALUE = 60  # characters of a text that is shown
 _MOST_PROPERTIES = 6  # of an event
+NO_RHYTHM = "the rule's default, because she has no rhythm yet"
 
 
 def moment(at: datetime) -> str:
