@@ -157,13 +157,13 @@ def _say_already(action: Action, *, json: bool) -> None:
     if json:
         output.json_document({"done": None, "already": action})
     else:
-        output.show(f"Nothing was changed: {_told(action)} already.")
+        output.show(f"Nothing was changed: it was already {_told(action)}.")
 
 
 def _told(action: Action) -> str:
     done = {"replay": "replayed", "discard": "discarded"}.get(action.action, action.action)
-    why = f": {action.why}" if action.why else ""
-    return f"{done} by {action.by} at {output.moment(action.at)}{why}"
+    why = f", because “{action.why}”" if action.why else ""
+    return f"{done} by {action.by} on {output.moment(action.at)} UTC{why}"
 
 
 def _listing(letters: list[DeadLetter]) -> Table:
@@ -173,7 +173,7 @@ def _listing(letters: list[DeadLetter]) -> Table:
     for letter in letters:
         event = letter.stored.event
         table.add_row(
-            output.moment(letter.at),
+            output.moment(letter.since),
             Text(letter.status, "red" if letter.status.value == Which.QUARANTINED else "dim"),
             Text.assemble(event.type, (f" {event.source}/{event.id}", "dim")),
             event.customer,
@@ -196,7 +196,10 @@ def _of_letter(letter: DeadLetter | None) -> Iterator[tuple[str, str]]:
     if letter is None:
         yield "status", "counts, or is on its way"
         return
-    yield "status", f"{letter.status} since {output.moment(letter.at)} UTC"
+    if letter.discarded_at:
+        yield "left", f"{output.moment(letter.at)} UTC"
+    preposition = "on" if letter.discarded_at else "since"
+    yield "status", f"{letter.status} {preposition} {output.moment(letter.since)} UTC"
     yield "reason", f"{letter.reason}: {letter.detail}"
     if letter.attempts:
         yield "attempts", f"{letter.attempts} alone"
@@ -212,4 +215,5 @@ def _letter_form(letter: DeadLetter) -> dict[str, Any]:
         "detail": letter.detail,
         "attempts": letter.attempts,
         "at": letter.at,
+        "discarded_at": letter.discarded_at,
     }

@@ -16,6 +16,7 @@ from lifecycle.engine.explain.forms import Form, outcome_form
 from lifecycle.engine.explain.retold import Happening, Retold, retell
 from lifecycle.engine.installation import Installation
 from lifecycle.store import customers, events, reading
+from lifecycle.store import dead as dead_letters
 from lifecycle.store.dead import DeadLetter
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.messages import MessageRow
@@ -89,7 +90,7 @@ def _entries(inst: Installation, tx: Tx, customer_id: int) -> Iterator[Entry]:
     policies = inst.timeline(tx)
     retold = retell(policies, history, row.folded_until or inst.now(tx), detailed=0)
     pending = events.pending_of(tx, [customer_id]).get(customer_id, [])
-    dead = {letter.stored.row_id: letter for letter in reading.dead_of(tx, customer_id)}
+    dead = {letter.stored.row_id: letter for letter in dead_letters.of_customer(tx, customer_id)}
     stages = _stages(retold, pending, dead)
     outcomes = {
         happening.cause: form

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from lifecycle.store.events import StoredEvent, by_row_ids, release
-from lifecycle.store.sql import Tx, both
+from lifecycle.store.sql import Row, Tx, both
 
 
 class Status(StrEnum):
@@ -24,7 +24,13 @@ class DeadLetter:
     reason: str  # stable: too_late, fold_failed
     detail: str  # in words
     attempts: int
-    at: datetime  # since when
+    at: datetime  # when it left the fold
+    discarded_at: datetime | None = None
+
+    @property
+    def since(self) -> datetime:
+        """Of its status."""
+        return self.discarded_at or self.at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,31 +60,32 @@ def letters(tx: Tx, limit: int = 100, status: Status | None = None) -> list[Dead
     """The newest dead letters."""
     rows = tx.rows(_LETTERS, status and status.value, status and status.value, limit)
     stored = by_row_ids(tx, [row[0] for row in rows])
-    return [
-        DeadLetter(
-            stored=stored[row[0]],
-            status=Status(row[1]),
-            reason=row[2],
-            detail=row[3],
-            attempts=row[4],
-            at=tx.from_db(row[5]),
-        )
-        for row in rows
-    ]
+    return [_letter(tx, stored[row[0]], row) for row in rows]
+
+
+def of_customer(tx: Tx, customer_id: int) -> list[DeadLetter]:
+    """Her events that left the fold, the newest first."""
+    rows = tx.rows(_OF_CUSTOMER, customer_id)
+    stored = by_row_ids(tx, [row[0] for row in rows])
+    return [_letter(tx, stored[row[0]], row) for row in rows]
 
 
 def find(tx: Tx, stored: StoredEvent) -> DeadLetter | None:
     """The dead letter of an event, if it is one."""
     row = tx.row(_FIND, stored.row_id)
-    if row is None:
-        return None
+    return None if row is None else _letter(tx, stored, row)
+
+
+def _letter(tx: Tx, stored: StoredEvent, row: Row) -> DeadLetter:
+    _, status, reason, detail, attempts, at, discarded_at = row
     return DeadLetter(
         stored=stored,
-        status=Status(row[0]),
-        reason=row[1],
-        detail=row[2],
-        attempts=row[3],
-        at=tx.from_db(row[4]),
+        status=Status(status),
+        reason=reason,
+        detail=detail,
+        attempts=attempts,
+        at=tx.from_db(at),
+        discarded_at=tx.from_db_or_none(discarded_at),
     )
 
 
@@ -124,12 +131,21 @@ _QUARANTINE = both(
     "INSERT INTO dead (event_id, identity_id, status, reason, detail, attempts, at)"
     " VALUES (?, ?, 'quarantined', ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
 )
+_SELECT = (
+    "SELECT d.event_id, d.status, d.reason, d.detail, d.attempts, d.at,"
+    " (SELECT max(a.at) FROM dead_action AS a WHERE a.event_id = d.event_id"
+    " AND a.action = 'discard' AND d.status = 'discarded') FROM dead AS d"
+)
 _LETTERS = both(
-    "SELECT event_id, status, reason, detail, attempts, at FROM dead"
-    " WHERE (CAST(? AS text) IS NULL OR status = ?) ORDER BY at DESC, event_id DESC LIMIT ?"
+    f"{_SELECT} WHERE (CAST(? AS text) IS NULL OR d.status = ?)"
+    " ORDER BY d.at DESC, d.event_id DESC LIMIT ?"
+)
+_OF_CUSTOMER = both(
+    f"{_SELECT} JOIN identity AS i ON i.id = d.identity_id WHERE i.customer_id = ?"
+    " ORDER BY d.at DESC, d.event_id DESC"
 )
 _UNWAIT = both("DELETE FROM pending WHERE event_id = ?")
-_FIND = both("SELECT status, reason, detail, attempts, at FROM dead WHERE event_id = ?")
+_FIND = both(f"{_SELECT} WHERE d.event_id = ?")
 _DELETE = both("DELETE FROM dead WHERE event_id = ?")
 _DISCARD = both("UPDATE dead SET status = 'discarded' WHERE event_id = ? AND status <> 'discarded'")
 _WAIT = both("INSERT INTO pending (event_id, identity_id) VALUES (?, ?)")

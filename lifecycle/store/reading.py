@@ -9,7 +9,6 @@ from datetime import datetime
 from lifecycle.domain.event import OUR_SOURCE
 from lifecycle.domain.fate import Fate
 from lifecycle.store import events, messages, steps
-from lifecycle.store.dead import DeadLetter, Status
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.sql import Tx, both
@@ -81,23 +80,6 @@ def counts_of(tx: Tx, customer_id: int) -> Counts:
     )
 
 
-def dead_of(tx: Tx, customer_id: int) -> list[DeadLetter]:
-    """The customer's events that left the fold, the newest first."""
-    rows = tx.rows(_DEAD_OF, customer_id)
-    stored = events.by_row_ids(tx, [row[0] for row in rows])
-    return [
-        DeadLetter(
-            stored=stored[row[0]],
-            status=Status(row[1]),
-            reason=row[2],
-            detail=row[3],
-            attempts=row[4],
-            at=tx.from_db(row[5]),
-        )
-        for row in rows
-    ]
-
-
 def held_of(tx: Tx, customer_id: int) -> int:
     """How many of the customer's events wait for the end of their import."""
     count: int = tx.value(_HELD_OF, customer_id)
@@ -153,11 +135,6 @@ _IMPORTED = both(
     " FROM imported AS m JOIN import_run AS r ON r.id = m.run_id WHERE m.waiting > 0"
 )
 _QUARANTINED = both("SELECT count(*) FROM dead WHERE status = 'quarantined'")
-_DEAD_OF = both(
-    "SELECT d.event_id, d.status, d.reason, d.detail, d.attempts, d.at FROM dead AS d"
-    " JOIN identity AS i ON i.id = d.identity_id WHERE i.customer_id = ?"
-    " ORDER BY d.at DESC, d.event_id DESC"
-)
 _HELD_OF = both(
     "SELECT CAST(coalesce(sum(m.waiting), 0) AS bigint) FROM imported AS m"
     " JOIN import_run AS r ON r.id = m.run_id AND r.ended_at IS NULL"

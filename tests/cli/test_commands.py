@@ -515,7 +515,7 @@ def test_a_replayed_letter_counts_in_its_own_time_and_twice_changes_nothing(
     assert entered(late) == "2010-01-01T10:00:00Z"
     again = late("dead", "replay", "online-retail", "1")
     assert again.code == Code.OK
-    assert again.out.startswith("Nothing was changed: replayed by olga at ")
+    assert again.out.startswith("Nothing was changed: it was already replayed by olga on ")
     assert late("dead", "list").out == "✓ no dead letters\n"
 
 

@@ -57,6 +57,18 @@ def test_the_newest_dead_letters_are_listed_first(inst: Installation) -> None:
     assert listed(inst, status=Status.DISCARDED) == ["b"]
 
 
+def test_a_discarded_event_tells_when_it_left_the_fold_and_when_it_was_discarded(
+    inst: Installation,
+) -> None:
+    """The time of the quarantine was told as that of the discard."""
+    too_late(inst, "a")
+    set_clock(inst, day(33))
+    discard(inst, "shop", "a", by="olga", why=None)
+    for letter in (show(inst, "shop", "a").letter, *list_dead(inst)):
+        assert letter is not None
+        assert (letter.at, letter.discarded_at, letter.since) == (day(30), day(33), day(33))
+
+
 def test_an_event_that_came_too_late_is_kept_with_its_reason_and_counts_for_nothing(
     inst: Installation,
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from lifecycle.domain.event import Event
 from lifecycle.engine.accept import accept
+from lifecycle.engine.dead import discard
 from lifecycle.engine.explain import Explanation, explain
 from lifecycle.engine.explain.chapters import Happened
 from lifecycle.engine.explain.retold import Happening
@@ -331,10 +332,25 @@ def test_what_has_arrived_but_is_not_applied_is_listed_as_waiting(install: Insta
         "page_viewed page_viewed-19 of 2026-01-20 00:00 arrived on 2026-01-21 00:00, 1 day later; it is not applied yet.",
         "order_paid A-30 of 2026-01-31 00:00 lies ahead; it is applied when its time comes.",
         "2 events of an import that has not ended; applied when it ends.",
-        "order_paid A-1 of 2026-01-02 00:00 is left out since 2026-01-21 00:00: too_late (received 19 days, 0:00:00 after it occurred, at 2026-01-21T00:00:00Z).",
+        "order_paid A-1 of 2026-01-02 00:00 has been left out since 2026-01-21 00:00: too_late (received 19 days, 0:00:00 after it occurred, at 2026-01-21T00:00:00Z).",
     ]
     assert ahead(inst)[-1] == "What is waiting to be applied may change this."
     assert not any("page_viewed" in line for line in past(inst))
+
+
+def test_what_was_discarded_waits_for_nothing(install: Install) -> None:
+    """It is told by itself, with the time of the discard."""
+    inst = install(EXAMPLES)
+    reach(inst, day(20))
+    arrive(inst, order(0))
+    accept(inst, [draft(arriving(order(1, "A-1"), 20))._replace(too_late=True)])
+    reach(inst, day(22))
+    discard(inst, "shop", "A-1", by="olga", why=None)
+    assert "What is waiting" not in told(inst)
+    assert section(inst, "What was discarded") == [
+        "order_paid A-1 of 2026-01-02 00:00 was discarded on 2026-01-23 00:00, and counts for nothing: too_late (received 19 days, 0:00:00 after it occurred, at 2026-01-21T00:00:00Z).",
+    ]
+    assert explain(inst, ANNA).to_json()["dead"][0]["since"] == "2026-01-23T00:00:00Z"
 
 
 def test_a_customer_of_whom_nothing_was_applied_is_told_as_such(install: Install) -> None:

@@ -150,7 +150,7 @@ def test_a_quarantined_event_leaves_the_fold_alone(db: Database, culprit: Stored
         letter = dead.find(tx, culprit)
         assert letter is not None
         assert (letter.reason, letter.detail, letter.attempts) == ("fold_failed", "boom", 5)
-        assert reading.dead_of(tx, customer(db)) == [letter] == dead.letters(tx)
+        assert dead.of_customer(tx, customer(db)) == [letter] == dead.letters(tx)
         assert reading.backlog(tx).dead == 1
 
 

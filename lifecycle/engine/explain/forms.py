@@ -203,7 +203,7 @@ def dead_form(letter: DeadLetter) -> Form:
         "reason": letter.reason,
         "detail": letter.detail,
         "attempts": letter.attempts,
-        "since": instant_text(letter.at),
+        "since": instant_text(letter.since),
     }
 
 

@@ -8,7 +8,7 @@ from lifecycle.engine.explain.chapters import chapters, standing
 from lifecycle.engine.explain.explanation import Behind, Explanation
 from lifecycle.engine.explain.retold import Retold, retell
 from lifecycle.engine.installation import Installation
-from lifecycle.store import customers, events, messages, reading, steps
+from lifecycle.store import customers, dead, events, messages, reading, steps
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import Tx
 from lifecycle.store.steps import StepRow
@@ -53,7 +53,7 @@ def _explain(inst: Installation, tx: Tx, key: str, detailed: int) -> Explanation
         pending=tuple(events.pending_of(tx, [customer_id]).get(customer_id, ())),
         waiting=retold.waiting,
         held=reading.held_of(tx, customer_id),
-        dead=tuple(reading.dead_of(tx, customer_id)),
+        dead=tuple(dead.of_customer(tx, customer_id)),
         behind=_behind(retold, recorded),
         timeline=timeline,
     )

@@ -27,6 +27,7 @@ def lines(told: Explanation, limit: int | None = None) -> list[str]:
         *_section("What happened", _past(told, limit)),
         *_section("What is waiting", _waiting(told)),
         *_section("What happens next", _next(told)),
+        *_section("What was discarded", _discarded(told)),
         *_section("What is known", _known(told)),
     ]
 
@@ -95,14 +96,18 @@ def _waiting(told: Explanation) -> Iterator[str]:
         some = "1 event" if told.held == 1 else f"{told.held:,} events"
         yield f"{some} of an import that has not ended; applied when it ends."
     for letter in told.dead:
-        yield _dead(letter)
+        if letter.status is not Status.DISCARDED:
+            yield _dead(letter, f"has been left out since {moment(letter.since)}")
 
 
-def _dead(letter: DeadLetter) -> str:
-    what = "was discarded" if letter.status is Status.DISCARDED else "is left out"
-    return (
-        f"{_of(letter.stored)} {what} since {moment(letter.at)}: {letter.reason} ({letter.detail})."
-    )
+def _discarded(told: Explanation) -> Iterator[str]:
+    for letter in told.dead:
+        if letter.status is Status.DISCARDED:
+            yield _dead(letter, f"was discarded on {moment(letter.since)}, and counts for nothing")
+
+
+def _dead(letter: DeadLetter, what: str) -> str:
+    return f"{_of(letter.stored)} {what}: {letter.reason} ({letter.detail})."
 
 
 def _of(stored: StoredEvent) -> str:
