@@ -5,6 +5,7 @@ CEL has no side effects and always ends; what a policy may write is checked by `
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -39,10 +40,33 @@ class Guard:
         try:
             answer = self._program.execute(values)
         except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
-            raise GuardError(str(error)) from error
+            raise GuardError(_in_our_words(str(error))) from error
         if answer is True or answer is False:
             return answer
         raise GuardError(f"answered {answer!r}, not true or false")
+
+
+def _in_our_words(error: str) -> str:
+    """The library speaks to programmers of its own language; people who write policies read this."""
+    for pattern, words in _WORDS:
+        if match := pattern.match(error):
+            return match.expand(words).replace("float", "double")
+    return error
+
+
+_WORDS = tuple(
+    (re.compile(pattern, re.DOTALL), words)
+    for pattern, words in (
+        (r"No such overload", "values of these kinds do not go together"),
+        (r"Unsupported operation: (\S+ \S+ \S+?)\.? ", r"there is no \1: values of these kinds do not go together"),
+        (r"Undefined variable or function: '(.*?)'", r"\1 takes no values of these kinds"),
+        (r"Function 'duration' error", 'a duration is written in h, m and s, such as "720h"'),
+        (r"Function 'timestamp' error", 'an instant is written "2026-01-01T00:00:00Z"'),
+        (r"Function 'matches' error: '(.*?)' not", r'"\1" is no regular expression'),
+        (r"Function '(.*?)' error", r"\1 cannot make anything of this value"),
+        (r"(division|modulo) by zero", r"\1 by zero"),
+    )
+)  # fmt: skip
 
 
 @lru_cache(maxsize=4096)

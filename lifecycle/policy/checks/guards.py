@@ -11,7 +11,7 @@ from lifecycle.domain.guard import Guard, GuardError
 from lifecycle.domain.policy import Policy, TransitionRule
 from lifecycle.policy.build import Draft
 from lifecycle.policy.build.draft import Path
-from lifecycle.policy.checks import samples
+from lifecycle.policy.checks import advice, samples
 from lifecycle.policy.checks.rules import shared_trigger
 from lifecycle.policy.checks.samples import Variable
 from lifecycle.policy.records import NO_FUNCTIONS
@@ -31,17 +31,6 @@ FUNCTIONS = (
 _DOTTED = re.compile(r"\s*([A-Za-z_]\w*)(\.[A-Za-z_]\w*)+\s*(\(.*\))?\s*", re.DOTALL)
 _MACRO = re.compile(r"\.\s*(all|exists|exists_one|map|filter)\s*$")
 _BOUND = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,")
-_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
-_WORDS_OF_OTHERS = (
-    (re.compile(r"(?<![<>=!])=(?!=)"), 'write == to compare, not "="'),
-    (re.compile(r"<>"), 'write != for "not equal"'),
-    (re.compile(r"\b(and|AND)\b"), 'write && for "and"'),
-    (re.compile(r"\b(or|OR)\b"), 'write || for "or"'),
-    (re.compile(r"\b(not|NOT)\b"), 'write ! for "not"'),
-    (re.compile(r"\b(is|None|nil|NULL|Null)\b"), "write == null for what is empty"),
-    (re.compile(r"\b(True|False|TRUE|FALSE)\b"), "write true and false in lower case"),
-)
-_DAYS = re.compile(r"duration\(\s*[\"'](\d+)([dw])[\"']\s*\)")
 
 
 def check_guards(draft: Draft, report: Report) -> None:
@@ -102,7 +91,7 @@ def judged(text: str, known: Mapping[str, Variable], policy: Policy) -> Iterator
 def _unknown(
     text: str, guard: Guard, known: Mapping[str, Variable], policy: Policy
 ) -> Iterator[Fault]:
-    bare = _QUOTED.sub("''", text)
+    bare = advice.unquoted(text)
     bound = set(_BOUND.findall(bare)) - set(known)
     for name in guard.variables:
         if name not in known and name not in bound and name not in FUNCTIONS:
@@ -135,7 +124,7 @@ def _unknown_variable(name: str, text: str, known: Mapping[str, Variable], polic
     elif name in policy.events:
         hint = f"; guards read facts, not events: declare one, such as {{count: {name}}}"
     else:
-        hint = did_you_mean(name, known)
+        hint = advice.on_unknown(name, text, known) or did_you_mean(name, known)
     return f"unknown fact or attribute: {found(name)}; {allowed(known)}{hint}"
 
 
@@ -146,9 +135,10 @@ def _tried(guard: Guard, known: Mapping[str, Variable]) -> Iterator[Fault]:
     for values in samples.full(read, [guard.text]):
         error = _failure(guard, values)
         if error is not None:
+            hint = advice.on_failure(guard.text, error, values, read)
             yield Fault(
                 "guard_raises",
-                f"has no answer where {_told(values)}: {error} ({types}){_hint(guard.text, error, values)}",
+                f"has no answer where {_told(values)}: {error} ({types}){hint}",
             )
             return
     yield from _tried_empty(guard, read)
@@ -183,33 +173,35 @@ def _failure(guard: Guard, values: Mapping[str, object]) -> str | None:
     return None
 
 
-def _hint(text: str, error: str, values: Mapping[str, object]) -> str:
-    days = _DAYS.search(text)
-    if days:
-        hours = int(days[1]) * (24 if days[2] == "d" else 168)
-        return f'; durations in guards know h, m and s: write duration("{hours}h")'
-    if re.search(r"(/|%)\s*\w", text) and any(value == 0 for value in values.values()):
-        return "; where what is divided by is 0 there is no answer: ask first whether it is"
-    if "not true or false" in error:
-        return "; a guard compares, such as orders >= 3"
-    if "overload" in error or "Unsupported" in error:
-        return "; both sides need the same type: double(orders) makes a whole number a decimal one"
-    return ""
-
-
 def _syntax(text: str, error: str) -> str:
-    bare = _QUOTED.sub("''", text)
-    hint = next((f"; {say}" for pattern, say in _WORDS_OF_OTHERS if pattern.search(bare)), "")
-    match = re.search(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n|]*)", error)
+    hint = advice.on_syntax(text)
+    match = re.search(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)", error)
     if match is None:
-        return f"{found(text)}, which is not CEL: {_first_sentence(error)}{hint}"
-    what = re.sub(r" expecting .*", "", match[3]).strip()
+        return f"{found(text)}, which is not CEL{hint}"
     where = f"line {match[1]}, " if match[1] != "1" else ""
+    what = _expected(match[3])
     return f"{found(text)}, which is not CEL: {what} at {where}character {match[2]} of it{hint}"
 
 
+def _expected(said: str) -> str:
+    """What the parser said of its input, in our words."""
+    said = re.sub(r" expecting .*", "", said).strip().replace("'<EOF>'", "the end")
+    for pattern, words in _PARSER:
+        said = re.sub(pattern, words, said)
+    return said
+
+
+_PARSER = (
+    (r"^token recognition error at: '(.*?) *'$", r"\1 has no meaning"),
+    (r"^(?:mismatched|extraneous) input (.*)$", r"\1 is not expected"),
+    (r"^no viable alternative at input (.*)$", r"\1 is not expected"),
+    (r"^missing (\S+) at .*$", r"\1 is missing"),
+    (r"^invalid int literal$", "a whole number that is too large"),
+)
+
+
 def _macro_depth(text: str) -> int:
-    bare = _QUOTED.sub("''", text)
+    bare = advice.unquoted(text)
     opened: list[bool] = []
     deepest = 0
     for index, char in enumerate(bare):
