@@ -63,20 +63,25 @@ def diagram(
     format_: Annotated[
         Format | None,
         typer.Option(
-            "--format", help="Left out: by the name of --out, else mermaid.", show_default=False
+            "--format", help="Left out: by the ending of --out, else mermaid.", show_default=False
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The file to write; left out: standard output.", show_default=False),
+        typer.Option(
+            help="The file to write: .svg, or .mmd, .mermaid or .md; left out: standard output.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Draw the stages of a policy and what moves a customer between them."""
     from lifecycle.policy.diagram import mermaid, svg
 
+    wanted = _format(format_, out)
     policy = _loaded(_chosen(file)).policy
-    by_name = Format.SVG if out is not None and out.suffix == ".svg" else Format.MERMAID
-    drawn = svg(policy) if (format_ or by_name) is Format.SVG else mermaid(policy)
+    drawn = svg(policy) if wanted is Format.SVG else mermaid(policy)
+    if out is not None and out.suffix.lower() == ".md":
+        drawn = f"```mermaid\n{drawn}```\n"  # as Markdown shows it
     _write(drawn, out)
 
 
@@ -86,6 +91,34 @@ def schema() -> None:
     from lifecycle.policy.schema import schema_text
 
     _write(schema_text(), None)
+
+
+_ENDINGS = {
+    ".svg": Format.SVG,
+    ".mmd": Format.MERMAID,
+    ".mermaid": Format.MERMAID,
+    ".md": Format.MERMAID,
+    ".txt": Format.MERMAID,
+    "": None,  # says nothing
+}
+
+
+def _format(asked: Format | None, out: Path | None) -> Format:
+    """What the ending of the file says, and what was asked for, which must not contradict it."""
+    ending = "" if out is None else out.suffix.lower()
+    if ending not in _ENDINGS:
+        raise typer.BadParameter(
+            f"no picture is written as {ending}: name a .svg (a picture), or a .mmd, .mermaid or"
+            " .md (Mermaid text)",
+            param_hint="--out",
+        )
+    by_ending = _ENDINGS[ending]
+    if asked and by_ending and asked is not by_ending:
+        raise typer.BadParameter(
+            f"a file that ends in {ending} is no {asked.value}; leave --format out, or name another",
+            param_hint="--out",
+        )
+    return asked or by_ending or Format.MERMAID
 
 
 def _chosen(file: Path | None) -> Path:
@@ -142,7 +175,7 @@ def _verdict(path: Path, findings: tuple[Finding, ...], loaded: Loaded | None) -
     warnings = len(findings) - errors
     counted = f"{output.count(errors, 'error')}, {output.count(warnings, 'warning')}"
     if loaded is None:
-        return Text(f"{path}: refused: {counted}; nothing was changed", style="bold red")
+        return Text(f"{path}: refused: {counted}", style="bold red")
     policy = loaded.policy
     return Text(
         f"{path}: fine: {counted}; {output.count(len(policy.states), 'state')}, "

@@ -68,7 +68,7 @@ def test_every_problem_is_told_with_its_place_and_a_caret(tmp_path: Path) -> Non
     assert lines[1:3] == ["      tier: txt", "            ^"]
     assert lines[3].startswith(f'{file}:22:28: error wrong_duration: found "60"')
     assert lines[5].index("^") == lines[4].index("60")
-    assert lines[6] == f"{file}: refused: 2 errors, 0 warnings; nothing was changed"
+    assert lines[6] == f"{file}: refused: 2 errors, 0 warnings"
 
 
 def test_a_caret_stands_under_its_place_behind_wide_characters(tmp_path: Path) -> None:
@@ -112,10 +112,38 @@ def test_the_picture_goes_to_standard_output_or_to_a_file(tmp_path: Path) -> Non
     drawn = load(SHIPPED).policy
     assert run("diagram").output == mermaid(drawn)
     assert run("diagram", "--format", "svg").output == svg(drawn)
-    for name, text in (("a.svg", svg(drawn)), ("a.mmd", mermaid(drawn))):
+    fenced = f"```mermaid\n{mermaid(drawn)}```\n"
+    for name, text in (
+        ("a.svg", svg(drawn)),
+        ("A.SVG", svg(drawn)),
+        ("a.mmd", mermaid(drawn)),
+        ("a.mermaid", mermaid(drawn)),
+        ("a.md", fenced),
+        ("a", mermaid(drawn)),
+    ):
         out = tmp_path / name
         assert run("diagram", str(SHIPPED), "--out", str(out)).exit_code == 0
         assert out.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--out", "p.png"], "no picture is written as .png: name a .svg"),
+        (["--out", "p.pdf", "--format", "svg"], "no picture is written as .pdf"),
+        (["--out", "p.svg", "--format", "mermaid"], "a file that ends in .svg is no mermaid"),
+        (["--out", "p.mmd", "--format", "svg"], "a file that ends in .mmd is no svg"),
+    ],
+)
+def test_a_file_is_never_named_for_what_it_does_not_hold(
+    tmp_path: Path, arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mermaid text in a p.png looks like a broken picture."""
+    monkeypatch.chdir(tmp_path)
+    result = run("diagram", str(SHIPPED), *arguments)
+    assert result.exit_code != 0
+    assert said in " ".join(result.output.replace("│", " ").split()), result.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_picture_that_cannot_be_written_says_so(tmp_path: Path) -> None:
