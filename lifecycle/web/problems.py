@@ -87,14 +87,14 @@ TITLES: Mapping[str, str] = {
 }
 
 
-def body_of(problem: Problem) -> dict[str, Any]:
-    """What is wrong, and that nothing was changed.
+def body_of(problem: Problem, *, asked_to_change: bool = True) -> dict[str, Any]:
+    """What is wrong, and that nothing was changed where something could have been.
 
     After a failure of our own nobody can promise that: a commit whose answer was lost may have
     happened.
     """
     members = members_of(problem)
-    if problem.status < 500:
+    if asked_to_change and problem.status < 500:
         members["detail"] = f"{problem.detail}; {UNCHANGED}"
     return members
 
@@ -112,18 +112,27 @@ def members_of(problem: Problem) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value}
 
 
-def document(problem: Problem, request_id: str, more: Mapping[str, Any] = {}) -> bytes:
+def document(
+    problem: Problem,
+    request_id: str,
+    more: Mapping[str, Any] = {},
+    *,
+    asked_to_change: bool = True,
+) -> bytes:
     """A whole problem document; `more` are members of its own."""
     return orjson.dumps(
         {
             "type": f"/docs#problem-{problem.code}",
             "title": TITLES.get(problem.code, problem.code),
             "status": problem.status,
-            **body_of(problem),
+            **body_of(problem, asked_to_change=asked_to_change),
             "request_id": request_id,
             **more,
         }
     )
+
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def response(
@@ -137,8 +146,9 @@ def response(
         given.setdefault("Retry-After", str(RETRY_SECONDS))
     if problem.status == 413:
         given["Connection"] = "close"  # the rest of the body is not wanted
+    asked_to_change = request.method not in _READING
     return Response(
-        document(problem, request_id_of(request), more),
+        document(problem, request_id_of(request), more, asked_to_change=asked_to_change),
         status_code=problem.status,
         headers=given,
         media_type="application/problem+json",

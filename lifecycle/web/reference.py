@@ -6,6 +6,7 @@ No script, no foreign assets: it opens without a network and under the strictest
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -98,6 +99,11 @@ def page(document: Mapping[str, Any]) -> str:
     )
 
 
+def _prose(text: str) -> str:
+    """The one mark of Markdown that descriptions use: what stands in backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _anchor(method: str, path: str) -> str:
     return escape(f"{method.lower()}{path.replace('/', '-').replace('{', '').replace('}', '')}")
 
@@ -105,7 +111,7 @@ def _anchor(method: str, path: str) -> str:
 def _entry(method: str, path: str, operation: Mapping[str, Any]) -> str:
     return (
         f'<li><a href="#{_anchor(method, path)}"><code>{method} {escape(path)}</code></a>'
-        f" {escape(operation.get('summary', ''))}</li>"
+        f" {_prose(operation.get('summary', ''))}</li>"
     )
 
 
@@ -114,9 +120,9 @@ def _operation(
 ) -> str:
     return "".join(
         (
-            f'<section id="{_anchor(method, path)}"><h2>{escape(operation.get("summary", path))}</h2>',
+            f'<section id="{_anchor(method, path)}"><h2>{_prose(operation.get("summary", path))}</h2>',
             f"<p><code>{method} {escape(path)}</code></p>",
-            *(f"<p>{escape(part)}</p>" for part in operation.get("description", "").split("\n\n")),
+            *(f"<p>{_prose(part)}</p>" for part in operation.get("description", "").split("\n\n")),
             _parameters(operation.get("parameters", ())),
             _body(document, operation),
             _responses(document, operation["responses"]),
@@ -131,7 +137,7 @@ def _parameters(parameters: Any) -> str:
             f"<code>{escape(each['name'])}</code>",
             escape(each["in"]),
             escape(_kind(each.get("schema", {}))),
-            escape(each.get("description", "")),
+            _prose(each.get("description", "")),
         )
         for each in parameters
     ]
@@ -156,7 +162,7 @@ def _responses(document: Mapping[str, Any], responses: Mapping[str, Any]) -> str
     rows = []
     fields = ""
     for status, response in responses.items():
-        rows.append((f"<code>{escape(status)}</code>", escape(response.get("description", ""))))
+        rows.append((f"<code>{escape(status)}</code>", _prose(response.get("description", ""))))
         content = response.get("content", {})
         schema = _resolved(document, content.get("application/json", {}).get("schema", {}))
         if schema:
@@ -170,7 +176,7 @@ def _fields(title: str, schema: Mapping[str, Any]) -> str:
         (
             f"<code>{escape(name)}</code>" + (" *" if name in required else ""),
             escape(_kind(each)),
-            escape(each.get("description", "")),
+            _prose(each.get("description", "")),
         )
         for name, each in schema.get("properties", {}).items()
     ]

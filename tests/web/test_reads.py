@@ -281,3 +281,20 @@ def test_the_name_of_no_state_or_rule_is_refused_with_those_that_there_are(
 def test_a_filter_that_can_name_nothing_is_refused(told: httpx.Client, value: str) -> None:
     answer = told.get("/v1/transitions", params={"state": value})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+
+
+def test_a_question_that_is_refused_does_not_say_that_nothing_was_changed(
+    told: httpx.Client,
+) -> None:
+    """Nothing could have been."""
+    for path in ("/v1/customers/nobody", "/nowhere", "/v1/transitions?limit=0"):
+        answer = told.get(path)
+        assert answer.is_client_error
+        assert "nothing was changed" not in answer.json()["detail"]
+
+
+def test_the_reference_shows_code_as_code(told: httpx.Client) -> None:
+    """Descriptions mark it with backticks, as Markdown does."""
+    page = told.get("/docs").text
+    assert "`" not in page
+    assert "<code>occurred_at</code>" in page
