@@ -8,7 +8,8 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from importlib.metadata import version as version_of
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -36,6 +37,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lifecycle {version_of('lifecycle-engine')}")
+        raise typer.Exit
+
+
+@app.callback()
+def lifecycle(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and end.", is_eager=True, callback=_version
+        ),
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
 
 RUN = "Run it, and get events in"
 LOOK = "Look"

@@ -117,7 +117,9 @@ def explain(
                 console.print(line, soft_wrap=True)
 
 
-_HEADINGS = frozenset({"What happened", "What is waiting", "What happens next", "What is known"})
+_HEADINGS = frozenset(
+    {"What happened", "What is waiting", "What happens next", "What was discarded", "What is known"}
+)
 
 
 _DATED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? +")
@@ -180,12 +182,17 @@ def _facts(found: Customer, policy: Policy) -> Iterator[tuple[str, str]]:
         elif kinds.get(name) in _INSTANTS:
             yield name, output.moment(instant_from(value))
         else:
-            yield name, str(value)
+            yield name, _said(value)
+
+
+def _said(value: object) -> str:
+    """As `explain` says it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _profile(found: Customer) -> Iterator[tuple[str, str]]:
     for name, value in found.attributes.items():
-        yield name, str(value)
+        yield name, _said(value)
     if found.tags:
         yield "tags", ", ".join(found.tags)
     for name, given in found.consents.items():

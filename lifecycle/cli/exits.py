@@ -51,7 +51,7 @@ MEANING = {
     Code.BUG: f"a defect of this program; `{DEBUG_VARIABLE}=1` shows the traceback for a report",
     Code.CANNOT_WRITE: "a file to be written cannot be written",
     Code.CONFIGURATION: "it cannot run as it is configured: settings, policy, database, a port that is taken",
-    Code.INTERRUPTED: "interrupted by Ctrl-C; says what was done, what was not, and how to go on",
+    Code.INTERRUPTED: "interrupted by Ctrl-C; says what was done, what was not, and how to go on. `up` and `log --follow` are meant to end so: with 0",
 }
 
 

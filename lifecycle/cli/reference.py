@@ -21,7 +21,7 @@ HEAD = """\
 
 <!-- Made by `python -m lifecycle.cli.reference docs/cli.md`. Change the commands, not this file. -->
 
-`lifecycle COMMAND --help` shows the same.
+`lifecycle COMMAND --help` shows the same; `lifecycle --version` tells which version it is of.
 Every listing has `--json`: one JSON document, or one object a line with `log --follow`.
 Answers go to standard output; errors, warnings and progress go to standard error.
 Progress is drawn only on a terminal.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import uuid4
 
 from lifecycle.domain.event import MOVED, OUR_SOURCE, Event
+from lifecycle.domain.policy import State
 from lifecycle.engine.accept import accept_within
 from lifecycle.engine.apply import apply_customers
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied
 from lifecycle.errors import UNCHANGED, Problem
 from lifecycle.intake.draft import Draft, content_hash
-from lifecycle.intake.values import did_you_mean
+from lifecycle.intake.values import did_you_mean, nearest
 from lifecycle.store import customers
 from lifecycle.store.sql import Tx
 
@@ -54,7 +56,8 @@ def move(inst: Installation, key: str, to: str, *, by: str, why: str) -> Applied
 
 
 def _refuse_impossible(inst: Installation, tx: Tx, state: str, to: str) -> None:
-    names = [known.name for known in inst.timeline(tx).at(inst.now(tx)).policy.states]
+    states = inst.timeline(tx).at(inst.now(tx)).policy.states
+    names = [known.name for known in states]
     if to not in names:
         raise Problem(
             "unknown_state",
@@ -62,9 +65,19 @@ def _refuse_impossible(inst: Installation, tx: Tx, state: str, to: str) -> None:
             pointer="/to",
             got=to,
             expected=", ".join(names),
-            hint=did_you_mean(to, tuple(names)),
+            hint=_meant(to, states),
         )
     if to == state:
         raise Problem(
             "already_there", f"the customer is {to!r} already; {UNCHANGED}", pointer="/to", got=to
         )
+
+
+def _meant(to: str, states: Sequence[State]) -> str | None:
+    """People know a state by its label, in their language; what is asked for is its name."""
+    names = tuple(state.name for state in states)
+    if hint := did_you_mean(to, names):
+        return hint
+    labels = {label: state.name for state in states for label in state.labels.values()}
+    near = nearest(to, tuple(labels))
+    return f'did you mean "{labels[near]}", which is labelled "{near}"?' if near else None

@@ -61,12 +61,13 @@ def unlisted(code: str, detail: str, word: str, allowed: Iterable[str]) -> Unlis
 
 
 def did_you_mean(word: str, allowed: tuple[str, ...]) -> str | None:
-    nearest = _nearest(word[:64], allowed)
-    return f'did you mean "{nearest}"?' if nearest else None
+    near = nearest(word[:64], allowed)
+    return f'did you mean "{near}"?' if near else None
 
 
 @lru_cache(maxsize=256)
-def _nearest(word: str, allowed: tuple[str, ...]) -> str | None:
+def nearest(word: str, allowed: tuple[str, ...]) -> str | None:
+    """The one of these that was probably meant."""
     by_fold = {name.casefold(): name for name in allowed}
     if same := by_fold.get(word.casefold()):
         return same

@@ -391,6 +391,12 @@ def test_a_move_that_cannot_be_is_refused(shop: Lifecycle, to: str, said: str) -
     assert shop("customer", "show", "anna", "--json").json["state"] == "deal"
 
 
+def test_a_state_that_is_asked_for_by_its_label_is_named(shop: Lifecycle) -> None:
+    """What people call it stands in the picture and in the story; its name is another word."""
+    ran = shop("customer", "move", "anna", "--to", "忠诚客户", "--why", "x")
+    assert 'hint: did you mean "loyal", which is labelled "忠诚客户"?' in ran.err
+
+
 def test_a_move_without_a_reason_is_refused(shop: Lifecycle) -> None:
     """Whoever reads the log a year later asks for it."""
     ran = shop("customer", "move", "anna", "--to", "loyal", "--why", " ")

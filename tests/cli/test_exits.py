@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -376,6 +377,19 @@ def test_a_simulation_that_is_interrupted_goes_on_when_run_again(lifecycle: Life
     again = lifecycle(*command, "--json").json["report"]
     assert again["duplicates"] > 0
     assert again["applied"]["customers"] > 0
+
+
+def test_following_the_log_is_meant_to_end_with_ctrl_c(lifecycle: Lifecycle, orders: Path) -> None:
+    """The table of exit codes says so, and it is what happens."""
+    assert "`up` and `log --follow` are meant to end so: with 0" in exits.MEANING[Code.INTERRUPTED]
+    assert lifecycle("import", orders, "-m", "online-retail").code == Code.OK
+    ran = interrupt("lifecycle.cli.transitions", "_print_each", "log", "--follow")
+    assert (ran.returncode, ran.stderr) == (Code.OK, "")
+
+
+def test_the_version_is_told(lifecycle: Lifecycle) -> None:
+    ran = lifecycle("--version")
+    assert (ran.code, ran.out) == (Code.OK, f"lifecycle {version('lifecycle-engine')}\n")
 
 
 def test_ctrl_c_ends_a_real_process_with_130(lifecycle: Lifecycle, home: Path) -> None:
