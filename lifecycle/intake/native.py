@@ -12,12 +12,13 @@ from typing import Any
 
 import orjson
 
+from lifecycle.domain.builtin import PROFILE_CHANGED
 from lifecycle.domain.event import OUR_PREFIX, OUR_SOURCE, Event
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.policy import Policy, UnknownEvents
 from lifecycle.errors import Problem
 from lifecycle.intake.draft import Batch, Draft, Remark, content_hash
-from lifecycle.intake.properties import PropertyReader, unknown_field
+from lifecycle.intake.properties import PropertyReader, profile_hint, unknown_field
 from lifecycle.intake.strict_json import (
     KIB,
     LIMITS,
@@ -102,7 +103,7 @@ class _EventReader:
 
     def read(self, posted: object) -> Draft:
         """Raises Problem with a pointer from the event on."""
-        fields = _fields(posted)
+        fields = _fields(posted, self._policy)
         remarks: list[Remark] = []
         at = "/id"  # what is being read
         try:
@@ -156,7 +157,7 @@ class _EventReader:
     def _faults(self, posted: dict[str, Any]) -> Iterator[Problem]:
         for name in posted:
             if name not in _FIELD_SET:
-                yield _unknown_key(name, posted)
+                yield _unknown_key(name, posted, self._policy)
         said, given = posted.get("occurred_at"), posted.get("properties")
         unknown = _refusal("/type", self._type_reader, posted.get("type"))
         for problem in (
@@ -212,7 +213,7 @@ class _EventReader:
         return customer
 
     def _occurred_at(self, posted: object) -> datetime:
-        instant = timestamp(posted)
+        instant = timestamp(posted, self._policy.timezone)
         if instant > self._latest:
             raise Problem(
                 "timestamp_in_future",
@@ -262,7 +263,7 @@ def _reserved(detail: str, name: str) -> Problem:
     return Problem("reserved_type", detail, got=shown(name), expected="a name of your own")
 
 
-def _fields(posted: object) -> dict[str, Any]:
+def _fields(posted: object, policy: Policy) -> dict[str, Any]:
     if not isinstance(posted, dict):
         raise Problem(
             "event_not_object",
@@ -272,13 +273,20 @@ def _fields(posted: object) -> dict[str, Any]:
         )
     if posted.keys() <= _FIELD_SET:
         return posted
-    raise _unknown_key(next(key for key in posted if key not in _FIELD_SET), posted)
+    raise _unknown_key(next(key for key in posted if key not in _FIELD_SET), posted, policy)
 
 
-def _unknown_key(name: str, posted: dict[str, Any]) -> Problem:
-    return (
-        _other_key(name, posted) if name in _OTHER_KEYS else unknown_field(name, _FIELDS, "field")
-    )
+def _unknown_key(name: str, posted: dict[str, Any], policy: Policy) -> Problem:
+    if name in _OTHER_KEYS:
+        return _other_key(name, posted)
+    problem = unknown_field(name, _FIELDS, "field")
+    type_ = posted.get("type")
+    declared = policy.events.get(type_) if isinstance(type_, str) else None
+    if type_ == PROFILE_CHANGED and (name == "attributes" or name in policy.attributes):
+        problem.hint = profile_hint([name], policy)
+    elif declared and name in declared.properties:
+        problem.hint = f'{shown(name)} is a property of {declared.name}: put it under "properties"'
+    return problem
 
 
 def _other_key(name: str, posted: dict[str, Any]) -> Problem:
@@ -343,7 +351,7 @@ def _envelope(body: object) -> tuple[list[object], bool]:
             pointer="/events",
             got=_kind(events) if "events" in body else None,
             expected='{"events": [...]} with at least one event',
-            hint='put the event into an array under "events"' if "type" in body else None,
+            hint=_meant_as_events(body),
         )
     for key in body:
         if key not in {"events", "backfill"}:
@@ -363,6 +371,17 @@ def _envelope(body: object) -> tuple[list[object], bool]:
     except Problem as problem:
         problem.pointer = "/backfill"
         raise
+
+
+def _meant_as_events(body: dict[str, Any]) -> str | None:
+    if "type" in body:
+        return 'put the event into an array under "events"'
+    if isinstance(body.get("events"), dict):
+        return 'put the event into an array: "events": [{…}]'
+    lists = [name for name, value in body.items() if isinstance(value, list)]
+    if lists and "events" not in body:
+        return f'there is an array under {shown(lists[0])}; name it "events"'
+    return None
 
 
 def _blank(body: bytes) -> bool:

@@ -15,7 +15,7 @@ from lifecycle.domain.policy import EventType, Policy, ValueType
 from lifecycle.errors import Problem
 from lifecycle.intake.draft import Remark
 from lifecycle.intake.strict_json import Limits, Number, escaped, shown, unsound
-from lifecycle.intake.values import READERS, Unlisted, did_you_mean, money, unlisted
+from lifecycle.intake.values import Unlisted, did_you_mean, money, readers, unlisted
 
 Values = dict[str, Any]
 
@@ -39,8 +39,9 @@ class PropertyReader:
         self._policy = policy
         self._strict = declared is not None and declared.strict
         properties = declared.properties if declared else {}
+        self._kinds = readers(policy.timezone)
         self._readers: dict[str, Callable[[object], Any]] = {
-            key: READERS[said.type]
+            key: self._kinds[said.type]
             for key, said in properties.items()
             if said.type is not ValueType.MONEY
         }
@@ -67,7 +68,7 @@ class PropertyReader:
                 elif key not in self._money:
                     stored[key] = self._undeclared_value(key, value, limits, remarks)
             for key in self._required:
-                _require(key, members.get(key))
+                self._require(key, members)
             for key in self._money:
                 if (value := members.get(key)) is not None:
                     stored[key] = money(value, self._currency_of(stored))
@@ -91,7 +92,7 @@ class PropertyReader:
                     yield problem
         for key in self._required:
             try:
-                _require(key, posted.get(key))
+                self._require(key, posted)
             except Problem as problem:
                 problem.pointer = f"/{escaped(key)}"
                 yield problem
@@ -110,6 +111,14 @@ class PropertyReader:
             yield from ({key: {name: member}} for name, member in value.items())
         else:
             yield {**currency, key: value} if key in self._money else {key: value}
+
+    def _require(self, key: str, members: Values) -> None:
+        try:
+            _require(key, members.get(key))
+        except Problem as problem:
+            if self.name == PROFILE_CHANGED:
+                problem.hint = profile_hint(members, self._policy)
+            raise
 
     def _currency_of(self, stored: Values) -> str:
         """The currency of the event's money: its own, if there is a rate for it."""
@@ -130,7 +139,10 @@ class PropertyReader:
         self, key: str, value: object, limits: Limits, remarks: list[Remark]
     ) -> Any:
         if self._strict:
-            raise unknown_field(key, (*self._readers, *self._money), "property")
+            unknown = unknown_field(key, (*self._readers, *self._money), "property")
+            if self.name == PROFILE_CHANGED and key in self._policy.attributes:
+                unknown.hint = profile_hint([key], self._policy)
+            raise unknown
         remarks.append(self._undeclared.get(key) or self._remark(key))
         if isinstance(value, Number | dict | list):
             if problem := unsound(value, f"/{escaped(key)}", limits, depth=_DEPTH):
@@ -164,11 +176,17 @@ class PropertyReader:
                 elif kind is ValueType.MONEY:
                     stored[key] = money(value, self._policy.currency)
                 else:
-                    stored[key] = READERS[kind](value)
+                    stored[key] = self._kinds[kind](value)
         except Problem as problem:
             problem.pointer = f"/attributes/{escaped(key)}" if key else "/attributes"
             raise
         return stored
+
+
+def profile_hint(members: Iterable[str], policy: Policy) -> str:
+    """Where the attributes stand in an event, with one that was given elsewhere."""
+    name = next((name for name in members if name in policy.attributes), "tier")
+    return f'attributes stand in {{"properties": {{"attributes": {{"{name}": …}}}}}}'
 
 
 def unknown_field(name: str, allowed: tuple[str, ...], what: str) -> Unlisted:

@@ -10,11 +10,12 @@ import difflib
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.money import CURRENCIES, minor_units
@@ -141,18 +142,18 @@ _FIRST_BIRTH = 1800  # a date may be a birthday
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def timestamp(value: object) -> datetime:
+def timestamp(value: object, home: str = "UTC") -> datetime:
     """An instant in UTC: RFC 3339 text with an offset, or seconds since 1970 as a number.
 
     A leap second (`23:59:60` UTC) is taken as `.999` of the second before it; digits below a
-    microsecond are cut off.
+    microsecond are cut off. A time without an offset is refused; the hint offers that of `home`.
     """
     if isinstance(value, Number) or type(value) is int:
         return _from_epoch(value)
     if not isinstance(value, str):
         raise _bad_instant(value, "it is not text")
     if _INSTANT.fullmatch(value) is None:
-        value = _without_leap(value)
+        value = _without_leap(value, home)
     try:
         local = datetime.fromisoformat(value.upper())
     except ValueError as error:
@@ -175,7 +176,7 @@ def day(value: object) -> date:
     return found
 
 
-def _without_leap(value: str) -> str:
+def _without_leap(value: str, home: str) -> str:
     """The text to read instead; refuses what is no instant, saying which part is missing."""
     if leap := _LEAP.fullmatch(value):
         before = f"{leap[1]}:59.999{leap[2]}"
@@ -193,11 +194,24 @@ def _without_leap(value: str) -> str:
             "the time has no offset from UTC, so nobody can tell when it was",
             got=shown(value),
             expected=f"an offset, as in {_EXAMPLE}",
-            hint=f'"{value}+08:00" for Shanghai time, "{value}Z" for UTC',
+            hint=_offsets(value, home),
         )
     if value.isascii() and value.isdigit():
         raise _bad_instant(value, "seconds since 1970 are posted as a number, not as text")
     raise _bad_instant(value, "there is no such date or time, or it is written in another way")
+
+
+def _offsets(local: str, home: str) -> str:
+    """How to write a time that was meant by the clocks of `home`, or of UTC."""
+    utc = f'"{local}Z" for UTC'
+    try:
+        there = datetime.fromisoformat(local.upper()).replace(tzinfo=ZoneInfo(home))
+    except (ValueError, ZoneInfoNotFoundError):
+        return utc
+    offset = there.strftime("%z")
+    if offset == "+0000":
+        return utc
+    return f'"{local}{offset[:3]}:{offset[3:5]}" for the time in {home}, {utc}'
 
 
 def _from_epoch(value: int | Number) -> datetime:
@@ -440,3 +454,8 @@ READERS: dict[ValueType, Callable[[object], Any]] = {
     ValueType.TIMESTAMP: lambda value: instant_text(timestamp(value)),
     ValueType.ZONE: zone,
 }
+
+
+def readers(home: str) -> Mapping[ValueType, Callable[[object], Any]]:
+    """The same, for a policy whose times are those of a zone."""
+    return {**READERS, ValueType.TIMESTAMP: lambda value: instant_text(timestamp(value, home))}

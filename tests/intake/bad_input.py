@@ -127,6 +127,8 @@ _ROWS: list[tuple[str, bytes, int, str, str, str]] = [
     ("2", b"17", 400, "body_not_object", "", "not a JSON object"),
     ("2", b"[" + json.dumps(event()).encode() + b"]", 400, "body_not_object", "", '"events"'),
     ("2", json.dumps(event()).encode(), 422, "events_required", "/events", "array"),
+    ("2", json.dumps({"event": [event()]}).encode(), 422, "events_required", "/events", 'under "event"; name it "events"'),
+    ("2", json.dumps({"events": event()}).encode(), 422, "events_required", "/events", '"events": [{…}]'),
     ("2", body(), 422, "events_required", "/events", "no events"),
     ("2", body("e1"), 422, "event_not_object", "/events/0", "object"),
     ("3", posted().replace(b"c1", b"c\xff"), 400, "not_utf8", "byte 60", "at byte 60"),
@@ -203,6 +205,10 @@ _ROWS: list[tuple[str, bytes, int, str, str, str]] = [
     ("23", posted(type="signed_up", properties={"emial": "a@example.org"}), 422, "unknown_field", f"{_PROPERTIES}/emial", 'did you mean "email"?'),
     ("23", posted(type="signed_up", properties={}), 422, "property_required", f"{_PROPERTIES}/email", "missing"),
     ("23", posted(type="tag_added", properties={"tag": " "}), 422, "property_required", f"{_PROPERTIES}/tag", "empty"),
+    ("23", posted(order_id="7"), 422, "unknown_field", "/events/0/order_id", '"order_id" is a property of purchase: put it under "properties"'),
+    ("23", posted(type="profile_changed", attributes={}), 422, "unknown_field", "/events/0/attributes", '{"properties": {"attributes": {'),
+    ("23", posted(type="profile_changed", country="DE"), 422, "unknown_field", "/events/0/country", '{"properties": {"attributes": {"country": …}}}'),
+    ("23", posted(type="profile_changed", properties={"country": "DE"}), 422, "unknown_field", f"{_PROPERTIES}/country", '{"attributes": {"country": …}}'),
     ("23", posted(propertys={}), 422, "unknown_field", "/events/0/propertys", '"properties"'),
     ("23", body(event(), backfil=True), 422, "unknown_field", "/backfil", '"backfill"'),
     ("23", posted(properties=[]), 422, "expected_object", _PROPERTIES, "object"),
@@ -214,6 +220,7 @@ _ROWS: list[tuple[str, bytes, int, str, str, str]] = [
     ("23", _profile(timezone="Asia/Peking"), 422, "zone_unknown", f"{_PROPERTIES}/attributes/timezone", "Asia/Shanghai"),
     ("23", _profile(credit="-1"), 422, "amount_format", f"{_PROPERTIES}/attributes/credit", "negative"),
     ("23", posted(type="profile_changed", properties={}), 422, "property_required", f"{_PROPERTIES}/attributes", "missing"),
+    ("23", posted(type="profile_changed", properties={}), 422, "property_required", f"{_PROPERTIES}/attributes", "attributes stand in"),
 ]  # fmt: skip
 
 BAD = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.policy import Policy, UnknownEvents
+from lifecycle.errors import Problem
 from lifecycle.intake.native import Draft, content_hash, read_batch
 from tests.intake.bad_input import NOW, body, event, holding, policy, posted
 
@@ -67,6 +69,26 @@ def test_an_instant_is_text_with_an_offset_or_seconds_since_1970(
 ) -> None:
     """A leap second counts as the end of the second before it; at most the skew may lie ahead."""
     assert instant_text(read(posted(occurred_at=written)).event.occurred_at) == instant
+
+
+@pytest.mark.parametrize(
+    ("zone", "written", "hint"),
+    [
+        ("Asia/Shanghai", "2026-01-01T09:00:00", '"2026-01-01T09:00:00+08:00" for the time in Asia/Shanghai, "2026-01-01T09:00:00Z" for UTC'),
+        ("Europe/Berlin", "2026-01-01T09:00:00", '"2026-01-01T09:00:00+01:00" for the time in Europe/Berlin, "2026-01-01T09:00:00Z" for UTC'),
+        ("Europe/Berlin", "2025-07-01 09:00", '"2025-07-01 09:00+02:00" for the time in Europe/Berlin, "2025-07-01 09:00Z" for UTC'),
+        ("UTC", "2026-01-01T09:00:00", '"2026-01-01T09:00:00Z" for UTC'),
+    ],
+)  # fmt: skip
+def test_the_hint_for_a_time_without_an_offset_knows_the_clocks_of_the_policy(
+    zone: str, written: str, hint: str
+) -> None:
+    """Of that day: in summer they are put forward."""
+    under = replace(policy(), timezone=zone)
+    for changes in ({"occurred_at": written}, {"properties": {"shipped_at": written}}):
+        (problem,) = read_batch(posted(**changes), under, NOW, "http").items
+        assert isinstance(problem, Problem)
+        assert (problem.code, problem.hint) == ("timestamp_needs_offset", hint)
 
 
 @pytest.mark.parametrize(
