@@ -67,6 +67,7 @@ class TableLayout:
     delimiter: str = ","  # of DELIMITED
     encoding: str = "utf-8"  # a byte order mark in the file wins
     spans: tuple[tuple[int, int], ...] = ()  # of FIXED: first position, from 1, and width
+    decimal: str = "."  # the sign before the decimals of its amounts and numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,6 +135,7 @@ class _Builder:
             delimiter=fields.value("delimiter", ","),
             encoding=fields.value("encoding", "utf-8"),
             spans=spans,
+            decimal=fields.value("decimal", "."),
         )
 
     def _stated_columns(

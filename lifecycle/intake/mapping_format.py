@@ -201,6 +201,15 @@ _TABLE = Record(
             default=",",
         ),
         Key(
+            name="decimal",
+            shape=OneWord(
+                {".": "12.50", ",": "12,50, as in Germany or France"},
+                synonyms={"point": ".", "dot": ".", "comma": ",", ";": ","},
+            ),
+            about='The sign before the decimals of amounts and numbers: `"."` or `","`.',
+            default=".",
+        ),
+        Key(
             name="encoding",
             shape=Checked(
                 _encoding,

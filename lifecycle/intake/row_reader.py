@@ -43,6 +43,8 @@ Test = Callable[[Fields], bool]
 
 _EXCEL = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+")  # a German Excel writes 1,23E+11
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
+_DECIMALS = frozenset({ValueType.MONEY, ValueType.NUMBER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +74,13 @@ class RowReader:
         self._instants = InstantReader(mapping.occurred_at)
         looked_at = dict.fromkeys(each.column for rule in mapping.rules for each in rule.when)
         self._looked_at = [(name, places[name]) for name in looked_at]
+        comma = mapping.table.decimal == ","
         self._rules: list[tuple[Test | None, _EventReader | str]] = [
             (
-                _tests(rule.when, places),
-                _EventReader(rule, places, policy) if isinstance(rule, EventRule) else rule.reason,
+                _tests(rule.when, places, comma=comma),
+                _EventReader(rule, places, policy, comma=comma)
+                if isinstance(rule, EventRule)
+                else rule.reason,
             )
             for rule in mapping.rules
         ]
@@ -235,15 +240,15 @@ def _escaped(part: str) -> str:
 # -- conditions --------------------------------------------------------------------------------
 
 
-def _tests(conditions: Sequence[Condition], places: dict[str, int]) -> Test | None:
+def _tests(conditions: Sequence[Condition], places: dict[str, int], *, comma: bool) -> Test | None:
     """One test of a row for all conditions; None when there are none."""
-    tests = [_test(condition, places) for condition in conditions]
+    tests = [_test(condition, places, comma=comma) for condition in conditions]
     if len(tests) <= 1:
         return tests[0] if tests else None
     return lambda fields: all(test(fields) for test in tests)
 
 
-def _test(condition: Condition, places: dict[str, int]) -> Test:
+def _test(condition: Condition, places: dict[str, int], *, comma: bool) -> Test:
     column, at, texts = condition.column, places[condition.column], condition.texts
     number, empty = condition.number, condition.empty
     match condition.comparison:
@@ -254,23 +259,38 @@ def _test(condition: Condition, places: dict[str, int]) -> Test:
         case Comparison.EMPTY:
             return lambda fields: (not fields[at].strip()) is empty
         case Comparison.EQUALS:
-            return lambda fields: _decimal(column, fields[at]) == number
+            return lambda fields: _decimal(column, fields[at], comma=comma) == number
         case Comparison.LESS_THAN:
-            return lambda fields: _decimal(column, fields[at]) < number
+            return lambda fields: _decimal(column, fields[at], comma=comma) < number
         case Comparison.MORE_THAN:
-            return lambda fields: _decimal(column, fields[at]) > number
+            return lambda fields: _decimal(column, fields[at], comma=comma) > number
 
 
-def _decimal(column: str, text: str) -> Decimal:
-    if _NUMBER.fullmatch(text) is None:
+def _decimal(column: str, text: str, *, comma: bool) -> Decimal:
+    plain = _with_point(text) if comma else text
+    if _NUMBER.fullmatch(plain) is None:
         problem = Problem(
             "number_format",
             "this is not a number, and the mapping compares it with one",
             got=shown(text),
-            expected="a number such as 12.5",
+            expected="a number such as 12,5" if comma else "a number such as 12.5",
+            hint=_comma_hint(text, comma=comma),
         )
         raise _BadField(column, problem)
-    return Decimal(text)
+    return Decimal(plain)
+
+
+def _with_point(text: str) -> str:
+    """A decimal comma as a point. A point makes it no number: it may part thousands, or decimals."""
+    return text.replace(",", ".") if "." not in text else text.replace(".", " ")
+
+
+def _comma_hint(text: str, *, comma: bool) -> str | None:
+    if comma and "." in text:
+        return 'the mapping says `decimal: ","`, and nothing stands between thousands'
+    if not comma and _COMMA.fullmatch(text):
+        return 'if the comma is a decimal sign, say `decimal: ","` under `table:` in the mapping'
+    return None
 
 
 # -- properties --------------------------------------------------------------------------------
@@ -283,17 +303,25 @@ class _EventReader:
     properties itself, which knows every reason to refuse one. A test holds the two together.
     """
 
-    def __init__(self, rule: EventRule, places: dict[str, int], policy: Policy) -> None:
+    def __init__(
+        self, rule: EventRule, places: dict[str, int], policy: Policy, *, comma: bool
+    ) -> None:
         self.type = rule.type
+        self._comma = comma
         self._constants = dict(rule.constants)
         self._values = [
-            (name, value.column, places[value.column], _value_reader(value))
+            (name, value.column, places[value.column], _value_reader(value, comma=comma))
             for name, value in rule.values.items()
         ]
         self._columns = {name: value.column for name, value in rule.values.items()}
+        self._decimals = {
+            name: places[value.column]
+            for name, value in rule.values.items()
+            if value.type in _DECIMALS
+        }
         declared = policy.events.get(rule.type)
         self._reader = PropertyReader(rule.type, declared, policy)
-        self._short = _short_way(rule, places, declared, policy) if declared else None
+        self._short = _short_way(rule, places, declared, policy, comma=comma) if declared else None
 
     def properties(self, fields: Fields) -> dict[str, Any]:
         if self._short is None:
@@ -324,7 +352,14 @@ class _EventReader:
             return self._reader.read(posted, LIMITS, [])
         except Problem as problem:
             name = problem.pointer.removeprefix("/").split("/")[0]
+            if name in self._decimals:
+                self._as_written(problem, fields[self._decimals[name]])
             raise _BadField(self._columns.get(name, name), problem) from None
+
+    def _as_written(self, problem: Problem, text: str) -> None:
+        """What is told of a number is what stands in the file, and how the mapping reads that."""
+        problem.got = shown(text)
+        problem.hint = _comma_hint(text, comma=self._comma) or problem.hint
 
 
 _Read = Callable[[Any], Any]
@@ -332,7 +367,12 @@ _ShortWay = tuple[dict[str, Any], list[tuple[str, int, _Read | None]]]
 
 
 def _short_way(
-    rule: EventRule, places: dict[str, int], declared: EventType, policy: Policy
+    rule: EventRule,
+    places: dict[str, int],
+    declared: EventType,
+    policy: Policy,
+    *,
+    comma: bool,
 ) -> _ShortWay | None:
     """The constants as they are stored, and how each column is; None where a row may need more.
 
@@ -361,22 +401,22 @@ def _short_way(
     for name, value in rule.constants.items():
         constants[name] = readers[kinds[name]](value)
     return constants, [
-        (name, places[value.column], _stored(value, readers[kinds[name]]))
+        (name, places[value.column], _stored(value, readers[kinds[name]], comma=comma))
         for name, value in rule.values.items()
     ]
 
 
-def _stored(said: ColumnValue, reader: _Read) -> _Read | None:
+def _stored(said: ColumnValue, reader: _Read, *, comma: bool) -> _Read | None:
     """From the field to what is stored; None: it is stored as it stands."""
-    posted = _value_reader(said)
+    posted = _value_reader(said, comma=comma)
     if said.type is ValueType.TEXT:
         return None
     return reader if posted is None else lambda text: reader(posted(text))
 
 
-def _value_reader(said: ColumnValue) -> Callable[[str], Any] | None:
+def _value_reader(said: ColumnValue, *, comma: bool) -> Callable[[str], Any] | None:
     """How a field is turned into what JSON would have held; None: as it stands, empty as nothing."""
-    convert = _CONVERT.get(said.type)
+    convert = _with_point if comma and said.type in _DECIMALS else _CONVERT.get(said.type)
     if convert is None and not said.negate and said.missing is Missing.OMIT:
         return None
 

@@ -158,6 +158,8 @@ def rows(text: str) -> str:
         ),
         (MAPPING + "table: {encoding: utf9}\n", "9:19", "unknown_encoding", 'mean "utf-8"?'),
         (MAPPING + "table: {encoding: rot13}\n", "9:19", "unknown_encoding", "allowed"),
+        (MAPPING + "table: {decimal: comma}\n", "9:18", "wrong_word", 'did you mean ","?'),
+        (MAPPING + "table: {decimals: ','}\n", "9:9", "unknown_key", 'did you mean "decimal"?'),
         (MAPPING + "table: {delimiter: '||'}\n", "9:20", "wrong_delimiter", "one character"),
         (
             MAPPING.replace("column: time,", "column: time, format: '%H:%M',"),

@@ -251,6 +251,12 @@ def test_equal_rows_are_numbered_and_their_order_does_not_matter(
         ("1,anna,2026-06-01T12:00,1", "time", "timestamp_in_future", "still to come"),
         ("1,anna,2026-01-02,-1", "amount", "amount_format", "negative"),
         ('1,anna,2026-01-02,"12,50"', "amount", "amount_format", "comma"),
+        (
+            '1,anna,2026-01-02,"12,50"',
+            "amount",
+            "amount_format",
+            'say `decimal: ","` under `table:`',
+        ),
         ("1,anna,2026-01-02,1.234", "amount", "too_many_decimals", "2 decimals"),
         ("1,an\0na,2026-01-02,1", "", "forbidden_character", "U+0000"),
         (f"1,{'x' * 40_000},2026-01-02,1", "", "limit_exceeded", "at most 32,768"),
@@ -348,6 +354,48 @@ def test_a_line_in_another_encoding_is_told_with_one_that_would_fit(tmp_path: Pa
     mapping = MAPPING + "table: {encoding: gbk}\n"
     chinese = taken(outcomes(tmp_path, table, mapping))
     assert [draft.event.customer for draft in chinese] == ["anna", "bert", "王", "bert"]
+
+
+COMMAS = MAPPING + 'table: {delimiter: ";", decimal: ","}\n'
+
+
+def test_a_decimal_comma_is_read_where_the_mapping_says_so(tmp_path: Path) -> None:
+    """As a German spreadsheet writes it: amounts, numbers, negated ones, and what rules compare."""
+    mapping = COMMAS.replace(
+        "properties: {amount: amount}",
+        "when: {amount: {more_than: 2.5}}\n"
+        "    properties: {amount: amount, weight: {column: weight, negate: true}, note: note}\n"
+        "  - {skip: small}",
+    )
+    table = (
+        "number;who;time;amount;weight;note\n"
+        "1;anna;2026-01-02;12,50;-1,25;3,5\n"
+        "2;anna;2026-01-02;2,5;0;\n"
+        "3;anna;2026-01-02;3;1,5;\n"
+    )
+    found = outcomes(tmp_path, table, mapping)
+    assert [item.event.properties for item in found if isinstance(item, Draft)] == [
+        {"amount": "12.5", "weight": "1.25", "note": "3,5"},
+        {"amount": "3", "weight": "-1.5"},
+    ]
+    assert [skip.line for skip in skipped(found)] == [3]
+
+
+@pytest.mark.parametrize("amount", ["12.50", "1.234,50", "1.234"])
+def test_with_a_decimal_comma_a_point_is_not_guessed_at(tmp_path: Path, amount: str) -> None:
+    """1.234 may be a thousand."""
+    table = f"number;who;time;amount\n1;anna;2026-01-02;{amount}\n"
+    (problem,) = refused(outcomes(tmp_path, table, COMMAS))
+    assert (problem.column, problem.code, problem.got) == ("amount", "amount_format", f'"{amount}"')
+    assert 'the mapping says `decimal: ","`' in problem.message
+
+
+def test_a_comma_that_a_rule_compares_names_the_setting(tmp_path: Path) -> None:
+    mapping = MAPPING.replace("rows:\n", "rows:\n  - {skip: free, when: {amount: {equals: 0}}}\n")
+    table = 'number,who,time,amount\n1,anna,2026-01-02,"12,50"\n'
+    (problem,) = refused(outcomes(tmp_path, table, mapping))
+    assert problem.code == "number_format"
+    assert 'say `decimal: ","` under `table:`' in problem.message
 
 
 def test_tables_may_be_parted_by_any_character_or_blanks_or_positions(tmp_path: Path) -> None:
