@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lifecycle.policy import slips
 from lifecycle.policy.report import Place, Report, did_you_mean, found, nearest
 from lifecycle.policy.shapes import At, JsonSchema, Shape
 from lifecycle.policy.source import MapNode, Node, Scalar, described
@@ -98,9 +99,9 @@ class Record(Shape[Fields]):
     def unknown(self, name: str) -> str:
         if name in _CODE_KEYS:
             return f'unknown setting "{name}" of {self.what}: {NO_FUNCTIONS}; use "when"'
+        meant = slips.in_key(name) or did_you_mean(name, self._by_name)
         return (
-            f'unknown setting "{name}" of {self.what}{did_you_mean(name, self._by_name)} '
-            f"(allowed: {', '.join(self._by_name)})"
+            f'unknown setting "{name}" of {self.what}{meant} (allowed: {", ".join(self._by_name)})'
         )
 
     def schema(self) -> JsonSchema:

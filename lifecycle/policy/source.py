@@ -26,6 +26,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from lifecycle.policy import slips
 from lifecycle.policy.report import START, Place, Report, found
 
 MOST_BYTES = 1024 * 1024
@@ -106,7 +107,11 @@ def tree(text: str, report: Report) -> Node | None:
     try:
         return _Composer(report).compose(text)
     except MarkedYAMLError as error:
-        report.error(_mark(error.problem_mark or error.context_mark), "not_yaml", _why(error))
+        place, why = slips.found(text, error) or (
+            _mark(error.problem_mark or error.context_mark),
+            _why(error),
+        )
+        report.error(place, "not_yaml", why)
     except YAMLError as error:
         report.error(START, "not_yaml", " ".join(str(error).split()))
     except _TooDeep as error:

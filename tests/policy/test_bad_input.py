@@ -23,6 +23,12 @@ ROWS = [
     (36, "not_yaml", changed("  deal: {}", "¦\tdeal: {}"), "a tab is not allowed"),
     (36, "not_yaml", changed("  deal: {}", "    ¦deal: {}"), "is the indentation of this line or of one before it off?"),
     (36, "not_yaml", changed("{initial: true}", "{initial: true").replace("deal: {}", "deal¦: {}"), "expected ',' or '}'"),
+    (36, "not_yaml", changed("timezone: Asia", "timezone¦：Asia"), "found the full-width ：; allowed: a plain colon and a blank behind it"),
+    (36, "not_yaml", changed("currency: CNY", "currency¦： CNY"), "found the full-width ："),
+    (36, "not_yaml", changed("{name: buys, on: order_paid, from", "{name: buys¦，on: order_paid, from"), "found the full-width ，; allowed: a plain comma"),
+    (36, "not_yaml", changed("  tier: text", "  tier¦:text"), "found no blank behind the colon"),
+    (36, "not_yaml", changed("currency: CNY", "currency: ¦'CNY"), "found a quote that is opened here and never closed"),
+    (36, "not_yaml", changed("[email]", '[¦"email]'), "found a quote that is opened here and never closed"),
     (36, "duplicate_key", changed("deal: {}", "deal: {}\n  ¦deal: {final: true}"), 'found "deal" a second time; the first is in line 10'),
     (36, "anchor_refused", changed("deal: {}", "deal: ¦&d {}"), 'found "&d"; anchors and aliases are not allowed'),
     (36, "tag_refused", changed("tier: text", "tier: ¦!!python/name:os.getcwd text"), 'found "!!python/name:os.getcwd"; tags are not allowed'),
@@ -33,6 +39,7 @@ ROWS = [
     (36, "wrong_duration", changed("60d", "¦08:30"), f'found "08:30"; {NEEDS_A_UNIT}'),
     # 37: a key that does not exist
     (37, "unknown_key", changed("[email]", "[email], ¦expire: 3d"), 'unknown setting "expire" of an outreach rule; did you mean "expires"?'),
+    (37, "unknown_key", changed("[email]", "[email], ¦expires:3d"), 'unknown setting "expires:3d" of an outreach rule; did you mean "expires: 3d", with a blank behind the colon?'),
     # 38: states and rules
     (38, "undeclared_state", changed("to: deal", "to: ¦dael"), 'undeclared state: found "dael"; allowed: potential, deal; did you mean "deal"?'),
     (38, "duplicate_key", changed("  deal: {}", "  deal: {}\n  ¦potential: {}"), 'found "potential" a second time'),
