@@ -31,6 +31,7 @@ class Duplicate:
     source: str
     id: str
     first_seen: datetime
+    dead: str | None = None  # quarantined or discarded: what was stored then counts for nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,12 @@ def result_of(draft: Draft, outcome: events.Added | events.Known) -> Result:
     source, name = draft.event.source, draft.event.id
     if isinstance(outcome, events.Known):
         if outcome.body_hash == draft.body_hash:
-            return Duplicate(source=source, id=name, first_seen=outcome.event.received_at)
+            return Duplicate(
+                source=source,
+                id=name,
+                first_seen=outcome.event.received_at,
+                dead=outcome.dead,
+            )
         return Conflict(
             source=source,
             id=name,

@@ -55,6 +55,7 @@ class Known(NamedTuple):
     body_hash: bytes
     dated: bool
     event: Event  # as it was first accepted
+    dead: str | None = None  # quarantined or discarded: it is outside the fold
 
 
 def add(
@@ -185,6 +186,7 @@ def known(tx: Tx, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Kn
             event=_event(tx, row),
             body_hash=bytes.fromhex(row[10]),
             dated=bool(row[11]),
+            dead=row[12],
         )
     return found
 
@@ -350,18 +352,21 @@ _COLUMNS = (
 )
 _KNOWN = either(
     sqlite=(
-        f"SELECT {_COLUMNS}, e.body_hash, e.dated FROM json_each(?) AS k CROSS JOIN event AS e"
+        f"SELECT {_COLUMNS}, e.body_hash, e.dated, d.status"
+        " FROM json_each(?) AS k CROSS JOIN event AS e"
         " ON e.source = json_extract(k.value, '$.source')"
         " AND e.event_id = json_extract(k.value, '$.event_id')"
         " CROSS JOIN identity AS i ON i.id = e.identity_id"
+        " LEFT JOIN dead AS d ON d.event_id = e.id"
     ),
     postgresql=(
-        f"SELECT {_COLUMNS}, e.body_hash, e.dated"
+        f"SELECT {_COLUMNS}, e.body_hash, e.dated, d.status"
         " FROM json_to_recordset(?::json) AS k (source text, event_id text)"
         " JOIN event AS e ON e.source = k.source AND e.event_id = k.event_id"
         " JOIN identity AS i ON i.id = e.identity_id"
+        " LEFT JOIN dead AS d ON d.event_id = e.id"
     ),
-    columns=12,
+    columns=13,
 )
 
 

@@ -71,7 +71,7 @@ def answer(request: Request, batch: Batch, results: Sequence[Result]) -> Respons
         else:
             line = outcome
         if isinstance(item, Draft) and item.warnings:
-            line["warnings"] = [
+            line["warnings"] = line.get("warnings", []) + [
                 {"code": w.code, "pointer": f"/events/{index}{w.pointer}", "detail": w.detail}
                 for w in item.warnings
             ]
@@ -106,12 +106,7 @@ def _outcome(result: Result, index: int) -> Answer | Problem:
         case Accepted():
             return {"status": "accepted", "source": result.source, "id": result.id}
         case Duplicate():
-            return {
-                "status": "duplicate",
-                "source": result.source,
-                "id": result.id,
-                "first_seen": instant_text(result.first_seen),
-            }
+            return _duplicate(result, index)
         case TooLate():
             return {
                 "status": "quarantined",
@@ -124,6 +119,21 @@ def _outcome(result: Result, index: int) -> Answer | Problem:
             return ConflictProblem(result, index)
         case _:
             assert_never(result)
+
+
+def _duplicate(result: Duplicate, index: int) -> Answer:
+    line: Answer = {
+        "status": "duplicate",
+        "source": result.source,
+        "id": result.id,
+        "first_seen": instant_text(result.first_seen),
+    }
+    if result.dead:
+        detail = (
+            f"what was stored then is {result.dead}: it counts for nothing unless it is replayed"
+        )
+        line["warnings"] = [{"code": result.dead, "pointer": f"/events/{index}", "detail": detail}]
+    return line
 
 
 def _refused(problem: Problem, also: Sequence[Problem] | None, *, explained: bool) -> Answer:

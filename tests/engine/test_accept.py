@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -126,7 +127,7 @@ def test_what_comes_too_late_is_kept_beside_the_fold(inst: Installation) -> None
         TooLate(source="shop", id="A"),
         Accepted(source="shop", id="B"),
     ]
-    assert accept(inst, [late]) == [DUPLICATE]
+    assert accept(inst, [late]) == [replace(DUPLICATE, dead="quarantined")]
     assert pending(inst) == ["B"]
 
 

@@ -116,10 +116,17 @@ def test_what_comes_too_late_is_put_aside_and_told(tmp_path: Path) -> None:
         serving(engine) as client,
     ):
         late = post(client, body(event(id="late", occurred_at=long_ago)))
+        again = post(client, body(event(id="late", occurred_at=long_ago)))
         history = post(client, body(event(id="old", occurred_at=long_ago), backfill=True))
         engine.apply_pending()
         state = client.get("/healthz").json()
     assert [late["results"][0][key] for key in ("status", "code")] == ["quarantined", "too_late"]
+    assert again["results"][0]["status"] == "duplicate"
+    (warning,) = again["results"][0]["warnings"]  # or a sender would take it for done
+    assert (warning["code"], warning["pointer"]) == ("quarantined", "/events/0")
+    assert warning["detail"].startswith(
+        "what was stored then is quarantined: it counts for nothing"
+    )
     assert history["results"][0]["status"] == "accepted"
     assert (state["status"], state["pending"], state["dead"]) == ("ok", 0, 1)
 
