@@ -11,11 +11,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.support import postgres
+from tests.support import postgres, rabbitmq
+from tests.support import redis as redis_server
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -67,6 +69,62 @@ def postgres_database_url(postgres_url: str) -> Iterator[str]:
     """The URL of a fresh, empty PostgreSQL database; mark the test `postgres`."""
     with postgres.fresh_database(postgres_url) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of a real Redis, for use under `broker_prefix`; mark the test `redis`."""
+    with redis_server.server() as url:
+        yield url
+
+
+@pytest.fixture
+def own_redis() -> Iterator[redis_server.WheelServer]:
+    """A Redis that nobody else uses, to be flushed and stopped; mark the test `redis`."""
+    with redis_server.wheel_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def amqp_url() -> str:
+    """The URL of the RabbitMQ that was named; mark the test `rabbitmq`."""
+    return rabbitmq.server()
+
+
+_LEFT_OUT = pytest.StashKey[int]()
+"""How many tests of RabbitMQ were not run for want of one."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a RabbitMQ its tests are taken out, and counted for the summary."""
+    left_out = [] if rabbitmq.named() else [item for item in items if _needs_rabbitmq(item)]
+    config.stash[_LEFT_OUT] = len(left_out)
+    if left_out:
+        items[:] = [item for item in items if not _needs_rabbitmq(item)]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def _needs_rabbitmq(item: pytest.Item) -> bool:
+    return item.get_closest_marker("rabbitmq") is not None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist tells the process that prints the summary."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left_out"] = session.config.stash.get(_LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every worker collects the same tests, so one of them speaks for all."""
+    output = getattr(node, "workeroutput", {})
+    node.config.stash[_LEFT_OUT] = output.get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if left_out := config.stash.get(_LEFT_OUT, 0):
+        terminalreporter.write_line(f"{left_out} tests {rabbitmq.LEFT_OUT}", yellow=True)
 
 
 @pytest.fixture(scope="session")
