@@ -1,4 +1,4 @@
-"""Which database, which policy folder, which port, which clock? Flags first, then the environment,
+"""Which database, which policy folder, which broker, port and clock? Flags first, then the environment,
 then `settings.yaml` in the config folder, then the defaults below; nothing else is ever asked.
 
 The working directory has a say in one thing only, on purpose: without any database named, a command
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -25,6 +25,8 @@ from lifecycle.errors import Unusable
 
 DEFAULT_DATABASE_URL = "sqlite:///lifecycle.db"
 DEFAULT_PORT = 8000
+DEFAULT_PREFIX = "lifecycle"
+BROKERS = ("redis", "rediss", "amqp", "amqps")
 HIGHEST_PORT = 65535
 
 SETTINGS_FILE = "settings.yaml"
@@ -34,18 +36,23 @@ PREFIX = "LIFECYCLE_"
 VARIABLES = {
     "database_url": "LIFECYCLE_DATABASE_URL",
     "config_dir": "LIFECYCLE_CONFIG_DIR",
+    "broker_url": "LIFECYCLE_BROKER_URL",
+    "broker_prefix": "LIFECYCLE_BROKER_PREFIX",
     "port": "LIFECYCLE_PORT",
     "clock": "LIFECYCLE_CLOCK",
 }
 FLAGS = {
     "database_url": "--database",
     "config_dir": "--config-dir",
+    "broker_url": "--broker",
+    "broker_prefix": "--broker-prefix",
     "port": "--port",
     "clock": "--clock",
 }
 DEBUG_VARIABLE = "LIFECYCLE_DEBUG"  # any value: a bug shows its traceback (see `lifecycle.cli`)
 
-_IN_FILE = ("database_url", "port", "clock")  # the folder that holds the file is not among them
+# the folder that holds the file is not among them
+_IN_FILE = ("database_url", "broker_url", "broker_prefix", "port", "clock")
 _SQLITE_FILE = "sqlite:///"
 
 
@@ -55,6 +62,8 @@ class Settings:
 
     database_url: str  # sqlite:///path, or postgresql://…
     config_dir: Path  # policy.yaml, settings.yaml, mappings/
+    broker_url: str | None = None  # redis(s)://… or amqp(s)://…; None: nothing carries rings
+    broker_prefix: str = DEFAULT_PREFIX  # of every name on the broker
     port: int = DEFAULT_PORT  # of the API; 0: any free one
     clock: ClockSpec | None = None  # None: nobody asked for a made-up clock
 
@@ -72,10 +81,12 @@ def read_settings(
     named = dict(_named(flags or {}, environment))
     config_dir = _config_dir(named.get("config_dir"))
     values = dict(_filed(config_dir)) | named
-    database, port, clock = (values.get(name) for name in ("database_url", "port", "clock"))
+    database, broker, prefix, port, clock = (values.get(name) for name in _IN_FILE)
     return Settings(
         database_url=_database_url(database),
         config_dir=config_dir,
+        broker_url=None if broker is None else _broker_url(broker),
+        broker_prefix=DEFAULT_PREFIX if prefix is None else _prefix(prefix),
         port=DEFAULT_PORT if port is None else _port(port),
         clock=None if clock is None else ClockSpec.parse(clock.text, where=clock.where),
     )
@@ -132,6 +143,33 @@ def _database_url(value: _Value | None) -> str:
     if path == value.text or not path or path.startswith((":", "/", "?")):
         return value.text
     return f"{_SQLITE_FILE}{quote(str(value.base))}/{path}"
+
+
+def _broker_url(value: _Value) -> str:
+    """As it was written. What is wrong is told without it, as a password may be in it."""
+    allowed = ", ".join(f"{scheme}://…" for scheme in BROKERS)
+    try:
+        parts = urlsplit(value.text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise Unusable(f"{value.where}: this is not a URL ({error}); allowed: {allowed}") from error
+    if parts.scheme not in BROKERS:
+        found = f"unknown scheme {parts.scheme[:40]!r}" if parts.scheme else "this is not a URL"
+        raise Unusable(f"{value.where}: {found}; allowed: {allowed}, or unset for no broker")
+    if not host:
+        raise Unusable(
+            f"{value.where}: no host is named; write {parts.scheme}://host or {parts.scheme}://host:port"
+        )
+    return value.text
+
+
+def _prefix(value: _Value) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", value.text):
+        raise Unusable(
+            f"{value.where}: {value.text[:40]!r} cannot begin names on the broker; allowed: a letter,"
+            " then letters, digits, - and _, 64 at the most"
+        )
+    return value.text
 
 
 def _port(value: _Value) -> int:

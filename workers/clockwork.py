@@ -5,7 +5,6 @@ Nothing is scheduled for one customer: what is due lies in the database, and a t
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -75,15 +74,3 @@ def ticks(engine: Engine, *, apply: Callable[[], object], fire: Callable[[], obj
     if engine.winds_clock:
         needed.append(Tick(name="clock", every=WIND_EVERY, do=engine.wind_clock))
     return needed
-
-
-def run_alone(engine: Engine, stop: threading.Event) -> None:
-    """The clockwork of a process that has no workers: each tick does the work itself, until `stop`."""
-    clockwork = Clockwork(
-        ticks(engine, apply=engine.apply_pending, fire=engine.fire_due), engine.complaints
-    )
-    clockwork.start()
-    try:
-        stop.wait()
-    finally:
-        clockwork.stop()

@@ -8,11 +8,10 @@ from functools import partial
 
 from lifecycle.bootstrap import Access, Complaints, Engine, build
 from lifecycle.settings import Settings
+from workers.bells import APPLY, DUE
 from workers.clockwork import Clockwork, ticks
 from workers.inprocess import InProcessWorkers
-
-APPLY = "apply"
-DUE = "due"
+from workers.rounds import batches_of
 
 
 @contextlib.contextmanager
@@ -27,12 +26,7 @@ def running(settings: Settings) -> Iterator[Engine]:
     with build(settings, access=Access.RUN, ring=ring_apply, complaints=complaints) as engine:
         clockwork = Clockwork(ticks(engine, apply=ring_apply, fire=ring_due), complaints)
         try:
-            workers.start(
-                {
-                    APPLY: lambda: engine.apply_batch().more,
-                    DUE: lambda: engine.fire_batch().more,
-                }
-            )
+            workers.start(batches_of(engine))
             clockwork.start()
             yield engine
         finally:

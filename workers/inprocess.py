@@ -7,7 +7,7 @@ a stop) is found again in the database by the next sweep. What the work is, is t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import dramatiq
 from dramatiq.brokers.stub import StubBroker
@@ -16,6 +16,7 @@ from dramatiq.worker import Worker
 
 from lifecycle.bootstrap import Complaints
 from workers.doorbell import Doorbell
+from workers.rounds import Batch
 
 THREADS = 2  # while one waits for the database, the other may work
 QUEUE = "lifecycle"
@@ -24,9 +25,6 @@ BATCH_LIMIT = (
 )
 STOP_WITHIN = 30_000  # ms: for the batches that are running
 _IDLE_WAKE = 250  # ms: how long a stop may wait for an idle thread
-
-Batch = Callable[[], bool]
-"""Does one batch of work, and says whether more is waiting."""
 
 
 class InProcessWorkers:

@@ -21,6 +21,7 @@ from lifecycle.cli import (
     imports,
     output,
     policy,
+    processes,
     report,
     schema,
     simulation,
@@ -64,6 +65,9 @@ KEEP = "Keep it in order"
 _HANDED_ON = {"ignore_unknown_options": True}
 
 app.command("up", rich_help_panel=RUN)(up.up)
+app.command("serve", rich_help_panel=RUN)(processes.serve)
+app.command("work", rich_help_panel=RUN)(processes.work)
+app.command("schedule", rich_help_panel=RUN)(processes.schedule)
 app.command("import", rich_help_panel=RUN)(imports.import_file)
 app.command("simulate", rich_help_panel=RUN)(simulation.simulate)
 app.command("log", rich_help_panel=LOOK)(transitions.log)

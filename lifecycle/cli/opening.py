@@ -61,7 +61,9 @@ def warn_of_policy(db: Database, settings: Settings) -> None:
 def log_to_stderr(level: int, *, serving: bool = False) -> None:
     """Every message a line; a traceback only in the log of a server, or for `LIFECYCLE_DEBUG`."""
     handler = logging.StreamHandler(sys.stderr)
-    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    # A thread that answers a ring is called after it; the main thread of a server says nothing much.
+    thread = "[%(threadName)s] " if serving else ""
+    form = f"%(asctime)s {thread}%(levelname)s %(name)s: %(message)s"
     shown = serving or bool(os.environ.get(DEBUG_VARIABLE))
     handler.setFormatter(logging.Formatter(form) if shown else _OneLine(form))
     root = logging.getLogger()
@@ -70,6 +72,7 @@ def log_to_stderr(level: int, *, serving: bool = False) -> None:
     # These tell of every skipped tick and every stopped thread; what matters is told by ours.
     for chatty in ("apscheduler", "dramatiq", "alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # one lost connection is five errors to it
 
 
 class _OneLine(logging.Formatter):

@@ -47,6 +47,19 @@ SHARED = (
     ),
 )
 PORT = _setting("port", "PORT", "Where the API listens; 0 takes any free port.")
+BROKER = (
+    _setting(
+        "broker_url",
+        "URL",
+        "What carries rings between processes: redis://…, rediss://…, amqp://… or amqps://…;"
+        " left out: nothing, and every process looks for work by itself.",
+    ),
+    _setting(
+        "broker_prefix",
+        "NAME",
+        "What names on the broker begin with, where installations share one; left out: lifecycle.",
+    ),
+)
 
 
 def parse_instant(text: str, *, flag: str) -> datetime:

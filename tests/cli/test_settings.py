@@ -91,6 +91,44 @@ def test_what_is_wrong_in_the_file_is_named_with_its_place(
         read_settings(config(tmp_path, text), {})
 
 
+def test_a_broker_is_named_by_a_url_and_a_prefix() -> None:
+    environment = {
+        "LIFECYCLE_BROKER_URL": "rediss://:pass%20word@broker:6380/3",
+        "LIFECYCLE_BROKER_PREFIX": "staging",
+    }
+    settings = read_settings({}, environment)
+    assert settings.broker_url == "rediss://:pass%20word@broker:6380/3"
+    assert settings.broker_prefix == "staging"
+    without = read_settings({}, {})
+    assert (without.broker_url, without.broker_prefix) == (None, "lifecycle")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("kafka://:hush@broker", "LIFECYCLE_BROKER_URL: unknown scheme 'kafka'; allowed: redis://"),
+        ("broker:6379:hush", "LIFECYCLE_BROKER_URL: .*; allowed: redis://"),
+        ("localhost", "this is not a URL; allowed: redis://"),
+        ("redis://", "no host is named; write redis://host"),
+        ("redis://:hush@broker:port/0", "this is not a URL .*port.*; allowed: redis://"),
+        ("amqp://:hush@[broker", "this is not a URL"),
+    ],
+)
+def test_a_broker_that_cannot_be_is_refused_without_repeating_its_password(
+    url: str, said: str
+) -> None:
+    with pytest.raises(Unusable, match=said) as refused:
+        read_settings({}, {"LIFECYCLE_BROKER_URL": url})
+    assert "hush" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("prefix", ["1st", "a b", "a:b", "über", "x" * 65])
+def test_a_prefix_that_could_not_begin_every_name_is_refused(prefix: str) -> None:
+    with pytest.raises(Unusable, match=r"LIFECYCLE_BROKER_PREFIX: .* allowed: a letter"):
+        read_settings({}, {"LIFECYCLE_BROKER_PREFIX": prefix})
+
+
 def test_a_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_bytes(b"port: \xff")
     with pytest.raises(Unusable, match=r"settings\.yaml: cannot be read") as refused:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -27,13 +28,30 @@ class Running:
             env=environment,
         )
         assert self.process.stdout is not None
+        assert self.process.stderr is not None
         self.out: IO[str] = self.process.stdout
+        self.err: IO[str] = self.process.stderr
 
     def line(self, pattern: str) -> re.Match[str]:
-        """The first line to come that has the pattern in it; fails when the process ends before."""
-        for line in self.out:
-            if found := re.search(pattern, line):
-                return found
+        """The first line to come that has the pattern in it.
+
+        Fails when the process ends before, or does not say it in time and is killed for it.
+        """
+        return self._first(self.out, pattern)
+
+    def logged(self, pattern: str) -> re.Match[str]:
+        """The same for its log, on standard error."""
+        return self._first(self.err, pattern)
+
+    def _first(self, stream: IO[str], pattern: str) -> re.Match[str]:
+        too_late = threading.Timer(PATIENCE, self.process.kill)
+        too_late.start()
+        try:
+            for line in stream:
+                if found := re.search(pattern, line):
+                    return found
+        finally:
+            too_late.cancel()
         raise AssertionError(f"it ended without {pattern!r}: {self.ended()}")
 
     def ended(self) -> tuple[int, str, str]:

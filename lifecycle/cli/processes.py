@@ -1,0 +1,94 @@
+"""`lifecycle serve`, `work` and `schedule`: the processes of a large installation, one duty each."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from lifecycle.cli.opening import log_to_stderr
+from lifecycle.cli.options import BROKER, PORT, with_settings
+from lifecycle.settings import Settings
+
+log = logging.getLogger("lifecycle")
+
+
+@with_settings(PORT, *BROKER)
+def serve(
+    settings: Settings,
+    *,
+    host: Annotated[
+        str,
+        typer.Option(metavar="HOST", help="Where to listen; until there are keys, loopback only."),
+    ] = "127.0.0.1",
+) -> None:
+    """Answer HTTP in this process, and ring the workers for what was accepted.
+
+    For PostgreSQL. It accepts with the broker away, too: the workers then look by themselves.
+    """
+    from lifecycle.web import server
+    from workers.processes import serving
+
+    log_to_stderr(logging.INFO, serving=True)
+    with server.listen(host, settings.port) as listening, serving(settings) as engine:
+        server.serve(engine, listening, started=lambda at: _say(f"answering on {at}", settings))
+    log.info("stopped")
+
+
+@with_settings(*BROKER)
+def work(settings: Settings) -> None:
+    """Do the work in this process: fold what waits, fire what is due. `dramatiq workers` does the same.
+
+    For PostgreSQL. Start as many as there are cores. It works when a bell rings over the broker, looks by
+    itself every few seconds, and every second while there is no broker. Told to stop, it finishes the
+    batch at hand; killed, it loses nothing.
+    """
+    from workers.processes import working
+
+    log_to_stderr(logging.INFO, serving=True)
+    stop = _when_told()
+    with working(settings):
+        _say("working", settings)
+        stop.wait()
+    log.info("stopped")
+
+
+@with_settings(*BROKER)
+def schedule(settings: Settings) -> None:
+    """Ring the workers every second for what is due, and every few for what waits. The same as `python scheduler.py`.
+
+    For PostgreSQL. A second one does no harm and takes over when the first is gone. Without a broker it does the work itself.
+    """
+    from workers.processes import scheduling
+
+    log_to_stderr(logging.INFO, serving=True)
+    stop = _when_told()
+    with scheduling(settings):
+        _say("ticking", settings)
+        stop.wait()
+    log.info("stopped")
+
+
+def _when_told() -> threading.Event:
+    """Set by Ctrl-C and by SIGTERM."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _say(what: str, settings: Settings) -> None:
+    from workers.broker import shown
+
+    if settings.broker_url is None:
+        log.info("%s; no broker is named, so work is looked for every second", what)
+        return
+    log.info(
+        "%s; rings go over %s, as %s.bell.…",
+        what,
+        shown(settings.broker_url),
+        settings.broker_prefix,
+    )

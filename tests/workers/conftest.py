@@ -1,0 +1,98 @@
+"""A large installation for a test: a real PostgreSQL, processes of their own, and what became of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import httpx
+import psycopg
+import pytest
+
+from lifecycle.engine.verify import verify
+from lifecycle.store import schema
+from lifecycle.store.database import Database
+from tests.support.engine import opened
+from tests.support.process import PATIENCE, Running, Start, started
+
+PYTHON = ("-u",)  # followed by what it shall run
+VARIABLES = ("CONFIG_DIR", "PORT", "CLOCK", "BROKER_URL", "BROKER_PREFIX")
+
+
+def until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
+    """Returns as soon as it holds; fails when it does not in so many seconds."""
+    deadline, pause = time.monotonic() + within, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within} s: {condition}"
+        pause.wait(0.005)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Many:
+    """An installation of many processes, all of which find its database and broker in the environment."""
+
+    url: str
+    start: Start  # lifecycle …
+    python: Start  # python …
+
+    def serve(self) -> str:
+        """Where a new `lifecycle serve` answers."""
+        return self.start("serve", "--port", "0").logged(r"http://127\.0\.0\.1:\d+")[0]
+
+    def work(self) -> Running:
+        """A `lifecycle work` that is ready."""
+        worker = self.start("work")
+        worker.logged("working;")
+        return worker
+
+    def count(self, table: str) -> int:
+        with psycopg.connect(self.url) as connection:
+            row = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def violations(self) -> Sequence[object]:
+        with opened(self.url) as inst:
+            return verify(inst)
+
+
+def post(address: str, *customers: str) -> httpx.Response:
+    """Each of them orders, now."""
+    events = [
+        {
+            "id": f"order-{customer}",
+            "source": "shop",
+            "customer_id": customer,
+            "type": "order_paid",
+            "properties": {"amount": "10.00", "currency": "CNY"},
+        }
+        for customer in customers
+    ]
+    answer = httpx.post(f"{address}/v1/events", json={"events": events}, timeout=PATIENCE)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["accepted"] == len(customers)
+    return answer
+
+
+def names(count: int, of: str = "customer") -> list[str]:
+    return [f"{of}-{number}" for number in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the processes of a test read is what the test says; before any other fixture says it."""
+    for name in VARIABLES:
+        monkeypatch.delenv(f"LIFECYCLE_{name}", raising=False)
+
+
+@pytest.fixture
+def many(postgres_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Many]:
+    """Without a broker, unless the test names one; whatever still runs at the end is killed."""
+    db = Database.open(postgres_database_url)
+    schema.migrate(db)
+    db.close()
+    monkeypatch.setenv("LIFECYCLE_DATABASE_URL", postgres_database_url)
+    with started() as start, started(*PYTHON) as python:
+        yield Many(url=postgres_database_url, start=start, python=python)

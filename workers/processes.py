@@ -1,0 +1,164 @@
+"""What does each process of a large installation do? Answer, work, or tick: as many of each as one likes.
+
+All of them share one PostgreSQL, which is the queue; the broker between them only carries rings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+
+import dramatiq
+from dramatiq import Broker
+from dramatiq.middleware import TimeLimit
+from dramatiq.worker import Worker
+
+from lifecycle.bootstrap import Access, Complaints, Engine, build
+from lifecycle.errors import Unusable
+from lifecycle.settings import VARIABLES, Settings
+from workers import bells
+from workers.bells import APPLY, DUE
+from workers.broker import broker_for
+from workers.clockwork import SWEEP_EVERY, Clockwork, Tick, ticks
+from workers.line import Line
+from workers.middleware import Beside, NamedThreads, OneRingOfEachBell
+from workers.ringer import Ringer
+from workers.rounds import Rounds, batches_of
+
+THREADS = 2  # a process takes one ring of each of its two bells at a time
+POLL_EVERY = timedelta(seconds=1)  # while the broker is away
+BATCH_LIMIT = (
+    120_000  # ms: far beyond any ring; what takes longer is cut off, and counts as an attempt
+)
+STOP_WITHIN = 25_000  # ms: for the batches that are running
+
+Ring = Callable[[str], object]
+
+
+@contextlib.contextmanager
+def serving(settings: Settings) -> Iterator[Engine]:
+    """An engine that rings for what it accepts. It does no work, and needs no broker to accept."""
+    complaints = Complaints()
+    with _ringing(settings, complaints) as ring, _engine(settings, complaints, ring) as engine:
+        yield engine
+
+
+@contextlib.contextmanager
+def scheduling(settings: Settings) -> Iterator[Engine]:
+    """Ticks that ring. Any number of such processes do the work of one; without a broker, it is theirs."""
+    complaints = Complaints()
+    with _ringing(settings, complaints) as ring, _engine(settings, complaints, ring) as engine:
+        rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
+        do = rounds.answer if settings.broker_url is None else ring
+        clockwork = Clockwork(
+            ticks(engine, apply=partial(do, APPLY), fire=partial(do, DUE)), complaints
+        )
+        clockwork.start()
+        try:
+            yield engine
+        finally:
+            rounds.stop()
+            clockwork.stop()
+
+
+@contextlib.contextmanager
+def working(settings: Settings) -> Iterator[Broker]:
+    """Workers in this process. At the end of the block running batches finish, and no other begins."""
+    broker = workers_of(settings)
+    broker.emit_after("process_boot")  # starts the time limit's watch
+    worker = Worker(broker, worker_threads=THREADS)
+    worker.start()
+    try:
+        yield broker
+    finally:
+        worker.stop(timeout=STOP_WITHIN)
+        broker.close()
+
+
+def workers_of(settings: Settings) -> Broker:
+    """The broker that dramatiq's workers listen to, with the engine behind its actors.
+
+    With the workers start the sweeps of this process, and with them they end; then the engine is closed.
+    """
+    with contextlib.ExitStack() as opened:
+        complaints = Complaints()
+        ring = opened.enter_context(_ringing(settings, complaints))
+        engine = opened.enter_context(_engine(settings, complaints, ring))
+        rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
+        broker, line = broker_for(settings)
+        clockwork = Clockwork(_looks(rounds, line), complaints)
+        closing = opened.pop_all()
+
+    def start() -> None:
+        clockwork.start()
+        ring(APPLY)  # for what was left behind before
+        ring(DUE)
+
+    def stop() -> None:
+        rounds.stop()
+        clockwork.stop()
+
+    for middleware in (
+        TimeLimit(time_limit=BATCH_LIMIT),
+        OneRingOfEachBell(),
+        NamedThreads(),
+        Beside(start=start, stop=stop, close=closing.close),
+    ):
+        broker.add_middleware(middleware)
+    _declare(broker, settings.broker_prefix, rounds)
+    return broker
+
+
+def _declare(broker: Broker, prefix: str, rounds: Rounds) -> None:
+    """A queue for each bell, so that a worker that does not know a bell leaves its rings alone."""
+
+    @dramatiq.actor(broker=broker, actor_name=APPLY, queue_name=bells.queue_of(prefix, APPLY))
+    def apply() -> None:
+        """Fold what waits."""
+        rounds.answer(APPLY)
+
+    @dramatiq.actor(broker=broker, actor_name=DUE, queue_name=bells.queue_of(prefix, DUE))
+    def due() -> None:
+        """Fire the checks that are due."""
+        rounds.answer(DUE)
+
+
+def _looks(rounds: Rounds, line: Line) -> list[Tick]:
+    """For rings that were lost, and in place of a broker that is away."""
+
+    def poll() -> None:
+        if line.away:
+            rounds.look()
+
+    return [
+        Tick(name="sweep", every=SWEEP_EVERY, do=rounds.look),
+        Tick(name="poll", every=POLL_EVERY, do=poll),
+    ]
+
+
+@contextlib.contextmanager
+def _ringing(settings: Settings, complaints: Complaints) -> Iterator[Ring]:
+    """How this process rings, without ever waiting for it; without a broker nobody hears it."""
+    if settings.broker_url is None:
+        yield lambda _bell: None
+        return
+    broker, _ = broker_for(settings)
+    ringer = Ringer(partial(bells.ring, broker, settings.broker_prefix), complaints)
+    ringer.start()
+    try:
+        yield ringer.ring
+    finally:
+        ringer.stop()
+        broker.close()
+
+
+def _engine(settings: Settings, complaints: Complaints, ring: Ring) -> Engine:
+    if settings.database_url.startswith("sqlite:"):
+        raise Unusable(
+            f"{settings.database_url}: an SQLite file is for one process, so run `lifecycle up`, which"
+            f" does everything in one; or name a PostgreSQL database with"
+            f" {VARIABLES['database_url']}=postgresql://…"
+        )
+    return build(settings, access=Access.RUN, ring=partial(ring, APPLY), complaints=complaints)

@@ -1,0 +1,59 @@
+"""Who rings, and how long does one wait for it? A thread of its own; nobody else ever waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from lifecycle.bootstrap import Complaints
+
+STOP_SECONDS = 5.0
+
+
+class Ringer:
+    """Rings the bells that were asked for, each at most once at a time.
+
+    While the broker takes its time, further wishes for the same bell become one. A ring that fails
+    is counted, told once a minute, and not repeated: the sweep finds what it was for.
+    """
+
+    def __init__(self, send: Callable[[str], object], complaints: Complaints) -> None:
+        self._send = send
+        self._complaints = complaints
+        self._wanted: dict[str, None] = {}  # bells, in the order in which they were asked for
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="ringer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def ring(self, bell: str) -> None:
+        """Returns at once, and raises nothing."""
+        with self._changed:
+            self._wanted[bell] = None
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Rings what was asked for before, if the broker takes it within a few seconds."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        while bell := self._next():
+            try:
+                self._send(bell)
+            except Exception as error:  # noqa: BLE001 - the next ring must come; the complaint is logged
+                self._complaints.about("a ring", error)
+
+    def _next(self) -> str | None:
+        """Waits for a wish; None once all are done and no more will come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._wanted or self._stopping)
+            if not self._wanted:
+                return None
+            bell = next(iter(self._wanted))
+            del self._wanted[bell]  # before it rings: who asks from now on has put down more work
+            return bell
