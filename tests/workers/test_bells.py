@@ -108,6 +108,7 @@ def test_a_ring_that_a_busy_process_leaves_is_answered_by_another(
     knock()
     assert answers.came.acquire(timeout=PATIENCE)
     knock()
+    assert not answers.came.acquire(timeout=0.5)
     with Answers(settings) as other:
         assert other.came.acquire(timeout=PATIENCE)
 

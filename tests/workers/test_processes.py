@@ -24,6 +24,7 @@ pytestmark = pytest.mark.postgres
 SCHEDULER = str(Path(__file__).resolve().parents[2] / "scheduler.py")
 STOP_SECONDS = 30
 RUNG = 0.5  # seconds: so soon only by a ring
+POLLED = 3  # so soon only by a poll: after a sweep, the next is five away
 DAY_EVERY_10_MS = "2026-01-01T00:00:00Z*8640000"
 
 
@@ -167,7 +168,7 @@ def test_with_redis_away_everything_goes_on_and_it_heals_by_itself(
     worker = many.start("work")
     worker.logged("WARNING .* the broker at .* does not answer")
     for customer in names(3):
-        assert seconds_until_applied(many, address, customer) < 5
+        assert seconds_until_applied(many, address, customer) < POLLED
     own.start()
     worker.logged("WARNING .* the broker at .* answers again")
     took = sorted(seconds_until_applied(many, address, customer) for customer in names(5, "later"))
@@ -197,25 +198,25 @@ def test_without_a_broker_the_scheduler_does_the_work_itself(
 
 
 @pytest.mark.redis
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_all_stop_soon_and_leave_no_batch_half_done(
-    own: WheelServer, many: Many, how: signal.Signals
+    own: WheelServer, many: Many
 ) -> None:
     """In the middle of a backlog: what is not begun is left for the next, and nothing looks like a crash."""
     server = many.start("serve", "--port", "0")
     address = server.logged(r"http://127\.0\.0\.1:\d+")[0]
-    for batch in range(6):
+    for batch in range(20):
         post(address, *names(500, of=f"batch-{batch}"))
-    worker = many.start("work")
     ticking = many.start("schedule")
     ticking.logged("ticking;")
+    worker = many.start("work")
     until(lambda: many.count("step") > 0)
     begun = time.monotonic()
-    for process in (worker, ticking, server):
+    ended = ((worker, signal.SIGTERM), (ticking, signal.SIGINT), (server, signal.SIGINT))
+    for process, how in ended:
         process.process.send_signal(how)
-    assert [process.ended()[0] for process in (worker, ticking, server)] == [0, 0, 0]
+    assert [process.ended()[0] for process, _ in ended] == [0, 0, 0]
     assert time.monotonic() - begun < STOP_SECONDS
     assert many.count("attempt") == 0
+    assert many.count("pending") > 0
     many.work()
-    until(lambda: many.count("step") == 3000)
-    assert many.violations() == []
+    until(lambda: many.count("step") == 10_000)
