@@ -11,6 +11,7 @@ from datetime import datetime
 
 from lifecycle.domain.instant import instant_text
 from lifecycle.engine.installation import Installation
+from lifecycle.errors import Problem
 from lifecycle.intake.draft import Draft
 from lifecycle.store import events
 from lifecycle.store.sql import Tx
@@ -50,6 +51,23 @@ class TooLate:
 
     source: str
     id: str
+
+
+class ConflictProblem(Problem):
+    """A conflict in the words in which refusals are told; `at` points to the event."""
+
+    def __init__(self, conflict: Conflict, at: str) -> None:
+        seen = instant_text(conflict.first_seen)
+        super().__init__(
+            "event_id_conflict",
+            f"another event of the source {conflict.source} was stored under this id at {seen}",
+            status=409,
+            pointer=f"{at}/id",
+            got=conflict.id,
+            expected="an id that names one event for ever",
+            hint=f"these differ: {', '.join(conflict.differing)}",
+        )
+        self.conflict = conflict
 
 
 Result = Accepted | Duplicate | Conflict | TooLate

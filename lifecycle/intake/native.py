@@ -2,11 +2,13 @@
 
 Pure: the policy and the time of receipt are handed in. What is wrong with the whole body is raised;
 what is wrong with one event is a value in the batch, so that its neighbours are taken all the same.
+Messages of a queue have other envelopes, which are `queued`'s, and the same events in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,7 +33,20 @@ from lifecycle.intake.strict_json import (
 )
 from lifecycle.intake.values import alike, boolean, identifier, timestamp, unlisted
 
-__all__ = ["BATCH", "EVENT_BYTES", "Batch", "Draft", "Remark", "content_hash", "read_batch"]
+__all__ = [
+    "BATCH",
+    "EVENT_BYTES",
+    "Batch",
+    "Draft",
+    "Posted",
+    "Remark",
+    "content_hash",
+    "envelope",
+    "kind_of",
+    "read_batch",
+    "read_events",
+    "refuse_too_many",
+]
 
 BATCH = 2_500  # events a request
 EVENT_BYTES = 32 * KIB  # of one event, as JSON without white space
@@ -50,6 +65,16 @@ _OTHER_KEYS = frozenset(
 _EVENT_DEPTH = 3  # of an event in a body: body, events, event
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """Events as they stood in their envelope, each with its place in it; nothing of them is read."""
+
+    events: Sequence[object]
+    at: Sequence[str]  # JSON pointers, one an event
+    body: bytes  # in which they stood
+    backfill: bool = False
+
+
 def read_batch(
     body: bytes, policy: Policy, now: datetime, default_source: str, limits: Limits = LIMITS
 ) -> Batch:
@@ -58,14 +83,21 @@ def read_batch(
     Raises Problem where the body as a whole cannot be read. Two events of one body may have the
     same id: that is for whoever stores them to judge, as if they had come one after the other.
     """
-    events, backfill = _envelope(None if _blank(body) else scan(body, limits))
-    reader = _EventReader(policy, now, default_source, backfill=backfill, limits=limits)
-    careful = may_be_unsound(body)
-    long = len(body) > EVENT_BYTES
+    posted = envelope(None if _blank(body) else scan(body, limits), body)
+    return read_events(posted, policy, now, default_source, limits)
+
+
+def read_events(
+    posted: Posted, policy: Policy, now: datetime, default_source: str, limits: Limits = LIMITS
+) -> Batch:
+    """The same, of events that were found in whatever envelope."""
+    reader = _EventReader(policy, now, default_source, backfill=posted.backfill, limits=limits)
+    careful = may_be_unsound(posted.body)
+    long = len(posted.body) > EVENT_BYTES
     items: list[Draft | Problem] = []
     also: dict[int, list[Problem]] = {}
     refused = told = 0
-    for index, event in enumerate(events):
+    for index, event in enumerate(posted.events):
         try:
             if careful and (problem := unsound(event, "", limits, depth=_EVENT_DEPTH)):
                 raise problem
@@ -78,7 +110,7 @@ def read_batch(
                 also[index] = reader.also(event, problem)
                 told += len(also[index])
             for one in (problem, *also.get(index, ())):
-                one.pointer = f"/events/{index}{one.pointer}"
+                one.pointer = f"{posted.at[index]}{one.pointer}"
             items.append(problem)
     return Batch(items=items, also=also)
 
@@ -268,7 +300,7 @@ def _fields(posted: object, policy: Policy) -> dict[str, Any]:
         raise Problem(
             "event_not_object",
             "an event is a JSON object",
-            got=_kind(posted),
+            got=kind_of(posted),
             expected="an object with id, customer_id, type and properties",
         )
     if posted.keys() <= _FIELD_SET:
@@ -333,44 +365,51 @@ def _span(time: timedelta) -> str:
 # -- the body as a whole -----------------------------------------------------------------------
 
 
-def _envelope(body: object) -> tuple[list[object], bool]:
-    if not isinstance(body, dict):
+def envelope(value: object, body: bytes) -> Posted:
+    """The events of `{"events": [...]}`; raises Problem where it is anything else."""
+    if not isinstance(value, dict):
         raise Problem(
             "body_not_object",
             "the body is not a JSON object",
             status=400,
-            got=_kind(body),
+            got=kind_of(value),
             expected='{"events": [...]}',
-            hint='put the array under "events"' if isinstance(body, list) else None,
+            hint='put the array under "events"' if isinstance(value, list) else None,
         )
-    events = body.get("events")
+    events = value.get("events")
     if not isinstance(events, list) or not events:
         raise Problem(
             "events_required",
             "the body has no events",
             pointer="/events",
-            got=_kind(events) if "events" in body else None,
+            got=kind_of(events) if "events" in value else None,
             expected='{"events": [...]} with at least one event',
-            hint=_meant_as_events(body),
+            hint=_meant_as_events(value),
         )
-    for key in body:
+    for key in value:
         if key not in {"events", "backfill"}:
             raise unknown_field(key, ("events", "backfill"), "field")
+    refuse_too_many(events, "/events")
+    try:
+        backfill = boolean(value.get("backfill", False))
+    except Problem as problem:
+        problem.pointer = "/backfill"
+        raise
+    at = [f"/events/{index}" for index in range(len(events))]
+    return Posted(events=events, at=at, body=body, backfill=backfill)
+
+
+def refuse_too_many(events: Sequence[object], pointer: str) -> None:
     if len(events) > BATCH:
         raise Problem(
             "limit_exceeded",
             f"the batch has more than {BATCH} events",
             status=413,
-            pointer="/events",
+            pointer=pointer,
             got=f"{len(events)} events",
             expected=f"at most {BATCH} events a request",
             hint="split it into smaller batches",
         )
-    try:
-        return events, boolean(body.get("backfill", False))
-    except Problem as problem:
-        problem.pointer = "/backfill"
-        raise
 
 
 def _meant_as_events(body: dict[str, Any]) -> str | None:
@@ -388,7 +427,7 @@ def _blank(body: bytes) -> bool:
     return not body or body.isspace()
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, list):

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lifecycle.domain.instant import instant_text
-from lifecycle.engine.accept import Accepted, Conflict, Duplicate, Result, TooLate
+from lifecycle.engine.accept import Accepted, Conflict, ConflictProblem, Duplicate, Result, TooLate
 from lifecycle.engine.group_commit import GroupCommit
 from lifecycle.errors import Problem
 from lifecycle.intake.native import EXPLAINED, Batch, Draft, read_batch
@@ -84,23 +84,6 @@ def answer(request: Request, batch: Batch, results: Sequence[Result]) -> Respons
     return Response(orjson.dumps(more), media_type="application/json")
 
 
-class ConflictProblem(Problem):
-    """The id was used before for other content."""
-
-    def __init__(self, conflict: Conflict, index: int) -> None:
-        seen = instant_text(conflict.first_seen)
-        super().__init__(
-            "event_id_conflict",
-            f"another event of the source {conflict.source} was stored under this id at {seen}",
-            status=409,
-            pointer=f"/events/{index}/id",
-            got=conflict.id,
-            expected="an id that names one event for ever",
-            hint=f"these differ: {', '.join(conflict.differing)}",
-        )
-        self.conflict = conflict
-
-
 def _outcome(result: Result, index: int) -> Answer | Problem:
     match result:
         case Accepted():
@@ -116,7 +99,7 @@ def _outcome(result: Result, index: int) -> Answer | Problem:
                 "detail": "stored, but not applied: it came later than the policy allows",
             }
         case Conflict():
-            return ConflictProblem(result, index)
+            return ConflictProblem(result, f"/events/{index}")
         case _:
             assert_never(result)
 
