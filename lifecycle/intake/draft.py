@@ -46,6 +46,7 @@ class Batch:
     """One outcome an event, in the order in which they were posted."""
 
     items: list[Draft | Problem]
+    at: Sequence[str]  # where each stands in what was posted: JSON pointers
     # what else is wrong with refused ones, by their place in `items`
     also: Mapping[int, Sequence[Problem]] = field(default_factory=dict)
 

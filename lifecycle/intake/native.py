@@ -112,7 +112,7 @@ def read_events(
             for one in (problem, *also.get(index, ())):
                 one.pointer = f"{posted.at[index]}{one.pointer}"
             items.append(problem)
-    return Batch(items=items, also=also)
+    return Batch(items=items, at=posted.at, also=also)
 
 
 class _EventReader:
