@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
+from workers.intake.amqp_queue import AmqpQueue
 from workers.intake.redis_stream import RedisStream
 from workers.intake.taking import Engine
 
@@ -30,5 +31,9 @@ def redis_stream(
     )
 
 
-def consumer_of(engine: Engine, url: str, prefix: str, stop: threading.Event) -> RedisStream:
+def consumer_of(
+    engine: Engine, url: str, prefix: str, stop: threading.Event
+) -> RedisStream | AmqpQueue:
+    if url.startswith("amqp"):
+        return AmqpQueue(engine, url, stop, prefix=prefix)
     return redis_stream(engine, url, prefix, stop)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import pika
 import pytest
 
 from lifecycle.bootstrap import Engine, build
@@ -24,6 +25,7 @@ from lifecycle.resources import config_dir
 from lifecycle.settings import Settings
 from lifecycle.store import events
 from tests.conftest import ROOT
+from tests.support.rabbitmq import fresh_prefix
 from tests.support.redis import WheelServer
 from tests.web.conftest import serving
 from tests.workers.queues import consuming, until
@@ -33,6 +35,7 @@ DOCUMENT = (ROOT / "docs" / "posting.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?:<!-- example: stores ([^>]+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 
 HTTP, REDIS = "http://127.0.0.1:8000", "redis://127.0.0.1:6379"
+AMQP = "amqp://guest:guest@127.0.0.1:5672"
 SHELL = ["/bin/sh", "-e"]
 RUN_BY = {"sh": (SHELL, ".sh"), "python": ([sys.executable], ".py"), "js": (["node"], ".mjs")}
 WITHIN = 60  # seconds, for one example
@@ -76,7 +79,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.mark.redis
-@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if AMQP not in one.text], ids=str)
 def test_an_example_of_the_document_posts_what_it_says(
     example: Example, engine: Engine, own_redis: WheelServer, tmp_path: Path
 ) -> None:
@@ -93,6 +96,33 @@ def test_an_example_of_the_document_posts_what_it_says(
         run(example, {HTTP: str(client.base_url).rstrip("/"), REDIS: redis}, tmp_path)
         for name in example.stores:
             until(partial(is_stored, engine, name), f"{name} is stored")
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if AMQP in one.text], ids=str)
+def test_an_example_for_rabbitmq_posts_what_it_says(
+    example: Example, engine: Engine, amqp_url: str, tmp_path: Path
+) -> None:
+    """On a server of others, so under names of its own."""
+    stop = threading.Event()
+    with fresh_prefix(amqp_url, ".events", ".rejected") as prefix:
+        queues = {f"lifecycle.{name}": f"{prefix}.{name}" for name in ("events", "rejected")}
+        with consuming(stop, partial(intake.run, engine, amqp_url, stop, prefix)):
+            until(partial(exists, amqp_url, f"{prefix}.events"), "the queue is there")
+            run(example, {AMQP: amqp_url, **queues}, tmp_path)
+            for name in example.stores:
+                until(partial(is_stored, engine, name), f"{name} is stored")
+
+
+def exists(url: str, queue: str) -> bool:
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    try:
+        connection.channel().queue_declare(queue, passive=True)
+    except pika.exceptions.ChannelClosedByBroker:
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def run(example: Example, addresses: dict[str, str], directory: Path) -> None:
