@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from lifecycle.bootstrap import Engine
-from lifecycle.errors import Unavailable, Unusable
+from lifecycle.errors import Unavailable
 from lifecycle.intake.draft import Draft
 from tests.conftest import ROOT
 from tests.intake.bad_input import event
@@ -118,11 +118,6 @@ def small(tmp_path: Path) -> Iterator[Engine]:
     """For what has nothing to do with the database."""
     with running(f"sqlite:///{tmp_path / 'small.db'}", tmp_path) as engine:
         yield engine
-
-
-def test_a_url_of_anything_else_is_refused(small: Engine) -> None:
-    with pytest.raises(Unusable, match="'kafka' is no queue"):
-        intake.run(small, "kafka://127.0.0.1", threading.Event())
 
 
 # -- what is taken -----------------------------------------------------------------------------

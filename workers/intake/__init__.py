@@ -9,11 +9,35 @@ again, and is a duplicate if it was stored. Any number of processes may run this
 from __future__ import annotations
 
 import threading
+from typing import Protocol
 
 from lifecycle.errors import Unusable
 from workers.intake.taking import Engine
 
 REDIS, AMQP = ("redis", "rediss", "unix"), ("amqp", "amqps")
+AGAIN_AFTER = 5.0  # seconds, where a consumer ended by a defect of ours
+STOP_WITHIN = 25.0  # seconds: for the batch that is in hand
+
+
+class Consumer(Protocol):
+    def run(self) -> None:
+        """Takes events in until told to stop, and returns when what was in hand is done."""
+        ...
+
+
+def consumer_of(engine: Engine, url: str, stop: threading.Event, prefix: str) -> Consumer:
+    """Raises Unusable for a URL of anything else."""
+    scheme = url.partition(":")[0]
+    if scheme in REDIS:
+        from workers.intake.redis_stream import RedisStream
+
+        return RedisStream(engine, url, stop, prefix=prefix)
+    if scheme in AMQP:
+        from workers.intake.amqp_queue import AmqpQueue
+
+        return AmqpQueue(engine, url, stop, prefix=prefix)
+    allowed = ", ".join(REDIS + AMQP)
+    raise Unusable(f"{scheme!r} is no queue that events can come from; use one of {allowed}")
 
 
 def run(engine: Engine, url: str, stop: threading.Event, prefix: str = "lifecycle") -> None:
@@ -21,18 +45,32 @@ def run(engine: Engine, url: str, stop: threading.Event, prefix: str = "lifecycl
 
     `prefix` begins every name on the server: events come by `lifecycle:events` of Redis, or
     `lifecycle.events` of RabbitMQ. A server that is away is looked for again, and one that has lost
-    everything is set up anew.
+    everything is set up anew. A defect of ours is logged, and the consumer begins anew.
     Raises Unusable for a URL of anything else.
     """
-    scheme = url.partition(":")[0]
-    if scheme in REDIS:
-        from workers.intake.redis_stream import RedisStream
+    while not stop.is_set():
+        consumer = consumer_of(engine, url, stop, prefix)
+        try:
+            consumer.run()
+        except Exception as error:  # noqa: BLE001 - the queue must not stand still for it
+            engine.complaints.about("taking events from a queue", error)
+            stop.wait(AGAIN_AFTER)
 
-        RedisStream(engine, url, stop, prefix=prefix).run()
-    elif scheme in AMQP:
-        from workers.intake.amqp_queue import AmqpQueue
 
-        AmqpQueue(engine, url, stop, prefix=prefix).run()
-    else:
-        allowed = ", ".join(REDIS + AMQP)
-        raise Unusable(f"{scheme!r} is no queue that events can come from; use one of {allowed}")
+class Intake:
+    """The same on a thread of its own, beside whatever else a process does."""
+
+    def __init__(self, engine: Engine, url: str, prefix: str = "lifecycle") -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=run, args=(engine, url, self._stop, prefix), name="intake", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when what was in hand is committed and acknowledged, or after 25 seconds."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(STOP_WITHIN)

@@ -20,6 +20,7 @@ from typing import Any
 import pika
 import pika.exceptions
 
+from lifecycle.errors import Unavailable
 from lifecycle.intake.queued import read_message
 from workers.intake.taking import (
     FIRST_PAUSE,
@@ -37,6 +38,7 @@ log = logging.getLogger("lifecycle")
 PREFETCH = 500  # messages on their way to us at the most
 AT_ONCE = 250  # messages a batch: while one is committed, the next is on its way
 WAIT = timedelta(milliseconds=250)  # for messages: how long a stop may have to wait
+BLOCKED = timedelta(seconds=10)  # by RabbitMQ, after which we begin anew
 DEADLY = 20  # deliveries after which RabbitMQ puts a message aside by itself
 
 HEADER = "x-lifecycle-"  # of what a rejected message tells about itself
@@ -57,6 +59,8 @@ class AmqpQueue:
     ) -> None:
         self._engine = engine
         self._parameters = pika.URLParameters(url)
+        # A RabbitMQ short of memory blocks whoever publishes; a stop must not wait for that.
+        self._parameters.blocked_connection_timeout = BLOCKED.total_seconds()
         self._stop = stop
         self._queue = f"{prefix}.events"
         self._rejected = f"{prefix}.rejected"
@@ -68,15 +72,22 @@ class AmqpQueue:
         while not self._stop.is_set():
             began = time.monotonic()
             try:
-                self._connected()
+                self._told_connected()
             except Stopped:
                 return  # what was in hand is delivered to another
-            except (pika.exceptions.AMQPError, OSError) as error:
-                self._engine.complaints.about("the AMQP queue", error)
+            except Unavailable as error:
+                self._engine.complaints.about("taking events from an AMQP queue", error)
                 if time.monotonic() - began > LONGEST_PAUSE:
                     pause = FIRST_PAUSE
                 self._stop.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _told_connected(self) -> None:
+        try:
+            self._connected()
+        except (pika.exceptions.AMQPError, OSError) as error:
+            why = f"{type(error).__name__} {error.__cause__ or error}".strip()
+            raise Unavailable(f"{self._queue}: RabbitMQ failed ({why}); trying again") from error
 
     def _connected(self) -> None:
         """For as long as the connection lasts."""

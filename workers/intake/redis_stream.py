@@ -26,7 +26,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from lifecycle.errors import Problem
+from lifecycle.errors import Problem, Unavailable
 from lifecycle.intake.queued import ENTRY_FIELDS, Fields, read_entry
 from workers.intake.taking import (
     FIRST_PAUSE,
@@ -104,16 +104,22 @@ class RedisStream:
         try:
             while not self._stop.is_set():
                 try:
-                    self._round()
+                    self._told_round()
                     pause = FIRST_PAUSE
-                except redis.RedisError as error:
-                    self._engine.complaints.about("the Redis stream", error)
+                except Unavailable as error:
+                    self._engine.complaints.about("taking events from a Redis stream", error)
                     self._pause(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
         except Stopped:
             pass  # what was in hand stays pending
         finally:
             self._leave()
+
+    def _told_round(self) -> None:
+        try:
+            self._round()
+        except redis.RedisError as error:
+            raise Unavailable(f"{self._stream}: Redis failed ({error}); trying again") from error
 
     def _round(self) -> None:
         """One look for abandoned entries, if it is time, and one batch of new ones."""
@@ -217,8 +223,8 @@ class RedisStream:
         """Without a trace, unless something is pending: others find it under this name."""
         try:
             self._redis.eval(_LEAVE, 1, self._stream, GROUP, self._name)
-        except redis.RedisError as error:
-            self._engine.complaints.about("leaving the Redis stream", error)
+        except redis.RedisError:
+            log.debug("the Redis stream is not there to be left; its group is tidied by others")
         self._redis.close()
 
     def _pause(self, seconds: float) -> None:
