@@ -79,6 +79,7 @@ class Refused:
     pointer: str  # into the request: /events/3/type
     detail: str
     hint: str = ""
+    also: Sequence[Mapping[str, Any]] = ()  # what else is wrong with it, with code and pointer each
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
@@ -379,6 +380,7 @@ class _Answer:
                     pointer=result.get("pointer", ""),
                     detail=result.get("detail", self.body.get("detail", "")),
                     hint=result.get("hint", ""),
+                    also=result.get("also", ()),
                 )
 
 

@@ -350,12 +350,13 @@ def test_what_is_refused_is_told_and_its_neighbours_are_stored(
     told: list[Refused] = []
     with posting(desk, on_refused=told.append, linger=0.2) as events:
         post(events, "e1")
-        events.post("purchse", "c1", AMOUNT, id="bad")
+        events.post("purchse", " c1", AMOUNT, id="bad")
         events.flush()
         events.post("purchase", "c2", AMOUNT, id="e1", occurred_at=NOW)  # another customer
     bad, conflict = told
     assert (bad.event["id"], bad.status, bad.code) == ("bad", "refused", "unknown_event_type")
     assert bad.hint == 'did you mean "purchase"?'
+    assert [also["code"] for also in bad.also] == ["customer_key_format"]
     assert (conflict.event["customer_id"], conflict.status) == ("c2", "conflict")
     assert conflict.code == "event_id_conflict"
     assert stored(engine) == ["e1"]
