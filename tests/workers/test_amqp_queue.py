@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,10 @@ class Queue:
     def name(self) -> str:
         return f"{self.prefix}.events"
 
-    def exists(self) -> bool:
+    def exists(self, name: str = "events") -> bool:
         channel = self.connection.channel()
         try:
-            channel.queue_declare(self.name, passive=True)
+            channel.queue_declare(f"{self.prefix}.{name}", passive=True)
         except pika.exceptions.ChannelClosedByBroker:
             return False
         channel.close()
@@ -63,6 +64,14 @@ class Queue:
         """Confirmed by RabbitMQ, and routed, or it raises."""
         given = pika.BasicProperties(delivery_mode=2, **properties)
         self.channel.basic_publish("", self.name, body, given, mandatory=True)
+
+    def sends(self, one: Post) -> bool:
+        """Whether RabbitMQ took it: a queue that is going or has just come may not."""
+        try:
+            self.send(one)
+        except (pika.exceptions.NackError, pika.exceptions.UnroutableError):
+            return False
+        return True
 
     def waiting(self, name: str = "events") -> int:
         """Messages that nobody has in hand."""
@@ -242,11 +251,32 @@ def test_a_queue_that_is_deleted_is_made_again(small: Engine, queue: Queue) -> N
     """The consumer is at work all the while."""
     with queue.consumed(small):
         for name in ("a", "b"):
-            until(queue.exists, "the queue is there")
-            queue.send(event(id=name))
+            until(partial(queue.sends, event(id=name)), f"RabbitMQ takes {name}")
             until(lambda name=name: name in stored(small), f"{name} is stored")  # type: ignore[misc]
             queue.channel.queue_delete(queue.name)
         until(queue.exists, "the queue is there")
+
+
+def test_where_nothing_can_be_rejected_what_is_stored_is_acknowledged_all_the_same(
+    small: Engine, queue: Queue
+) -> None:
+    """The queue of the rejected ones is deleted under the consumer; then only poison comes again."""
+    batches: list[str] = []
+    watched = Watched(small, lambda draft: batches.append(draft.event.id))
+    queue.made(small)
+    queue.send(event(id="a"))
+    queue.send_bytes(b"{")
+    queue.send(event(id="b"))
+    with queue.consumed(watched):
+        until(lambda: queue.exists("rejected") and queue.waiting("rejected"), "it is rejected")
+        queue.channel.queue_delete(f"{queue.prefix}.rejected")
+        queue.send_bytes(b"[")
+        queue.send(event(id="c"))
+        until(
+            lambda: queue.exists("rejected") and queue.waiting("rejected"), "the next one is, too"
+        )
+    assert stored(small) == sorted(batches) == ["a", "b", "c"]
+    assert (queue.waiting(), [body for body, _ in queue.rejected()]) == (0, [b"["])
 
 
 def test_a_queue_of_somebody_else_is_used_as_it_is(small: Engine, queue: Queue) -> None:

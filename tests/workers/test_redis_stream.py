@@ -391,6 +391,26 @@ def test_a_stream_that_is_lost_and_a_group_that_is_lost_are_made_again(
     assert stored(small) == ["a", "b", "c", "d"]
 
 
+def test_a_redis_that_is_full_is_waited_for_with_everything_stored(
+    small: Engine, own_redis: WheelServer
+) -> None:
+    """There is no room for what is refused, so nothing is acknowledged, and nothing taken again."""
+    with redis.Redis.from_url(own_redis.url, protocol=2) as client:
+        stream = Stream(own_redis.url, "full", client)
+        stream.redis.xgroup_create(stream.name, GROUP, id="0", mkstream=True)
+        stream.add(event(id="a"), event(id="x", type="purchse"), event(id="b"))
+        client.config_set("maxmemory", "1")
+        watched = Watched(small, lambda _: None)
+        with stream.consumed(watched, abandoned_after=SOON):
+            until(lambda: watched.complaints.total >= 2, "it is tried again")
+            assert stored(small) == ["a", "b"]
+            pending = client.xpending_range(stream.name, GROUP, "-", "+", 10)
+            assert [one["times_delivered"] for one in pending] == [1, 1, 1]
+            client.config_set("maxmemory", "0")
+            until(stream.is_done, "everything is acknowledged")
+        assert [one["code"] for one in stream.rejected()] == ["unknown_event_type"]
+
+
 def restart(server: WheelServer) -> None:
     server.stop()
     server.start()
@@ -417,11 +437,11 @@ def test_nothing_is_trimmed_that_somebody_has_not_acknowledged(
     entries = [entry for entry, _ in stream.redis.xrange(stream.name)]
     stream.redis.xack(stream.name, "analysts", *entries[:2])
     assert (tidy(stream), stream.length()) == (2, 4)
-    stream.redis.xgroup_create(stream.name, "zoe", id="0")  # after ours in the order of names
     stream.redis.xack(stream.name, "analysts", *entries)
+    stream.redis.xreadgroup("analysts", "ann", {stream.name: ">"}, noack=True)
+    stream.redis.xgroup_create(stream.name, "zoe", id="0")  # after ours in the order of names
     assert (tidy(stream), stream.length()) == (0, 4)
     stream.redis.xgroup_destroy(stream.name, "zoe")
-    stream.redis.xreadgroup("analysts", "ann", {stream.name: ">"}, noack=True)
     assert (tidy(stream), stream.length()) == (3, 1)
 
 

@@ -124,10 +124,18 @@ class AmqpQueue:
         taken = taker.take(
             [partial(read_message, one.body, one.properties.message_id) for one in messages]
         )
-        for message, one in zip(messages, taken, strict=True):
-            if one.refused:
-                self._reject(channel, message, one.refused)
-        channel.basic_ack(messages[-1].tag, multiple=True)
+        # Those that are stored first: a RabbitMQ that takes no rejected ones delivers only these again.
+        refused = [
+            (each, one.refused) for each, one in zip(messages, taken, strict=True) if one.refused
+        ]
+        if not refused:
+            channel.basic_ack(messages[-1].tag, multiple=True)
+        else:
+            for each in {one.tag for one in messages} - {one.tag for one, _ in refused}:
+                channel.basic_ack(each)
+        for message, why in refused:
+            self._reject(channel, message, why)
+            channel.basic_ack(message.tag)
         log_refused(f"AMQP queue {self._queue}", self._rejected, taken)
 
     def _reject(self, channel: Any, message: Message, refused: Sequence[Refusal]) -> None:

@@ -104,22 +104,16 @@ class RedisStream:
         try:
             while not self._stop.is_set():
                 try:
-                    self._told_round()
+                    self._round()
                     pause = FIRST_PAUSE
-                except Unavailable as error:
-                    self._engine.complaints.about("taking events from a Redis stream", error)
+                except redis.RedisError as error:
+                    self._complain(error)
                     self._pause(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
         except Stopped:
             pass  # what was in hand stays pending
         finally:
             self._leave()
-
-    def _told_round(self) -> None:
-        try:
-            self._round()
-        except redis.RedisError as error:
-            raise Unavailable(f"{self._stream}: Redis failed ({error}); trying again") from error
 
     def _round(self) -> None:
         """One look for abandoned entries, if it is time, and one batch of new ones."""
@@ -143,8 +137,19 @@ class RedisStream:
     def _acknowledge(self, entries: Sequence[Entry], refused: Sequence[Sequence[Refusal]]) -> None:
         """What is refused goes to the rejected ones in the same transaction of Redis.
 
-        Should this fail, everything is taken once more, and what was stored is a duplicate.
+        A Redis that is full or away is waited for here. Taking everything once more instead would
+        find duplicates only, but count as one more death at every entry.
         """
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return self._acknowledged(entries, refused)
+            except redis.RedisError as error:
+                self._complain(error)
+            self._pause(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _acknowledged(self, entries: Sequence[Entry], refused: Sequence[Sequence[Refusal]]) -> None:
         pipe = self._redis.pipeline(transaction=True)
         for entry, refusals in zip(entries, refused, strict=True):
             if refusals:
@@ -226,6 +231,12 @@ class RedisStream:
         except redis.RedisError:
             log.debug("the Redis stream is not there to be left; its group is tidied by others")
         self._redis.close()
+
+    def _complain(self, error: redis.RedisError) -> None:
+        """In one line: it is the world that failed, so nobody needs the traceback."""
+        told = Unavailable(f"{self._stream}: Redis failed ({error}); trying again")
+        told.__traceback__ = error.__traceback__  # by which complaints are told apart
+        self._engine.complaints.about("taking events from a Redis stream", told)
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
