@@ -9,8 +9,10 @@ from functools import partial
 from lifecycle.bootstrap import Access, Complaints, Engine, build
 from lifecycle.settings import Settings
 from workers.bells import APPLY, DUE
+from workers.broker import broker_for
 from workers.clockwork import Clockwork, ticks
 from workers.inprocess import InProcessWorkers
+from workers.intake import intake_of
 from workers.rounds import batches_of
 
 
@@ -18,17 +20,23 @@ from workers.rounds import batches_of
 def running(settings: Settings) -> Iterator[Engine]:
     """Everything works while the block runs; at its end, running batches finish and no other begins.
 
-    What an earlier process left behind is taken up at once.
+    What an earlier process left behind is taken up at once. It needs no broker; where one is named,
+    events that systems post to it are taken in.
     """
     complaints = Complaints()
+    if settings.broker_url is not None:
+        broker_for(settings)[0].close()  # or says why it cannot be used
     workers = InProcessWorkers(complaints)
     ring_apply, ring_due = partial(workers.ring, APPLY), partial(workers.ring, DUE)
     with build(settings, access=Access.RUN, ring=ring_apply, complaints=complaints) as engine:
         clockwork = Clockwork(ticks(engine, apply=ring_apply, fire=ring_due), complaints)
+        intake = intake_of(engine, settings)
         try:
             workers.start(batches_of(engine))
             clockwork.start()
+            intake.start()
             yield engine
         finally:
+            intake.stop()
             clockwork.stop()
             workers.stop()

@@ -22,6 +22,7 @@ from workers import bells
 from workers.bells import APPLY, DUE
 from workers.broker import broker_for
 from workers.clockwork import SWEEP_EVERY, Clockwork, Tick, ticks
+from workers.intake import intake_of
 from workers.line import Line
 from workers.middleware import Beside, NamedThreads, OneRingOfEachBell
 from workers.ringer import Ringer
@@ -80,7 +81,8 @@ def working(settings: Settings) -> Iterator[Broker]:
 def workers_of(settings: Settings) -> Broker:
     """The broker that dramatiq's workers listen to, with the engine behind its actors.
 
-    With the workers start the sweeps of this process, and with them they end; then the engine is closed.
+    With the workers start the sweeps of this process, and its intake of what systems post to the broker;
+    with them they end; then the engine is closed.
     """
     with contextlib.ExitStack() as opened:
         complaints = Complaints()
@@ -89,15 +91,18 @@ def workers_of(settings: Settings) -> Broker:
         rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
         broker, line = broker_for(settings)
         clockwork = Clockwork(_looks(rounds, line), complaints)
+        intake = intake_of(engine, settings)
         closing = opened.pop_all()
 
     def start() -> None:
         clockwork.start()
+        intake.start()
         ring(APPLY)  # for what was left behind before
         ring(DUE)
 
     def stop() -> None:
         rounds.stop()
+        intake.stop()
         clockwork.stop()
 
     for middleware in (

@@ -51,8 +51,9 @@ BROKER = (
     _setting(
         "broker_url",
         "URL",
-        "What carries rings between processes: redis://…, rediss://…, amqp://… or amqps://…;"
-        " left out: nothing, and every process looks for work by itself.",
+        "What carries rings between processes, and where systems may post events: redis://…,"
+        " rediss://…, amqp://… or amqps://…; left out: nothing, and every process looks for work by"
+        " itself.",
     ),
     _setting(
         "broker_prefix",

@@ -40,7 +40,7 @@ def serve(
 
 @with_settings(*BROKER)
 def work(settings: Settings) -> None:
-    """Do the work in this process: fold what waits, fire what is due. `dramatiq workers` does the same.
+    """Do the work in this process: take in what systems post to the broker, fold what waits, fire what is due. `dramatiq workers` does the same.
 
     For PostgreSQL. Start as many as there are cores. It works when a bell rings over the broker, looks by
     itself every few seconds, and every second while there is no broker. Told to stop, it finishes the

@@ -20,7 +20,7 @@ from rich.text import Text
 from lifecycle.cli import demo as demonstration
 from lifecycle.cli import output
 from lifecycle.cli.opening import log_to_stderr, not_in_force
-from lifecycle.cli.options import PORT, with_settings
+from lifecycle.cli.options import BROKER, PORT, with_settings
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ curl {address}/v1/events -H 'content-type: application/json' -d '{{"events": [
    "properties": {{"amount": "99.50", "currency": "CNY", "order_id": "{id}"}}}}]}}'"""
 
 
-@with_settings(PORT)
+@with_settings(PORT, *BROKER)
 def up(
     settings: Settings,
     *,
@@ -52,7 +52,7 @@ def up(
     """Run the whole installation in this process, until Ctrl-C.
 
     API, workers and clockwork. An SQLite file is made if it is not there, and is locked: only one
-    process may write to it; commands that only look may run beside. Stopped or killed, the next start
+    process may write to it; commands that only look may run beside. Where a broker is named, events that systems post to it are taken in. Stopped or killed, the next start
     loses nothing.
     """
     from lifecycle.web.server import listen, serve

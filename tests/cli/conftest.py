@@ -38,7 +38,15 @@ def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, and no setting in the environment."""
-    for name in ("DATABASE_URL", "CONFIG_DIR", "PORT", "CLOCK", "DEBUG"):
+    for name in (
+        "DATABASE_URL",
+        "CONFIG_DIR",
+        "BROKER_URL",
+        "BROKER_PREFIX",
+        "PORT",
+        "CLOCK",
+        "DEBUG",
+    ):
         monkeypatch.delenv(f"LIFECYCLE_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path

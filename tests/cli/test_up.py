@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from lifecycle.cli.exits import Code
 from tests.cli.conftest import Lifecycle
 from tests.support.process import PATIENCE, Running, Start, started
+from tests.support.redis import WheelServer
 
 
 @pytest.fixture
@@ -60,6 +62,33 @@ def test_it_answers_applies_and_shows_within_one_process(start: Start, home: Pat
     assert (step["from"], step["to"], step["rule"]) == ("potential", "deal", "first-purchase")
     shown = httpx.get(f"{address}/v1/customers/anna", timeout=PATIENCE).json()
     assert shown["state"] == "deal"
+
+
+@pytest.mark.redis
+def test_it_takes_in_what_systems_post_to_a_broker_that_is_named(
+    start: Start, home: Path, own_redis: WheelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_BROKER_URL", own_redis.url)
+    up = start("up", "--port", "0")
+    address_of(up)
+    order = {"id": "1", "customer_id": "anna", "type": "order_paid", "properties": {"amount": "10"}}
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.xadd("lifecycle:events", {"event": json.dumps(order)})
+    [step] = follow_until(start, f"sqlite:///{home}/lifecycle.db", {"anna"})
+    assert step["rule"] == "first-purchase"
+    assert up.end(signal.SIGTERM)[0] == Code.OK
+
+
+@pytest.mark.redis
+def test_a_broker_that_throws_things_away_is_refused(
+    start: Start, home: Path, own_redis: WheelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_BROKER_URL", own_redis.url)
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    code, _, err = start("up", "--port", "0").ended()
+    assert code == Code.CONFIGURATION
+    assert "noeviction" in err
 
 
 def test_killed_at_any_moment_and_started_again_it_loses_nothing(

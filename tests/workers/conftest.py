@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import psycopg
@@ -58,18 +59,20 @@ class Many:
             return verify(inst)
 
 
+def order(customer: str) -> dict[str, Any]:
+    """She orders, now."""
+    return {
+        "id": f"order-{customer}",
+        "source": "shop",
+        "customer_id": customer,
+        "type": "order_paid",
+        "properties": {"amount": "10.00", "currency": "CNY"},
+    }
+
+
 def post(address: str, *customers: str) -> httpx.Response:
     """Each of them orders, now."""
-    events = [
-        {
-            "id": f"order-{customer}",
-            "source": "shop",
-            "customer_id": customer,
-            "type": "order_paid",
-            "properties": {"amount": "10.00", "currency": "CNY"},
-        }
-        for customer in customers
-    ]
+    events = [order(customer) for customer in customers]
     answer = httpx.post(f"{address}/v1/events", json={"events": events}, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
     assert answer.json()["accepted"] == len(customers)

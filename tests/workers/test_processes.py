@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pika
 import psycopg
 import pytest
 import redis
 
 from tests.support import rabbitmq
 from tests.support.redis import WheelServer, fresh_prefix
-from tests.workers.conftest import Many, names, post, until
+from tests.workers.conftest import Many, names, order, post, until
 from workers.clockwork import SWEEP_EVERY
 from workers.processes import POLL_EVERY
 
@@ -25,6 +29,7 @@ SCHEDULER = str(Path(__file__).resolve().parents[2] / "scheduler.py")
 STOP_SECONDS = 30
 RUNG = 0.5  # seconds: so soon only by a ring
 POLLED = 3  # so soon only by a poll: after a sweep, the next is five away
+QUEUES = (".bell.apply", ".bell.due", ".events", ".rejected")
 DAY_EVERY_10_MS = "2026-01-01T00:00:00Z*8640000"
 
 
@@ -41,7 +46,7 @@ def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         named = fresh_prefix(url)
     else:
         url = request.getfixturevalue("amqp_url")
-        named = rabbitmq.fresh_prefix(url, ".bell.apply", ".bell.due")
+        named = rabbitmq.fresh_prefix(url, *QUEUES)
     with named as prefix:
         monkeypatch.setenv("LIFECYCLE_BROKER_URL", url)
         monkeypatch.setenv("LIFECYCLE_BROKER_PREFIX", prefix)
@@ -70,6 +75,42 @@ def test_what_is_posted_is_applied_at_once(broker: str, many: Many) -> None:
     took = sorted(seconds_until_applied(many, address, customer) for customer in names(5))
     assert took[2] < RUNG < POLL_EVERY.total_seconds() < SWEEP_EVERY.total_seconds()
     assert many.violations() == []
+
+
+def test_what_systems_post_to_the_broker_is_taken_in_and_applied(broker: str, many: Many) -> None:
+    """Nobody serves HTTP. Two workers share what comes, and are told to stop while it still does."""
+    workers = [many.work(), many.work()]
+    prefix = os.environ["LIFECYCLE_BROKER_PREFIX"]
+    until(lambda: is_there(broker, prefix))
+    for customer in names(20):
+        put(broker, prefix, order(customer))
+    until(lambda: many.count("step") == 20)
+    for worker in workers:
+        assert worker.end(signal.SIGTERM)[0] == 0
+    assert many.violations() == []
+
+
+def is_there(broker: str, prefix: str) -> bool:
+    """Whether the first worker has set up the queue to which systems post; a stream needs none."""
+    if broker.startswith("redis"):
+        return True
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(broker))) as connection:
+        try:
+            connection.channel().queue_declare(f"{prefix}.events", passive=True)
+        except pika.exceptions.ChannelClosedByBroker:
+            return False
+    return True
+
+
+def put(broker: str, prefix: str, event: dict[str, Any]) -> None:
+    if broker.startswith("redis"):
+        with redis.Redis.from_url(broker) as client:
+            client.xadd(f"{prefix}:events", {"event": json.dumps(event)})
+        return
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(broker))) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish("", f"{prefix}.events", json.dumps(event).encode(), mandatory=True)
 
 
 def test_dramatiqs_own_command_does_the_same(broker: str, many: Many) -> None:

@@ -12,11 +12,12 @@ import threading
 from typing import Protocol
 
 from lifecycle.errors import Unusable
+from lifecycle.settings import Settings
 from workers.intake.taking import Engine
 
 REDIS, AMQP = ("redis", "rediss", "unix"), ("amqp", "amqps")
 AGAIN_AFTER = 5.0  # seconds, where a consumer ended by a defect of ours
-STOP_WITHIN = 25.0  # seconds: for the batch that is in hand
+STOP_WITHIN = 5.0  # seconds: for the batch that is in hand; what is left of it comes again
 
 
 class Consumer(Protocol):
@@ -57,6 +58,23 @@ def run(engine: Engine, url: str, stop: threading.Event, prefix: str = "lifecycl
             stop.wait(AGAIN_AFTER)
 
 
+def intake_of(engine: Engine, settings: Settings) -> Intake | NoIntake:
+    """What a process takes in from the broker that is named, if one is."""
+    if settings.broker_url is None:
+        return NoIntake()
+    return Intake(engine, settings.broker_url, settings.broker_prefix)
+
+
+class NoIntake:
+    """Without a broker events come in by HTTP alone."""
+
+    def start(self) -> None:
+        """Nothing begins."""
+
+    def stop(self) -> None:
+        """Nothing ends."""
+
+
 class Intake:
     """The same on a thread of its own, beside whatever else a process does."""
 
@@ -70,7 +88,7 @@ class Intake:
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns when what was in hand is committed and acknowledged, or after 25 seconds."""
+        """Returns when what was in hand is committed and acknowledged, or after a few seconds."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join(STOP_WITHIN)
