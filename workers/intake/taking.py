@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, assert_never
 
 import orjson
 
@@ -225,4 +225,6 @@ def _taken(batch: Batch | Problem, results: Iterator[Result]) -> Taken:
                 counts["duplicate"] += 1
             case TooLate():
                 counts["quarantined"] += 1
+            case _:
+                assert_never(outcome)
     return Taken(counts=counts, refused=tuple(refused))
