@@ -10,7 +10,7 @@ import json
 import select
 import sys
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from lifecycle.engine.apply import apply_pending, fire_due
 from lifecycle.engine.installation import Installation
@@ -82,10 +82,13 @@ def main(role: str, url: str, number: str = "0") -> None:
     with opened(url) as inst:
         say("ready")
         sys.stdin.readline()
-        told = (
-            asdict(apply_until_finished(inst)) if role == "worker" else take_in(inst, int(number))
-        )
+        told = _told(apply_until_finished(inst)) if role == "worker" else take_in(inst, int(number))
     say(json.dumps(told))
+
+
+def _told(applied: Applied) -> dict[str, int]:
+    """What the test adds up; `asdict` would count the entries of the counter in it."""
+    return asdict(replace(applied, fates=Counter())) | {"fates": applied.fates.total()}
 
 
 if __name__ == "__main__":
