@@ -21,6 +21,7 @@ from lifecycle.domain.timeline import Timeline
 from lifecycle.engine import accept, apply, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.readiness import Broker
 from lifecycle.engine.work import Applied
 from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
@@ -49,6 +50,7 @@ def build(
     *,
     access: Access = Access.RUN,
     ring: Callable[[], object] = lambda: None,
+    broker: Callable[[], Broker] = lambda: Broker.UNUSED,
     complaints: Complaints | None = None,
 ) -> Engine:
     """Opens the database, and makes it ready for what the caller is about to do.
@@ -56,7 +58,7 @@ def build(
     An SQLite file is locked against other writing processes until `close`, its schema is brought up
     to date, and an empty database takes the policy file; one that is refused leaves no file behind.
     PostgreSQL's schema is `lifecycle migrate`'s.
-    `ring` is called after events were committed. Raises Unusable, Unavailable, PolicyRefused.
+    `ring` is called after events were committed, `broker` by whoever asks how the rings fare. Raises Unusable, Unavailable, PolicyRefused.
     """
     # Our records die with their last user and make no cycles. Looking through the many thousands of a
     # batch again and again, as is the default, took a quarter of the time of an import.
@@ -79,6 +81,7 @@ def build(
             clock=clock,
             stops_clock=alone and embedded,
             ring=ring,
+            broker=broker,
             complaints=complaints or Complaints(),
         )
     except BaseException:
@@ -194,6 +197,7 @@ class Engine:
         clock: ClockSpec | None,
         stops_clock: bool,
         ring: Callable[[], object],
+        broker: Callable[[], Broker],
         complaints: Complaints,
     ) -> None:
         self.installation = installation
@@ -202,6 +206,7 @@ class Engine:
         self._clock = clock
         self._stops_clock = stops_clock
         self._ring = ring
+        self._broker = broker
         self._rounds = 0  # of work that changed somebody's steps
         self._changed = threading.Condition()
 
@@ -226,6 +231,10 @@ class Engine:
         """What the engine's clock says."""
         with self.db.read() as tx:
             return self.installation.now(tx)
+
+    def broker(self) -> Broker:
+        """What this process knows of the broker that carries its rings; asks nobody."""
+        return self._broker()
 
     # -- work
 

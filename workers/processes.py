@@ -11,11 +11,11 @@ from datetime import timedelta
 from functools import partial
 
 import dramatiq
-from dramatiq import Broker
 from dramatiq.middleware import TimeLimit
 from dramatiq.worker import Worker
 
 from lifecycle.bootstrap import Access, Complaints, Engine, build
+from lifecycle.engine.readiness import Broker
 from lifecycle.errors import Unusable
 from lifecycle.settings import VARIABLES, Settings
 from workers import bells
@@ -25,7 +25,7 @@ from workers.clockwork import SWEEP_EVERY, Clockwork, Tick, ticks
 from workers.intake import intake_of
 from workers.line import Line
 from workers.middleware import Beside, NamedThreads, OneRingOfEachBell
-from workers.ringer import Ringer
+from workers.ringer import NoRinger, Ringer
 from workers.rounds import Rounds, batches_of
 
 THREADS = 2  # a process takes one ring of each of its two bells at a time
@@ -42,7 +42,10 @@ Ring = Callable[[str], object]
 def serving(settings: Settings) -> Iterator[Engine]:
     """An engine that rings for what it accepts. It does no work, and needs no broker to accept."""
     complaints = Complaints()
-    with _ringing(settings, complaints) as ring, _engine(settings, complaints, ring) as engine:
+    with (
+        _ringing(settings, complaints) as ringer,
+        _engine(settings, complaints, ringer.ring, ringer.broker) as engine,
+    ):
         yield engine
 
 
@@ -50,9 +53,11 @@ def serving(settings: Settings) -> Iterator[Engine]:
 def scheduling(settings: Settings) -> Iterator[Engine]:
     """Ticks that ring. Any number of such processes do the work of one; without a broker, it is theirs."""
     complaints = Complaints()
-    with _ringing(settings, complaints) as ring, _engine(settings, complaints, ring) as engine:
-        rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
-        do = rounds.answer if settings.broker_url is None else ring
+    with contextlib.ExitStack() as opened:
+        ringer = opened.enter_context(_ringing(settings, complaints))
+        engine = opened.enter_context(_engine(settings, complaints, ringer.ring, ringer.broker))
+        rounds = Rounds(batches_of(engine), ring=ringer.ring, complaints=complaints)
+        do = rounds.answer if settings.broker_url is None else ringer.ring
         clockwork = Clockwork(
             ticks(engine, apply=partial(do, APPLY), fire=partial(do, DUE)), complaints
         )
@@ -65,7 +70,7 @@ def scheduling(settings: Settings) -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
-def working(settings: Settings) -> Iterator[Broker]:
+def working(settings: Settings) -> Iterator[dramatiq.Broker]:
     """Workers in this process. At the end of the block running batches finish, and no other begins."""
     broker = workers_of(settings)
     broker.emit_after("process_boot")  # starts the time limit's watch
@@ -78,7 +83,7 @@ def working(settings: Settings) -> Iterator[Broker]:
         broker.close()
 
 
-def workers_of(settings: Settings) -> Broker:
+def workers_of(settings: Settings) -> dramatiq.Broker:
     """The broker that dramatiq's workers listen to, with the engine behind its actors.
 
     With the workers start the sweeps of this process, and its intake of what systems post to the broker;
@@ -86,10 +91,11 @@ def workers_of(settings: Settings) -> Broker:
     """
     with contextlib.ExitStack() as opened:
         complaints = Complaints()
-        ring = opened.enter_context(_ringing(settings, complaints))
-        engine = opened.enter_context(_engine(settings, complaints, ring))
-        rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
+        ring = opened.enter_context(_ringing(settings, complaints)).ring
         broker, line = broker_for(settings)
+        heard = partial(_heard, settings, line)
+        engine = opened.enter_context(_engine(settings, complaints, ring, heard))
+        rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
         clockwork = Clockwork(_looks(rounds, line), complaints)
         intake = intake_of(engine, settings)
         closing = opened.pop_all()
@@ -116,7 +122,7 @@ def workers_of(settings: Settings) -> Broker:
     return broker
 
 
-def _declare(broker: Broker, prefix: str, rounds: Rounds) -> None:
+def _declare(broker: dramatiq.Broker, prefix: str, rounds: Rounds) -> None:
     """A queue for each bell, so that a worker that does not know a bell leaves its rings alone."""
 
     @dramatiq.actor(broker=broker, actor_name=APPLY, queue_name=bells.queue_of(prefix, APPLY))
@@ -143,27 +149,42 @@ def _looks(rounds: Rounds, line: Line) -> list[Tick]:
     ]
 
 
+def _heard(settings: Settings, line: Line) -> Broker:
+    """What listening for rings tells of the broker."""
+    if settings.broker_url is None:
+        return Broker.UNUSED
+    return Broker.AWAY if line.away else Broker.ANSWERS
+
+
 @contextlib.contextmanager
-def _ringing(settings: Settings, complaints: Complaints) -> Iterator[Ring]:
+def _ringing(settings: Settings, complaints: Complaints) -> Iterator[Ringer | NoRinger]:
     """How this process rings, without ever waiting for it; without a broker nobody hears it."""
     if settings.broker_url is None:
-        yield lambda _bell: None
+        yield NoRinger()
         return
     broker, _ = broker_for(settings)
     ringer = Ringer(partial(bells.ring, broker, settings.broker_prefix), complaints)
     ringer.start()
     try:
-        yield ringer.ring
+        yield ringer
     finally:
         ringer.stop()
         broker.close()
 
 
-def _engine(settings: Settings, complaints: Complaints, ring: Ring) -> Engine:
+def _engine(
+    settings: Settings, complaints: Complaints, ring: Ring, broker: Callable[[], Broker]
+) -> Engine:
     if settings.database_url.startswith("sqlite:"):
         raise Unusable(
             f"{settings.database_url}: an SQLite file is for one process, so run `lifecycle up`, which"
             f" does everything in one; or name a PostgreSQL database with"
             f" {VARIABLES['database_url']}=postgresql://…"
         )
-    return build(settings, access=Access.RUN, ring=partial(ring, APPLY), complaints=complaints)
+    return build(
+        settings,
+        access=Access.RUN,
+        ring=partial(ring, APPLY),
+        broker=broker,
+        complaints=complaints,
+    )

@@ -6,15 +6,28 @@ import threading
 from collections.abc import Callable
 
 from lifecycle.bootstrap import Complaints
+from lifecycle.engine.readiness import Broker
+from workers.bells import APPLY
 
 STOP_SECONDS = 5.0
+
+
+class NoRinger:
+    """Without a broker nobody hears a ring."""
+
+    def ring(self, bell: str) -> None:
+        """The sweep finds what it is for."""
+
+    def broker(self) -> Broker:
+        return Broker.UNUSED
 
 
 class Ringer:
     """Rings the bells that were asked for, each at most once at a time.
 
     While the broker takes its time, further wishes for the same bell become one. A ring that fails
-    is counted, told once a minute, and not repeated: the sweep finds what it was for.
+    is counted, told once a minute, and not repeated unless somebody asks for the `broker`: the sweep
+    finds what it was for.
     """
 
     def __init__(self, send: Callable[[str], object], complaints: Complaints) -> None:
@@ -22,6 +35,8 @@ class Ringer:
         self._complaints = complaints
         self._wanted: dict[str, None] = {}  # bells, in the order in which they were asked for
         self._stopping = False
+        self._broker = Broker.UNHEARD
+        self._unsure: str | None = APPLY  # what to ring to find out; None: it answers
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="ringer", daemon=True)
 
@@ -33,6 +48,16 @@ class Ringer:
         with self._changed:
             self._wanted[bell] = None
             self._changed.notify()
+
+    def broker(self) -> Broker:
+        """How the last ring fared. Unless it went well it rings, so that the next who asks knows more.
+
+        Otherwise a process that nobody posts to would never find out that the broker is back.
+        """
+        found, unsure = self._broker, self._unsure
+        if unsure is not None:
+            self.ring(unsure)
+        return found
 
     def stop(self) -> None:
         """Rings what was asked for before, if the broker takes it within a few seconds."""
@@ -46,7 +71,10 @@ class Ringer:
             try:
                 self._send(bell)
             except Exception as error:  # noqa: BLE001 - the next ring must come; the complaint is logged
+                self._broker, self._unsure = Broker.AWAY, bell
                 self._complaints.about("a ring", error)
+            else:
+                self._broker, self._unsure = Broker.ANSWERS, None
 
     def _next(self) -> str | None:
         """Waits for a wish; None once all are done and no more will come."""

@@ -41,6 +41,12 @@ def oldest_pending(tx: Tx, now: datetime) -> timedelta | None:
     return None if received is None else max(now - received, timedelta(0))
 
 
+def oldest_due(tx: Tx, now: datetime) -> timedelta | None:
+    """For how long, on the engine's clock, the longest overdue check has been due; None: none is."""
+    row = tx.row(_FIRST_WAKE, tx.to_db(now))
+    return None if row is None else now - tx.from_db(row[0])
+
+
 _LAST = both(
     "SELECT max(occurred_at) FROM event AS e"
     " WHERE NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
@@ -70,3 +76,4 @@ _OLDEST = both(
     " (SELECT min(event_id) AS first FROM pending) AS p"
     " LEFT JOIN event AS e ON e.id = p.first"
 )
+_FIRST_WAKE = both("SELECT wake_at FROM customer WHERE wake_at <= ? ORDER BY wake_at LIMIT 1")

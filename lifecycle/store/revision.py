@@ -20,7 +20,12 @@ def newest() -> str:
 def is_current(db: Database) -> bool:
     """Whether the database has exactly the schema that this program was written for."""
     with db.read() as tx:
-        return bool(tx.value(_IS_THERE)) and _found(tx) == newest()
+        return is_as_written(tx)
+
+
+def is_as_written(tx: Tx) -> bool:
+    """The same within a transaction of the caller's."""
+    return bool(tx.value(_IS_THERE)) and _found(tx) == newest()
 
 
 def _found(tx: Tx) -> str | None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from lifecycle.domain.policy import Policy
 from lifecycle.engine.accept import Result
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.readiness import Broker
 from lifecycle.intake.draft import Draft
 
 
@@ -25,6 +26,10 @@ class Engine(Protocol):
         ...
 
     def now(self) -> datetime: ...
+
+    def broker(self) -> Broker:
+        """What this process knows of the broker that carries its rings."""
+        ...
 
     def accept(self, drafts: Sequence[Draft]) -> list[Result]:
         """One result a draft; durable on return."""

@@ -83,6 +83,7 @@ TITLES: Mapping[str, str] = {
     "not_ready": "The answer would not be right yet",
     "unavailable": "A service that is needed does not answer",
     "overdue": "Events wait too long to be applied",
+    "unready": "This process should be sent no requests now",
     "internal_error": "Something unexpected went wrong",
 }
 

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from lifecycle.engine import reading
+from lifecycle.engine.readiness import Readiness, Status, readiness
 from lifecycle.engine.reading import LogEntry, LogFilters
 from lifecycle.errors import NotFound, Problem
 from lifecycle.intake.native import ID_LENGTH
@@ -23,7 +24,9 @@ from lifecycle.web.shapes import (
     CustomerShape,
     HealthShape,
     LogShape,
+    ReadyShape,
     TimelineShape,
+    check_shapes,
     customer_shape,
     entry_shape,
     log_line,
@@ -201,6 +204,29 @@ def router(engine: Engine, feed: Feed) -> APIRouter:
         )
         return problems.response(_overdue(waited), request, _of(shape)) if found.overdue else shape
 
+    @routes.get(
+        "/readyz",
+        summary="May it be sent requests?",
+        tags=["Operations"],
+        response_model=ReadyShape,
+        responses={503: {"description": "a check failed; `checks` names it"}},
+        dependencies=[Depends(only())],
+    )
+    def ready(request: Request) -> ReadyShape | Response:
+        """Says of each thing that this process depends on how it is; 503 where one of them fails it.
+
+        A broker that is away, and timed checks that fire late, are told and change nothing: events
+        are taken in, and applied, without it.
+        """
+        found = readiness(engine.installation, engine.broker())
+        checks = check_shapes(found)
+        if found.failed:
+            more = {"checks": {name: check.model_dump() for name, check in checks.items()}}
+            return problems.response(_unready(found), request, more)
+        return ReadyShape(
+            status="degraded" if found.status is Status.DEGRADED else "ok", checks=checks
+        )
+
     return routes
 
 
@@ -212,6 +238,17 @@ def _overdue(waited: float) -> Problem:
         got=f"{waited} s",
         expected=f"at most {reading.OVERDUE.total_seconds():g} s",
         hint="are workers running?",
+    )
+
+
+def _unready(found: Readiness) -> Problem:
+    first = found.failed[0]
+    return Problem(
+        "unready",
+        "; ".join(f"{check.name}: {check.detail}" for check in found.failed),
+        status=503,
+        pointer=f"/checks/{first.name}",
+        expected="every check ok or degraded",
     )
 
 

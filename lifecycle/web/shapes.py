@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lifecycle.engine.explain.forms import ahead_form
 from lifecycle.engine.history import CheckEntry, Entry, EventEntry
+from lifecycle.engine.readiness import Readiness
 from lifecycle.engine.reading import Customer, LogEntry
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.steps import StepRow
@@ -146,6 +147,21 @@ class HealthShape(Shape):
     clock: datetime = Field(description="what the engine's clock says")
 
 
+class ReadyCheckShape(Shape):
+    status: Literal["ok", "degraded", "failed", "unknown"] = Field(
+        description="degraded: slower than it should be; unknown: could not be asked"
+    )
+    detail: str
+    seconds: float | None = Field(description="what was measured, where that is a time")
+
+
+class ReadyShape(Shape):
+    status: Literal["ok", "degraded"] = Field(description="the worst of the checks")
+    checks: dict[str, ReadyCheckShape] = Field(
+        description="database, schema, oldest_pending, due_lag, broker"
+    )
+
+
 def customer_shape(found: Customer) -> CustomerShape:
     return CustomerShape(
         customer_id=found.key,
@@ -172,6 +188,15 @@ def customer_shape(found: Customer) -> CustomerShape:
         ),
         as_of=found.as_of,
     )
+
+
+def check_shapes(found: Readiness) -> dict[str, ReadyCheckShape]:
+    return {
+        check.name: ReadyCheckShape(
+            status=check.status.value, detail=check.detail, seconds=check.seconds
+        )
+        for check in found.checks
+    }
 
 
 def log_line(found: LogEntry) -> LogLine:

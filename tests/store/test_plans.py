@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lifecycle.domain.fate import Fate
-from lifecycle.store import customers, dead, events, messages, runs, steps
+from lifecycle.store import backlog, customers, dead, events, messages, runs, steps
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx, both
 from tests.store.made import add, begun_run, day, end_run, fold_all, message, new, step
@@ -117,6 +117,8 @@ def _fold(tx: Tx) -> None:
 def _sweep(tx: Tx) -> None:
     assert customers.claim_due(tx, day(9), 10)
     customers.due_count(tx, day(9))
+    assert backlog.oldest_due(tx, day(9)) is not None
+    backlog.oldest_pending(tx, day(9))
     customers.ids_after(tx, 5, 10)
     customers.after_key(tx, "c5", 10)
     assert messages.expire(tx, day(99)) > 0

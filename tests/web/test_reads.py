@@ -234,6 +234,7 @@ def test_a_cursor_of_another_question_is_refused(told: httpx.Client) -> None:
         ("/v1/customers/c1", "fields"),
         ("/v1/customers/c1/timeline", "rule"),
         ("/healthz", "x"),
+        ("/readyz", "x"),
     ],
 )
 def test_a_parameter_that_would_be_ignored_is_refused(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pika
 import psycopg
 import pytest
@@ -263,3 +264,20 @@ def test_told_to_stop_all_stop_soon_and_leave_no_batch_half_done(
     assert many.count("pending") > 0
     many.work()
     until(lambda: many.count("step") == 10_000)
+
+
+@pytest.mark.redis
+def test_serve_tells_of_a_broker_that_is_away_and_stays_ready(many: Many, own: WheelServer) -> None:
+    """Nobody posts meanwhile: it is the question itself that finds out that the broker is back."""
+    address = many.serve()
+
+    def told() -> tuple[int, str]:
+        answer = httpx.get(f"{address}/readyz", timeout=30)
+        return answer.status_code, answer.json()["checks"]["broker"]["status"]
+
+    assert told() == (200, "ok")
+    own.stop()
+    post(address, "c1")
+    until(lambda: told() == (200, "degraded"))
+    own.start()
+    until(lambda: told() == (200, "ok"))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lifecycle.bootstrap import Complaints
+from lifecycle.engine.readiness import Broker as Heard
+from tests.workers.conftest import until
 from workers.ringer import Ringer
 
 PATIENCE = 30
@@ -97,3 +99,25 @@ def test_a_stop_rings_what_was_asked_for_before(ringer: Make) -> None:
     each.ring("apply")
     each.stop()
     assert rung == ["apply"]
+
+
+def test_it_knows_how_the_last_ring_fared_and_asking_tries_again(ringer: Make) -> None:
+    """Or a process that nobody posts to would call a broker away for ever that is back."""
+    tried = threading.Semaphore(0)
+    away = True
+
+    def send(bell: str) -> None:
+        tried.release()
+        if away:
+            raise ConnectionError("refused")
+
+    each = ringer(send)
+    assert each.broker() is Heard.UNHEARD
+    until(lambda: each.broker() is Heard.AWAY)
+    away = False
+    until(lambda: each.broker() is Heard.ANSWERS)
+    each.stop()  # it has rung for every question until then
+    while tried.acquire(blocking=False):
+        pass
+    assert each.broker() is Heard.ANSWERS
+    assert not tried.acquire(blocking=False), "a broker that answers is not rung for nothing"
