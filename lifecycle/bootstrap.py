@@ -21,6 +21,7 @@ from lifecycle.domain.timeline import Timeline
 from lifecycle.engine import accept, apply, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.readiness import Broker
 from lifecycle.engine.work import Applied
 from lifecycle.errors import LifecycleError, Unusable, digest_of
@@ -51,6 +52,7 @@ def build(
     access: Access = Access.RUN,
     ring: Callable[[], object] = lambda: None,
     broker: Callable[[], Broker] = lambda: Broker.UNUSED,
+    observer: Observer | None = None,
     complaints: Complaints | None = None,
 ) -> Engine:
     """Opens the database, and makes it ready for what the caller is about to do.
@@ -82,6 +84,7 @@ def build(
             stops_clock=alone and embedded,
             ring=ring,
             broker=broker,
+            observer=observer or Unobserved(),
             complaints=complaints or Complaints(),
         )
     except BaseException:
@@ -198,10 +201,12 @@ class Engine:
         stops_clock: bool,
         ring: Callable[[], object],
         broker: Callable[[], Broker],
+        observer: Observer,
         complaints: Complaints,
     ) -> None:
         self.installation = installation
         self.db = installation.db
+        self.observer = observer
         self.complaints = complaints
         self._clock = clock
         self._stops_clock = stops_clock
@@ -249,11 +254,11 @@ class Engine:
 
     def apply_batch(self) -> Applied:
         """One batch of what waits; `more` says whether to come again."""
-        return self._told(apply.apply_pending(self.installation))
+        return self._told("apply", apply.apply_pending)
 
     def fire_batch(self) -> Applied:
         """One batch of the checks that are due; `more` says whether to come again."""
-        return self._told(apply.fire_due(self.installation))
+        return self._told("due", apply.fire_due)
 
     def apply_pending(self) -> Applied:
         """Everything that waits, batch by batch; run twice, the second finds nothing."""
@@ -287,7 +292,10 @@ class Engine:
             before = self._rounds if since is None else since
             return self._changed.wait_for(lambda: self._rounds > before, timeout)
 
-    def _told(self, applied: Applied) -> Applied:
+    def _told(self, kind: str, batch: Callable[[Installation], Applied]) -> Applied:
+        begun = time.perf_counter()
+        applied = batch(self.installation)
+        self.observer.worked(kind, applied, time.perf_counter() - begun)
         if applied.steps:
             with self._changed:
                 self._rounds += 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from lifecycle.bootstrap import Access, Complaints, Engine, build
+from lifecycle.metrics import Metrics
 from lifecycle.settings import Settings
 from workers.bells import APPLY, DUE
 from workers.broker import broker_for
@@ -28,7 +29,13 @@ def running(settings: Settings) -> Iterator[Engine]:
         broker_for(settings)[0].close()  # or says why it cannot be used
     workers = InProcessWorkers(complaints)
     ring_apply, ring_due = partial(workers.ring, APPLY), partial(workers.ring, DUE)
-    with build(settings, access=Access.RUN, ring=ring_apply, complaints=complaints) as engine:
+    with build(
+        settings,
+        access=Access.RUN,
+        ring=ring_apply,
+        observer=Metrics(),
+        complaints=complaints,
+    ) as engine:
         clockwork = Clockwork(ticks(engine, apply=ring_apply, fire=ring_due), complaints)
         intake = intake_of(engine, settings)
         try:

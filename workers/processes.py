@@ -15,8 +15,10 @@ from dramatiq.middleware import TimeLimit
 from dramatiq.worker import Worker
 
 from lifecycle.bootstrap import Access, Complaints, Engine, build
+from lifecycle.engine.observer import Observer
 from lifecycle.engine.readiness import Broker
 from lifecycle.errors import Unusable
+from lifecycle.metrics import Metrics
 from lifecycle.settings import VARIABLES, Settings
 from workers import bells
 from workers.bells import APPLY, DUE
@@ -44,7 +46,7 @@ def serving(settings: Settings) -> Iterator[Engine]:
     complaints = Complaints()
     with (
         _ringing(settings, complaints) as ringer,
-        _engine(settings, complaints, ringer.ring, ringer.broker) as engine,
+        _engine(settings, complaints, ringer.ring, ringer.broker, Metrics()) as engine,
     ):
         yield engine
 
@@ -173,7 +175,11 @@ def _ringing(settings: Settings, complaints: Complaints) -> Iterator[Ringer | No
 
 
 def _engine(
-    settings: Settings, complaints: Complaints, ring: Ring, broker: Callable[[], Broker]
+    settings: Settings,
+    complaints: Complaints,
+    ring: Ring,
+    broker: Callable[[], Broker],
+    observer: Observer | None = None,
 ) -> Engine:
     if settings.database_url.startswith("sqlite:"):
         raise Unusable(
@@ -186,5 +192,6 @@ def _engine(
         access=Access.RUN,
         ring=partial(ring, APPLY),
         broker=broker,
+        observer=observer,
         complaints=complaints,
     )

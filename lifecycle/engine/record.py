@@ -18,6 +18,9 @@ from lifecycle.store.messages import MessageRow
 from lifecycle.store.sql import Tx
 from lifecycle.store.steps import StepRow
 
+Edge = tuple[str, str, str]
+"""A transition as the policy names it: rule, state before, state after; how a `Step` begins."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -36,6 +39,7 @@ class Written:
     steps: int = 0
     messages: int = 0
     revoked: int = 0
+    edges: Counter[Edge] = field(default_factory=Counter)  # of these steps
     fates: Counter[Fate] = field(default_factory=Counter)  # of the messages, when first planned
 
 
@@ -80,7 +84,13 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
     _orphan(tx, compared, now)
     decided = _plan(tx, planned, compared, now)
     customers.save(tx, [_row(change, version) for change in changes], now)
-    return Written(steps=len(new_steps), messages=len(planned), revoked=len(revoked), fates=decided)
+    return Written(
+        steps=len(new_steps),
+        messages=len(planned),
+        revoked=len(revoked),
+        edges=Counter([row.step[:3] for row in new_steps]),
+        fates=decided,
+    )
 
 
 def _row(change: Change, version: int) -> CustomerRow:

@@ -18,7 +18,7 @@ from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.timeline import Timeline
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.overturning import Late
-from lifecycle.engine.record import Change, write
+from lifecycle.engine.record import Change, Edge, write
 from lifecycle.store import attempts, customers, events
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.events import StoredEvent
@@ -32,6 +32,7 @@ class Applied:
     customers: int = 0
     events: int = 0
     steps: int = 0
+    edges: Counter[Edge] = field(default_factory=Counter)  # of these steps
     messages: int = 0
     fates: Counter[Fate] = field(default_factory=Counter)  # of these messages, as first decided
     quarantined: int = 0
@@ -44,6 +45,7 @@ class Applied:
             customers=self.customers + other.customers,
             events=self.events + other.events,
             steps=self.steps + other.steps,
+            edges=self.edges + other.edges,
             messages=self.messages + other.messages,
             fates=self.fates + other.fates,
             quarantined=self.quarantined + other.quarantined,
@@ -91,6 +93,7 @@ def work(
         customers=len(changes),
         events=len(folded),
         steps=written.steps,
+        edges=written.edges,
         messages=written.messages,
         fates=written.fates,
         woken=sum(1 for row in rows.values() if row.wake_at is not None and row.wake_at <= now),

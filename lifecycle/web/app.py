@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from lifecycle.errors import LifecycleError
-from lifecycle.web import problems, reference
+from lifecycle.web import operations, problems, reference
 from lifecycle.web.events import Intake
 from lifecycle.web.feed import Feed
 from lifecycle.web.guard import Guard
@@ -55,7 +55,7 @@ def create_app(engine: Engine) -> FastAPI:
             RequestValidationError: problems.on_invalid_parameter,
         },
     )
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, observer=engine.observer)
 
     @app.post("/v1/events", **POST_EVENTS)
     async def events(request: Request) -> Response:
@@ -63,6 +63,7 @@ def create_app(engine: Engine) -> FastAPI:
         return await intake.post(request)
 
     app.include_router(router(engine, feed))
+    app.include_router(operations.router(engine))
     app.include_router(reference.router(app))
     return app
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 import orjson
@@ -25,6 +26,7 @@ from lifecycle.web.body import read_json_body
 from lifecycle.web.ports import Engine
 
 SOURCE = "http"  # of events that name none
+WAY = "http"  # in, as it is counted
 REPORTED = EXPLAINED  # refused events of one batch; of the others, code and place are told
 
 Answer = dict[str, Any]
@@ -44,7 +46,9 @@ class Intake:
         loop = asyncio.get_running_loop()
         batch, stored = await loop.run_in_executor(self._readers, self._take, body)
         results = await asyncio.wrap_future(stored) if stored else []
-        return answer(request, batch, results)
+        told = outcomes(batch, results)
+        self._engine.observer.took_in(WAY, told.counts)
+        return answer(request, told)
 
     def stop(self) -> None:
         """Whatever was begun is finished: nothing that was answered for is lost."""
@@ -57,8 +61,16 @@ class Intake:
         return batch, self._commits.submit(drafts) if drafts else None
 
 
-def answer(request: Request, batch: Batch, results: Sequence[Result]) -> Response:
-    """200 if anything of the batch is stored now, whether it was new or not; else a problem."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What became of the events of one post."""
+
+    counts: dict[str, int]  # by status, every status
+    lines: list[Answer]  # one an event
+    failed: list[Problem]  # of those that are not stored
+
+
+def outcomes(batch: Batch, results: Sequence[Result]) -> Outcomes:
     left = iter(results)
     counts = dict.fromkeys(("accepted", "duplicate", "quarantined", "conflict", "refused"), 0)
     told: list[Answer] = []
@@ -77,9 +89,14 @@ def answer(request: Request, batch: Batch, results: Sequence[Result]) -> Respons
             ]
         counts[line["status"]] += 1
         told.append(line)
-    more = {**counts, "results": told}
-    if len(failed) == len(told):
-        return problems.response(_summary(failed), request, more)
+    return Outcomes(counts=counts, lines=told, failed=failed)
+
+
+def answer(request: Request, told: Outcomes) -> Response:
+    """200 if anything of the batch is stored now, whether it was new or not; else a problem."""
+    more = {**told.counts, "results": told.lines}
+    if len(told.failed) == len(told.lines):
+        return problems.response(_summary(told.failed), request, more)
     more["request_id"] = problems.request_id_of(request)
     return Response(orjson.dumps(more), media_type="application/json")
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lifecycle.engine.observer import Observer
 from lifecycle.errors import Problem
 from lifecycle.web import problems
 
@@ -34,8 +36,9 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Guard:
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observer: Observer) -> None:
         self._app = app
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -49,11 +52,15 @@ class Guard:
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
+        asked = _as_get(scope)
+        begun = time.perf_counter()
 
         async def send_guarded(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                seconds = time.perf_counter() - begun
+                self._observer.answered(_route(asked), message["status"], seconds)
                 message = {**message, "headers": _with_ours(message["headers"], request_id)}
             await send(message)
 
@@ -61,17 +68,21 @@ class Guard:
             if host := _foreign_host(scope):
                 await _refuse_host(host, scope, receive, send_guarded)
             else:
-                await self._app(_as_get(scope), receive, send_guarded)
+                await self._app(asked, receive, send_guarded)
         except ClientDisconnect:
             log.debug("the client of request %s went away before it was read", request_id)
         except Exception:
-            # The route, not the path: identifiers of customers have no place in a log.
-            route = getattr(scope.get("route"), "path", "no route")
-            log.exception("request %s failed: %s %s", request_id, scope["method"], route)
+            log.exception("request %s failed: %s %s", request_id, scope["method"], _route(asked))
             if started:
                 raise  # the connection is cut: half an answer must not look like a whole one
             answer = problems.response(problems.internal_error(), Request(scope))
             await answer(scope, receive, send_guarded)
+
+
+def _route(scope: MutableMapping[str, Any]) -> str:
+    """The route, not the path: identifiers of customers have no place in a log or a label."""
+    found: str = getattr(scope.get("route"), "path", "no route")
+    return found
 
 
 def _with_ours(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:

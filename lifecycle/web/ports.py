@@ -9,6 +9,7 @@ from typing import Protocol
 from lifecycle.domain.policy import Policy
 from lifecycle.engine.accept import Result
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.observer import Observer
 from lifecycle.engine.readiness import Broker
 from lifecycle.intake.draft import Draft
 
@@ -19,6 +20,11 @@ class Engine(Protocol):
     @property
     def installation(self) -> Installation:
         """What the read use cases work on."""
+        ...
+
+    @property
+    def observer(self) -> Observer:
+        """Who counts what came in and was answered."""
         ...
 
     def policy(self) -> Policy:

@@ -87,8 +87,9 @@ def main(role: str, url: str, number: str = "0") -> None:
 
 
 def _told(applied: Applied) -> dict[str, int]:
-    """What the test adds up; `asdict` would count the entries of the counter in it."""
-    return asdict(replace(applied, fates=Counter())) | {"fates": applied.fates.total()}
+    """What the test adds up; `asdict` would count the entries of the counters in it."""
+    told = asdict(replace(applied, fates=Counter(), edges=Counter()))
+    return told | {"fates": applied.fates.total(), "edges": applied.edges.total()}
 
 
 if __name__ == "__main__":

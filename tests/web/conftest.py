@@ -17,6 +17,7 @@ import pytest
 from lifecycle.bootstrap import Engine, build
 from lifecycle.clock import ClockSpec
 from lifecycle.domain.instant import instant_text
+from lifecycle.engine.observer import Observer
 from lifecycle.settings import Settings
 from lifecycle.store.database import Database
 from lifecycle.store.schema import migrate
@@ -26,14 +27,17 @@ from tests.intake.bad_input import NOW, POLICY
 
 
 @contextmanager
-def running(url: str, config: Path, policy: str = POLICY) -> Iterator[Engine]:
+def running(
+    url: str, config: Path, policy: str = POLICY, observer: Observer | None = None
+) -> Iterator[Engine]:
     """An engine without workers."""
     (config / "policy.yaml").write_text(policy, encoding="utf-8")
     db = Database.open(url)
     migrate(db)
     db.close()
     clock = ClockSpec.parse(instant_text(NOW))
-    with build(Settings(database_url=url, config_dir=config, clock=clock)) as engine:
+    settings = Settings(database_url=url, config_dir=config, clock=clock)
+    with build(settings, observer=observer) as engine:
         yield engine
 
 

@@ -63,6 +63,7 @@ class Watched:
         self._engine = engine
         self._before = before
         self.complaints = Complaints()
+        self.observer = engine.observer
 
     def policy(self) -> Policy:
         return self._engine.policy()

@@ -20,8 +20,10 @@ import redis
 from lifecycle.bootstrap import Engine
 from lifecycle.errors import Unavailable
 from lifecycle.intake.draft import Draft
+from lifecycle.metrics import Metrics
 from tests.conftest import ROOT
 from tests.intake.bad_input import event
+from tests.support import metrics
 from tests.support.redis import WheelServer, fresh_prefix
 from tests.web.conftest import running
 from tests.workers.consumers import SOON, redis_stream
@@ -461,3 +463,20 @@ def tidy(stream: Stream, forget_after: int = 3_600_000) -> int:
 
 def names(stream: Stream) -> list[str]:
     return [one["name"].decode() for one in stream.redis.xinfo_consumers(stream.name, GROUP)]
+
+
+def test_what_became_of_events_of_the_stream_is_counted(tmp_path: Path, stream: Stream) -> None:
+    """An entry that cannot be read at all counts as one that is refused."""
+    stream.add(event(id="e1"), event(id="e2"), event(id="e1"), event(id="e1", customer_id="c2"))
+    stream.add(event(id="e3", type="no such"))
+    stream.add_text("no JSON")
+    with running(f"sqlite:///{tmp_path}/test.db", tmp_path, observer=Metrics()) as engine:
+        stream.run_dry(engine)
+        page = engine.observer.page(engine.installation, engine.broker())
+    assert page is not None
+    series = metrics.read(page.content.decode())
+    counts = {
+        outcome: metrics.of(series, "events_received_total", {"way": "redis", "outcome": outcome})
+        for outcome in ("accepted", "duplicate", "conflict", "refused")
+    }
+    assert counts == {"accepted": 2, "duplicate": 1, "conflict": 1, "refused": 2}

@@ -103,7 +103,7 @@ class AmqpQueue:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=PREFETCH)
         channel.confirm_delivery()  # or a rejected message might not be there when it is acknowledged
-        taker = Taker(self._engine, partial(self._pause, connection))
+        taker = Taker(self._engine, partial(self._pause, connection), way="amqp")
         deliveries = channel.consume(self._queue, inactivity_timeout=WAIT.total_seconds())
         while not self._stop.is_set():
             if messages := self._delivered(connection, channel, deliveries):

@@ -93,7 +93,7 @@ class RedisStream:
         # A host's name and a process's number may come again; what was random does not.
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._redis: Any = _client(url)  # its types know nothing of our ways to read replies
-        self._taker = Taker(engine, self._pause)
+        self._taker = Taker(engine, self._pause, way="redis")
         self._look = _Every(look_every)
         self._tidy = _Every(TIDY_EVERY)
 

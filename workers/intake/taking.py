@@ -18,6 +18,7 @@ import orjson
 from lifecycle.bootstrap import Complaints
 from lifecycle.domain.policy import Policy
 from lifecycle.engine.accept import Accepted, Conflict, ConflictProblem, Duplicate, Result, TooLate
+from lifecycle.engine.observer import Observer
 from lifecycle.errors import LifecycleError, Problem, digest_of
 from lifecycle.intake.draft import Batch, Draft
 
@@ -46,6 +47,8 @@ class Engine(Protocol):
 
     @property
     def complaints(self) -> Complaints: ...
+    @property
+    def observer(self) -> Observer: ...
     def policy(self) -> Policy: ...
     def now(self) -> datetime: ...
     def accept(self, drafts: Sequence[Draft]) -> list[Result]: ...
@@ -70,8 +73,9 @@ class Taken:
 class Taker:
     """Stores messages; used by one thread."""
 
-    def __init__(self, engine: Engine, pause: Pause) -> None:
+    def __init__(self, engine: Engine, pause: Pause, *, way: str) -> None:
         self._engine = engine
+        self._way = way  # in, as it is counted
         self._pause = pause
 
     def ready(self) -> None:
@@ -86,6 +90,7 @@ class Taker:
         taken: list[Taken] = []
         for some in _together(batches):
             taken += self._stored(some)
+        self._engine.observer.took_in(self._way, _outcomes(taken))
         return taken
 
     def _batch(self, read: Read, policy: Policy, now: datetime) -> Batch | Problem:
@@ -183,6 +188,17 @@ def log_refused(where: str, kept: str, taken: Sequence[Taken]) -> None:
         log.warning(
             "%s: %d of %d messages refused (%s); kept in %s", where, messages, len(taken), why, kept
         )
+
+
+def _outcomes(taken: Sequence[Taken]) -> Counter[str]:
+    """Of all events; a message that cannot be read at all counts as one that is refused."""
+    counts: Counter[str] = Counter()
+    for one in taken:
+        counts += one.counts
+        for refusal in one.refused:
+            conflicts = isinstance(refusal.problem, ConflictProblem)
+            counts["conflict" if conflicts else "refused"] += 1
+    return counts
 
 
 def _drafts(batch: Batch | Problem) -> list[Draft]:
