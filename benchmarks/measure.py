@@ -96,9 +96,11 @@ def show(results: list[Result]) -> None:
             "" if result.load_cpu_seconds is None else f"{result.load_cpu_seconds:.1f} s",
             _ratio(result, rates),
         )
+    console = Console(width=132)
+    console.print(table)
+    for result in results:
         for note in result.notes:
-            table.add_row(f"  [dim]{note}[/dim]")
-    Console(width=132).print(table)
+            console.print(f"{result.name}: [dim]{note}[/dim]", highlight=False)
 
 
 def _rate(result: Result) -> str:
