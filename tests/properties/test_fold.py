@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lifecycle.domain.fold import fold
 from lifecycle.domain.timeline import Timeline
 from lifecycle.policy import from_canonical, to_canonical
 from tests.oracle.oracle import by_cel, oracle
@@ -41,6 +42,18 @@ def test_folding_in_pieces_is_folding_at_once(case: Case) -> None:
     timeline = Timeline(case.policies.versions)
     at_once = told_by_fold(timeline, case.events, case.until)
     assert told_by_fold(timeline, case.events, case.until, case.stops) == at_once
+
+
+@given(cases())
+def test_a_fold_changes_nothing_of_the_snapshot_that_it_is_given(case: Case) -> None:
+    """What is folded on from it, once or again, finds it as it was."""
+    timeline = Timeline(case.policies.versions)
+    ordered = sorted(case.events, key=lambda event: event.key)
+    before = fold(timeline, None, ordered, min(case.stops, default=case.until))
+    stored = before.snapshot.dump()
+    after = fold(timeline, before.snapshot, before.waiting, case.until)
+    assert before.snapshot.dump() == stored
+    assert fold(timeline, before.snapshot, before.waiting, case.until) == after
 
 
 @given(cases())

@@ -51,6 +51,7 @@ class FoldLife:
         self._fold([])
 
     def _fold(self, events: Sequence[Event]) -> None:
+        given = self._snapshot and self._snapshot.dump()
         done: Folded = fold(
             self._timeline,
             self._snapshot,
@@ -58,6 +59,7 @@ class FoldLife:
             self._now,
             self._outcomes.append,
         )
+        assert (self._snapshot and self._snapshot.dump()) == given, "it changed what it was given"
         assert not done.waiting
         self._snapshot = load(done.snapshot.dump(), self._timeline)
         self._steps += done.steps

@@ -136,3 +136,17 @@ def test_16_after_an_overtaken_message_was_sent_a_new_one_waits_its_turn(
     (overtaken, suppressed) = anna.fates()
     assert overtaken[:3] == ("win-back", 60, "overtaken")
     assert suppressed == ("win-back", 65, "suppressed", "sent_recently")
+
+
+def test_what_overtakes_a_message_and_causes_a_new_one_at_once_suppresses_it(
+    begin_engine: BeginOnEngine,
+) -> None:
+    """As 16, but the page comes only when the new dormancy has begun: one piece of work does both."""
+    anna = begin_engine(EXAMPLES)
+    anna.post(order(0), at=0)
+    anna.reach(61)
+    anna.send()
+    anna.post(page(5), at=66)
+    (overtaken, suppressed) = anna.fates()
+    assert overtaken[:3] == ("win-back", 60, "overtaken")
+    assert suppressed == ("win-back", 65, "suppressed", "sent_recently")

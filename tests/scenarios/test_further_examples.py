@@ -51,6 +51,16 @@ def test_in_a_new_stay_a_check_fires_again_for_the_same_anchor(begin: Begin) -> 
     assert causes == [f"{anchored}#1", f"{anchored}#2"]
 
 
+def test_a_check_fires_in_each_stay_after_she_was_looked_at_in_between(begin: Begin) -> None:
+    """What a check has spent is part of what is stored between two folds."""
+    anna = begin(EXAMPLES)
+    anna.post(order(0), at=0)
+    anna.reach(61)
+    anna.post(order(70), at=70)
+    anna.reach(131)
+    assert anna.steps() == [("first", 0), ("quiet", 60), ("back", 70), ("quiet", 130)]
+
+
 RHYTHM = "{fact: usual_gap, at_least: 1d, at_most: 50d, otherwise: 45d}"
 DRIFT = f"{{name: drift, after: {RHYTHM}, since: last_order_at, from: deal, to: dormant}}"
 WITH_RHYTHM = scenario_policy(
