@@ -1,0 +1,62 @@
+"""Histories under two policy versions, each judging from its own instant on."""
+
+from __future__ import annotations
+
+from lifecycle.domain.fold import fold
+from lifecycle.domain.instant import BEGINNING
+from lifecycle.domain.policy import PolicyVersion
+from lifecycle.domain.timeline import Timeline
+from lifecycle.policy import loads
+from tests.policies import SCENARIO_POLICY, scenario_policy
+from tests.scenarios.driver import day, order, page
+
+BY_RATE = "rates: {{USD: {{2020-01-01: {rate}}}}}\nfacts:\n  revenue: {{sum: order_paid.amount}}\n"
+
+
+def versions(first: str, second: str, *, from_day: float) -> Timeline:
+    """The second takes effect on a day."""
+    policies = [(1, BEGINNING, first), (2, day(from_day), second)]
+    return Timeline(
+        [
+            PolicyVersion(number=number, hash="", effective_at=at, policy=loads(text).policy)
+            for number, at, text in policies
+        ]
+    )
+
+
+def test_a_check_due_at_the_instant_of_a_new_version_is_judged_by_it() -> None:
+    """Under the old one she would have gone dormant on day 60."""
+    waits_longer = SCENARIO_POLICY.replace("after: 60d", "after: 90d")
+    timeline = versions(scenario_policy(), waits_longer, from_day=60)
+    folded = fold(timeline, None, [order(0)], day(89))
+    assert [step.rule for step in folded.steps] == ["first"]
+    folded = fold(timeline, None, [order(0)], day(90))
+    assert [(step.rule, step.at, step.version) for step in folded.steps][1:] == [
+        ("quiet", day(90), 2)
+    ]
+
+
+def test_a_fact_in_money_is_another_fact_at_other_rates() -> None:
+    """Each version reads its own, over the whole history."""
+    with_rates = [
+        scenario_policy().replace("facts:\n", BY_RATE.format(rate=rate)) for rate in ("7", "8")
+    ]
+    timeline = versions(*with_rates, from_day=10)
+    paid = order(1)._replace(properties={"amount": "10", "currency": "USD"})
+    snapshot = fold(timeline, None, [paid], day(20)).snapshot
+    revenue = [
+        timeline.keepers[version.facts()["revenue"]].exact(
+            snapshot.cells[version.facts()["revenue"]], day(20)
+        )
+        for version in timeline.versions
+    ]
+    assert revenue == ["70", "80"]
+
+
+def test_guards_of_outreach_that_said_no_are_counted_too() -> None:
+    """Nothing is planned, and nothing is forgotten: the customer's card tells how often."""
+    rule = "{name: thanks, on: {event: order_paid}, channels: [email], when: orders >= 3}"
+    timeline = versions(scenario_policy(outreach=[rule]), scenario_policy(), from_day=100)
+    folded = fold(timeline, None, [order(0), order(1), page(2), order(3)], day(4))
+    assert [message.rule for message in folded.messages] == ["thanks"]
+    assert folded.snapshot.refused["thanks"] == 2
