@@ -39,6 +39,7 @@ VARIABLES = {
     "broker_url": "LIFECYCLE_BROKER_URL",
     "broker_prefix": "LIFECYCLE_BROKER_PREFIX",
     "port": "LIFECYCLE_PORT",
+    "metrics_port": "LIFECYCLE_METRICS_PORT",
     "clock": "LIFECYCLE_CLOCK",
 }
 FLAGS = {
@@ -47,12 +48,13 @@ FLAGS = {
     "broker_url": "--broker",
     "broker_prefix": "--broker-prefix",
     "port": "--port",
+    "metrics_port": "--metrics-port",
     "clock": "--clock",
 }
 DEBUG_VARIABLE = "LIFECYCLE_DEBUG"  # any value: a bug shows its traceback (see `lifecycle.cli`)
 
 # the folder that holds the file is not among them
-_IN_FILE = ("database_url", "broker_url", "broker_prefix", "port", "clock")
+_IN_FILE = ("database_url", "broker_url", "broker_prefix", "port", "metrics_port", "clock")
 _SQLITE_FILE = "sqlite:///"
 
 
@@ -65,6 +67,7 @@ class Settings:
     broker_url: str | None = None  # redis(s)://… or amqp(s)://…; None: nothing carries rings
     broker_prefix: str = DEFAULT_PREFIX  # of every name on the broker
     port: int = DEFAULT_PORT  # of the API; 0: any free one
+    metrics_port: int | None = None  # of a process without an API; None: it serves no metrics
     clock: ClockSpec | None = None  # None: nobody asked for a made-up clock
 
 
@@ -81,13 +84,14 @@ def read_settings(
     named = dict(_named(flags or {}, environment))
     config_dir = _config_dir(named.get("config_dir"))
     values = dict(_filed(config_dir)) | named
-    database, broker, prefix, port, clock = (values.get(name) for name in _IN_FILE)
+    database, broker, prefix, port, metrics_port, clock = (values.get(name) for name in _IN_FILE)
     return Settings(
         database_url=_database_url(database),
         config_dir=config_dir,
         broker_url=None if broker is None else _broker_url(broker),
         broker_prefix=DEFAULT_PREFIX if prefix is None else _prefix(prefix),
         port=DEFAULT_PORT if port is None else _port(port),
+        metrics_port=None if metrics_port is None else _port(metrics_port),
         clock=None if clock is None else ClockSpec.parse(clock.text, where=clock.where),
     )
 

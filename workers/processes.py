@@ -15,7 +15,7 @@ from dramatiq.middleware import TimeLimit
 from dramatiq.worker import Worker
 
 from lifecycle.bootstrap import Access, Complaints, Engine, build
-from lifecycle.engine.observer import Observer
+from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.readiness import Broker
 from lifecycle.errors import Unusable
 from lifecycle.metrics import Metrics
@@ -26,6 +26,7 @@ from workers.broker import broker_for
 from workers.clockwork import SWEEP_EVERY, Clockwork, Tick, ticks
 from workers.intake import intake_of
 from workers.line import Line
+from workers.metrics_port import metrics_served
 from workers.middleware import Beside, NamedThreads, OneRingOfEachBell
 from workers.ringer import NoRinger, Ringer
 from workers.rounds import Rounds, batches_of
@@ -57,7 +58,10 @@ def scheduling(settings: Settings) -> Iterator[Engine]:
     complaints = Complaints()
     with contextlib.ExitStack() as opened:
         ringer = opened.enter_context(_ringing(settings, complaints))
-        engine = opened.enter_context(_engine(settings, complaints, ringer.ring, ringer.broker))
+        engine = opened.enter_context(
+            _engine(settings, complaints, ringer.ring, ringer.broker, _counting(settings))
+        )
+        opened.enter_context(metrics_served(engine, settings.metrics_port))
         rounds = Rounds(batches_of(engine), ring=ringer.ring, complaints=complaints)
         do = rounds.answer if settings.broker_url is None else ringer.ring
         clockwork = Clockwork(
@@ -96,7 +100,10 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
         ring = opened.enter_context(_ringing(settings, complaints)).ring
         broker, line = broker_for(settings)
         heard = partial(_heard, settings, line)
-        engine = opened.enter_context(_engine(settings, complaints, ring, heard))
+        engine = opened.enter_context(
+            _engine(settings, complaints, ring, heard, _counting(settings))
+        )
+        opened.enter_context(metrics_served(engine, settings.metrics_port))
         rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
         clockwork = Clockwork(_looks(rounds, line), complaints)
         intake = intake_of(engine, settings)
@@ -174,12 +181,17 @@ def _ringing(settings: Settings, complaints: Complaints) -> Iterator[Ringer | No
         broker.close()
 
 
+def _counting(settings: Settings) -> Observer:
+    """Of a process without an API: only where somebody can ask."""
+    return Unobserved() if settings.metrics_port is None else Metrics()
+
+
 def _engine(
     settings: Settings,
     complaints: Complaints,
     ring: Ring,
     broker: Callable[[], Broker],
-    observer: Observer | None = None,
+    observer: Observer,
 ) -> Engine:
     if settings.database_url.startswith("sqlite:"):
         raise Unusable(

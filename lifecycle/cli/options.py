@@ -47,6 +47,12 @@ SHARED = (
     ),
 )
 PORT = _setting("port", "PORT", "Where the API listens; 0 takes any free port.")
+METRICS = _setting(
+    "metrics_port",
+    "PORT",
+    "Where, on this machine only, Prometheus finds the metrics of a process that answers no HTTP; 0"
+    " takes any free port; left out: nowhere.",
+)
 BROKER = (
     _setting(
         "broker_url",

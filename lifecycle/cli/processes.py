@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lifecycle.cli.opening import log_to_stderr
-from lifecycle.cli.options import BROKER, PORT, with_settings
+from lifecycle.cli.options import BROKER, METRICS, PORT, with_settings
 from lifecycle.settings import Settings
 
 log = logging.getLogger("lifecycle")
@@ -38,7 +38,7 @@ def serve(
     log.info("stopped")
 
 
-@with_settings(*BROKER)
+@with_settings(METRICS, *BROKER)
 def work(settings: Settings) -> None:
     """Do the work in this process: take in what systems post to the broker, fold what waits, fire what is due. `dramatiq workers` does the same.
 
@@ -56,7 +56,7 @@ def work(settings: Settings) -> None:
     log.info("stopped")
 
 
-@with_settings(*BROKER)
+@with_settings(METRICS, *BROKER)
 def schedule(settings: Settings) -> None:
     """Ring the workers every second for what is due, and every few for what waits. The same as `python scheduler.py`.
 

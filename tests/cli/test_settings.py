@@ -38,6 +38,7 @@ def test_without_anything_named_the_defaults_hold(
     assert settings.database_url == f"sqlite:///{tmp_path}/lifecycle.db"
     assert settings.config_dir == resources.config_dir()
     assert settings.port == 8000
+    assert settings.metrics_port is None, "nothing listens unless somebody asks for it"
     assert settings.clock is None
 
 

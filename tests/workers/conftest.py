@@ -19,7 +19,7 @@ from tests.support.engine import opened
 from tests.support.process import PATIENCE, Running, Start, started
 
 PYTHON = ("-u",)  # followed by what it shall run
-VARIABLES = ("CONFIG_DIR", "PORT", "CLOCK", "BROKER_URL", "BROKER_PREFIX")
+VARIABLES = ("CONFIG_DIR", "PORT", "METRICS_PORT", "CLOCK", "BROKER_URL", "BROKER_PREFIX")
 
 
 def until(condition: Callable[[], bool], within: float = PATIENCE) -> None:

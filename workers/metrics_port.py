@@ -1,0 +1,97 @@
+"""Where are the metrics of a process that answers no HTTP? On a port of this machine, if one is named.
+
+Nothing else is answered there, and nobody is waited for: who asks has a thread of his own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from lifecycle.bootstrap import Engine
+from lifecycle.engine.observer import Page
+from lifecycle.errors import Unusable
+from lifecycle.settings import FLAGS, VARIABLES
+
+log = logging.getLogger("lifecycle")
+
+HOST = "127.0.0.1"
+PATH = "/metrics"
+NAMES = frozenset({"127.0.0.1", "localhost"})  # under which programs of this machine ask
+IDLE_SECONDS = 10  # of a connection on which nothing is asked
+
+
+@contextlib.contextmanager
+def metrics_served(engine: Engine, port: int | None) -> Iterator[None]:
+    """What the engine's observer keeps, while the block runs; None serves nothing, 0 takes a free port.
+
+    Raises Unusable where the port cannot be opened.
+    """
+    if port is None:
+        yield
+        return
+    with _listening(port, engine) as server:
+        thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+        thread.start()
+        log.info("metrics at http://%s:%d%s", HOST, server.server_address[1], PATH)
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _listening(port: int, engine: Engine) -> _Server:
+    try:
+        return _Server(port, engine)
+    except OSError as error:
+        raise Unusable(
+            f"port {port} of {HOST} cannot be opened for metrics ({error.strerror or error}); each"
+            f" process needs one of its own: set another with {FLAGS['metrics_port']} or"
+            f" {VARIABLES['metrics_port']}, or 0 for any that is free"
+        ) from error
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # a stop must not wait for whoever is slow to read
+
+    def __init__(self, port: int, engine: Engine) -> None:
+        self._engine = engine
+        super().__init__((HOST, port), _Handler)
+
+    def page(self) -> Page | None:
+        return self._engine.observer.page(self._engine.installation, self._engine.broker())
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - as it is called
+        """Whoever hangs up is no matter; a defect of ours is, and the port lives on."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, OSError):
+            self._engine.complaints.about("a page of metrics", error)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = IDLE_SECONDS
+    server_version, sys_version = "lifecycle", ""
+
+    def do_GET(self) -> None:
+        host = self.headers.get("Host", "").rpartition(":")
+        if (host[0] or host[2]).lower() not in NAMES:  # or a page of the web could read it
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+        elif self.path != PATH or (page := self.server.page()) is None:
+            self.send_error(HTTPStatus.NOT_FOUND, explain=f"metrics are at {PATH}")
+        else:
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", page.media_type)
+            self.send_header("Content-Length", str(len(page.content)))
+            self.end_headers()
+            self.wfile.write(page.content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called
+        """No access log."""
