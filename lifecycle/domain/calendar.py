@@ -19,8 +19,10 @@ def zone(name: str | None, otherwise: str) -> ZoneInfo:
     if name:
         try:
             return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
-            pass  # a name that tzdata no longer has: documented to fall back to the policy's zone
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            # A name that tzdata no longer has, or never had (`America` is a folder there): documented
+            # to fall back to the policy's zone.
+            pass
     return ZoneInfo(otherwise)
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lifecycle.domain.calendar import next_slot
+from lifecycle.domain.calendar import next_slot, zone
 from lifecycle.domain.instant import BEGINNING, instant_from, instant_text
 
 LATE, EARLY = time(23), time(1)
@@ -92,3 +92,9 @@ def test_a_date_that_fired_is_not_looked_at_again() -> None:
 )
 def test_the_29th_of_february_is_the_28th_in_other_years(after: str, day: str) -> None:
     assert following("02-29", time(9), "UTC", after)[1] == day
+
+
+@pytest.mark.parametrize("name", [None, "", "America", "Mars/Olympus", "../etc", "x" * 300, "a\0b"])
+def test_what_is_no_zone_gives_way_to_the_policy_s(name: str | None) -> None:
+    """A customer whose zone is a folder, or nothing at all, is folded like any other."""
+    assert zone(name, "Asia/Shanghai") == ZoneInfo("Asia/Shanghai")
