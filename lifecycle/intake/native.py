@@ -344,7 +344,10 @@ def _other_key(name: str, posted: dict[str, Any]) -> Problem:
 
 
 def _refuse_long(event: object) -> None:
-    size = len(orjson.dumps(event))
+    try:
+        size = len(orjson.dumps(event))
+    except TypeError:  # nested too deeply to be written, for which it is refused a moment later
+        return
     if size > EVENT_BYTES:
         raise Problem(
             "limit_exceeded",

@@ -322,6 +322,9 @@ def _unsound_here(here: object, at: str, depth: int, limits: Limits) -> Problem 
     return None
 
 
+_LONGEST_EXPONENT = 3  # digits
+
+
 def _unsound_number(number: Number, pointer: str) -> Problem | None:
     if not math.isfinite(float(number)):
         digits = number.lstrip("-")
@@ -329,6 +332,9 @@ def _unsound_number(number: Number, pointer: str) -> Problem | None:
     if sum(map(str.isdigit, number.lower().partition("e")[0])) > (
         30 if {".", "e", "E"} & set(number) else _LONGEST_INT
     ):
+        return too_large(number, pointer)
+    # Not zero, and not small enough to be taken for it, but beyond what a decimal can hold.
+    if len(number.lower().partition("e")[2].lstrip("+-0")) > _LONGEST_EXPONENT:
         return too_large(number, pointer)
     return None
 

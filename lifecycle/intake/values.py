@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -215,7 +215,10 @@ def _offsets(local: str, home: str) -> str:
 
 
 def _from_epoch(value: int | Number) -> datetime:
-    seconds = Decimal(_literal(value) or 0)
+    try:
+        seconds = Decimal(_literal(value) or 0)
+    except InvalidOperation:  # an exponent beyond all bounds
+        raise too_large(value) from None
     if abs(seconds) >= 10**18:
         raise too_large(value)
     year = 1970 + int(seconds / Decimal(31556952))

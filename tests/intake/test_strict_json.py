@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,25 @@ def test_no_value_makes_the_reader_fail(field: str, value: object) -> None:
 def test_no_properties_make_the_reader_fail(kind: str, properties: dict[str, Any]) -> None:
     content = json.dumps({"events": [event(type=kind, properties=properties)]}).encode()
     _check(read_batch(content, policy(), NOW, "http"), "/events/0/properties")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '"properties": {"x": 1e-99999999999999999999}',
+        '"properties": {"x": 0e99999999999999999999}',
+        '"occurred_at": 0e99999999999999999999',
+        f'"properties": {{"x": {"[" * 400}{"]" * 400}, "y": "{"z" * 40_000}"}}',
+    ],
+)
+def test_a_value_beyond_all_bounds_is_refused_and_its_neighbour_is_taken(odd: str) -> None:
+    sound = json.dumps(event())
+    other = '{"id": "other", "customer_id": "c", "type": "page_viewed", ' + odd + "}"
+    batch = read_batch(f'{{"events": [{sound}, {other}]}}'.encode(), policy(), NOW, "http")
+    first, second = batch.items
+    assert not isinstance(first, Problem)
+    assert isinstance(second, Problem)
+    assert second.code in {"number_too_large", "limit_exceeded"}
 
 
 def _outcome(content: bytes) -> object:
