@@ -116,12 +116,6 @@ def has_step_of_state(tx: Tx, state: str) -> bool:
         return tx.row(_STEP_OF_STATE, state, state) is not None
 
 
-def last_occurred_at(tx: Tx) -> datetime | None:
-    """The latest event time of all events that are in the fold or will be."""
-    with tx.whole_tables():
-        return tx.from_db_or_none(tx.value(_LAST))
-
-
 _BESIDE = both("SELECT 1 FROM event WHERE source NOT IN (?, ?) LIMIT 1")
 _STEP_BY = both("SELECT 1 FROM step WHERE rule = ? LIMIT 1")
 _STEP_OF_STATE = both("SELECT 1 FROM step WHERE from_state = ? OR to_state = ? LIMIT 1")
@@ -155,7 +149,3 @@ _FATES_OF = both(
 )
 _REVISION = both("SELECT version_num FROM alembic_version")
 _EVENTS = both("SELECT count(*) FROM event")
-_LAST = both(
-    "SELECT max(occurred_at) FROM event AS e"
-    " WHERE NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
-)
