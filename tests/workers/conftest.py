@@ -6,17 +6,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
+from lifecycle.bootstrap import Engine
 from lifecycle.engine.verify import verify
 from lifecycle.store import schema
 from lifecycle.store.database import Database
 from tests.support.engine import opened
 from tests.support.process import PATIENCE, Running, Start, started
+from tests.web.conftest import running
 
 PYTHON = ("-u",)  # followed by what it shall run
 VARIABLES = ("CONFIG_DIR", "PORT", "METRICS_PORT", "CLOCK", "BROKER_URL", "BROKER_PREFIX")
@@ -81,6 +84,19 @@ def post(address: str, *customers: str) -> httpx.Response:
 
 def names(count: int, of: str = "customer") -> list[str]:
     return [f"{of}-{number}" for number in range(count)]
+
+
+@pytest.fixture
+def engine(database_url: str, tmp_path: Path) -> Iterator[Engine]:
+    with running(database_url, tmp_path) as engine:
+        yield engine
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Engine]:
+    """For what has nothing to do with the database."""
+    with running(f"sqlite:///{tmp_path / 'small.db'}", tmp_path) as engine:
+        yield engine
 
 
 @pytest.fixture(autouse=True)

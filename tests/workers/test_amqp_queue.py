@@ -103,19 +103,6 @@ def queue(amqp_url: str) -> Iterator[Queue]:
         connection.close()
 
 
-@pytest.fixture
-def engine(database_url: str, tmp_path: Path) -> Iterator[Engine]:
-    with running(database_url, tmp_path) as engine:
-        yield engine
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Engine]:
-    """For what has nothing to do with the database."""
-    with running(f"sqlite:///{tmp_path / 'small.db'}", tmp_path) as engine:
-        yield engine
-
-
 def test_every_event_is_stored_once_in_whatever_order_and_however_often_it_comes(
     engine: Engine, queue: Queue
 ) -> None:

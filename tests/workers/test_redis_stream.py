@@ -109,19 +109,6 @@ def stream(redis_url: str) -> Iterator[Stream]:
         yield Stream(redis_url, prefix, client)
 
 
-@pytest.fixture
-def engine(database_url: str, tmp_path: Path) -> Iterator[Engine]:
-    with running(database_url, tmp_path) as engine:
-        yield engine
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Engine]:
-    """For what has nothing to do with the database."""
-    with running(f"sqlite:///{tmp_path / 'small.db'}", tmp_path) as engine:
-        yield engine
-
-
 # -- what is taken -----------------------------------------------------------------------------
 
 
