@@ -26,6 +26,7 @@ from lifecycle.engine.readiness import Broker
 from lifecycle.engine.work import Applied
 from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
+from lifecycle.killpoints import Point, killpoint
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
 from lifecycle.store import files, messages, revision, urls
@@ -246,10 +247,12 @@ class Engine:
     def accept(self, drafts: Sequence[Draft]) -> list[Result]:
         """Durable on return. The ring afterwards may fail: the sweep finds the events all the same."""
         results = accept.accept(self.installation, drafts)
+        killpoint(Point.INTAKE_AFTER_COMMIT)
         try:
             self._ring()
         except Exception as error:  # noqa: BLE001 - what was accepted must not be answered with a failure
             self.complaints.about("the ring after accepting", error)
+        killpoint(Point.INTAKE_AFTER_RING)
         return results
 
     def apply_batch(self) -> Applied:

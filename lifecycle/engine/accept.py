@@ -13,6 +13,7 @@ from lifecycle.domain.instant import instant_text
 from lifecycle.engine.installation import Installation
 from lifecycle.errors import Problem
 from lifecycle.intake.draft import Draft
+from lifecycle.killpoints import Point, killpoint
 from lifecycle.store import events
 from lifecycle.store.sql import Tx
 
@@ -95,6 +96,7 @@ def accept_within(
     ]
     too_late = {index: _lateness(draft) for index, draft in enumerate(drafts) if draft.too_late}
     added = events.add(tx, news, initial=initial, run_id=run_id, too_late=too_late)
+    killpoint(Point.INTAKE_BEFORE_COMMIT)
     return [result_of(draft, outcome) for draft, outcome in zip(drafts, added, strict=True)]
 
 

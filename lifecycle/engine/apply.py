@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from lifecycle.engine.alone import FROM_OUTSIDE, forgive, try_alone
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied, work
+from lifecycle.killpoints import Point, killpoint
 from lifecycle.store import attempts, customers
 from lifecycle.store.attempts import Level
 from lifecycle.store.sql import Tx
@@ -33,13 +34,15 @@ def apply_pending(inst: Installation, max_events: int | None = None) -> Applied:
     Callers repeat while `more` is true.
     """
     limit = max_events or inst.pace.limit
-    return _round(inst, lambda tx: customers.claim_pending(tx, limit))
+    return _round(inst, lambda tx: customers.claim_pending(tx, limit), Point.WORKER_CLAIMED)
 
 
 def fire_due(inst: Installation, max_customers: int | None = None) -> Applied:
     """Fire the timed checks and calendar slots that are due at the engine's clock."""
     limit = max_customers or inst.pace.limit
-    return _round(inst, lambda tx: customers.claim_due(tx, inst.now(tx), limit))
+    return _round(
+        inst, lambda tx: customers.claim_due(tx, inst.now(tx), limit), Point.TIMER_CLAIMED
+    )
 
 
 def apply_customers(inst: Installation, customer_ids: Sequence[int]) -> Applied:
@@ -79,8 +82,13 @@ class _Claim:
     left: int = 0  # others have just begun with so many
 
 
-def _round(inst: Installation, claiming: _Claiming) -> Applied:
-    done = _work_on(inst, inst.db.run(lambda tx: _claim(inst, tx, claiming)))
+def _round(inst: Installation, claiming: _Claiming, claimed: Point) -> Applied:
+    claim = inst.db.run(lambda tx: _claim(inst, tx, claiming))
+    if not (claim.together or claim.suspects):
+        return Applied(left=claim.left)
+    killpoint(claimed)
+    done = _work_on(inst, claim)
+    killpoint(Point.WORKER_AFTER_COMMIT)
     return replace(done, more=done.events > 0 or done.woken > 0)
 
 

@@ -12,6 +12,7 @@ from lifecycle.domain.fold import Folded
 from lifecycle.domain.step import PlannedMessage
 from lifecycle.engine import difference, fates
 from lifecycle.engine.overturning import Late, overturned_by
+from lifecycle.killpoints import Point, killpoint
 from lifecycle.store import customers, messages, runs, steps
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.messages import MessageRow
@@ -81,8 +82,10 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
     if places:
         steps.renumber(tx, places)
     steps.insert(tx, new_steps)
+    killpoint(Point.WORKER_STEPS)
     _orphan(tx, compared, now)
     decided = _plan(tx, planned, compared, now)
+    killpoint(Point.WORKER_MESSAGES)
     customers.save(tx, [_row(change, version) for change in changes], now)
     return Written(
         steps=len(new_steps),

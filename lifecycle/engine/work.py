@@ -19,6 +19,7 @@ from lifecycle.domain.timeline import Timeline
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.overturning import Late
 from lifecycle.engine.record import Change, Edge, write
+from lifecycle.killpoints import Point, killpoint
 from lifecycle.store import attempts, customers, events
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.events import StoredEvent
@@ -70,6 +71,7 @@ def work(
     """
     begun = time.perf_counter()
     locked = customers.lock(tx, customer_ids)
+    killpoint(Point.WORKER_LOCKED)
     now = inst.now(tx)
     timeline = inst.timeline(tx)
     rows = customers.rows(tx, locked)
@@ -89,6 +91,8 @@ def work(
     if ending is not None:
         attempts.end(tx, [ending])
     inst.pace.took(max(len(folded), len(changes)), time.perf_counter() - begun)
+    woken = sum(1 for row in rows.values() if row.wake_at is not None and row.wake_at <= now)
+    killpoint(Point.TIMER_BEFORE_COMMIT if woken else Point.WORKER_BEFORE_COMMIT)
     return Applied(
         customers=len(changes),
         events=len(folded),
@@ -96,7 +100,7 @@ def work(
         edges=written.edges,
         messages=written.messages,
         fates=written.fates,
-        woken=sum(1 for row in rows.values() if row.wake_at is not None and row.wake_at <= now),
+        woken=woken,
     )
 
 

@@ -3,7 +3,7 @@
 The program forks one process a life, each of which opens the database anew, posts the whole
 history again (a client that got no answer repeats itself), applies it, and dies at its point by
 SIGKILL, or by SIGABRT in the fold of the event that it is told to choke on. It prints how each life
-ended. Nothing of the engine is replaced: the points are only passed through.
+ended. Nothing of the engine is replaced: its points are only armed.
 """
 
 from __future__ import annotations
@@ -21,30 +21,22 @@ from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
+from lifecycle import killpoints
 from lifecycle.domain.event import Event
-from lifecycle.engine import accept, alone, apply
+from lifecycle.engine import apply
 from lifecycle.engine import work as unit
 from lifecycle.engine.installation import Installation
-from lifecycle.store import attempts, customers, messages, steps
+from lifecycle.killpoints import Point
+from lifecycle.store import attempts
 from tests.engine.histories import Arrival, arrivals
 from tests.scenarios.driver import day
 from tests.support.engine import opened, post, set_clock, work
 
-HISTORY = {"customers": 10, "events": 150, "batch": 10}
+HISTORY = {"customers": 10, "events": 300, "batch": 10}
 LIVES_AT_MOST = 60
 
-# Where a life may end, in the order in which work passes through.
-POINTS = (
-    "accept.before_commit",
-    "accept.after_commit",
-    "work.attempt_recorded",
-    "work.customers_locked",
-    "work.steps_inserted",
-    "work.messages_inserted",
-    "work.customers_saved",
-    "work.before_commit",
-    "work.after_commit",
-)
+# Where a life may end: everywhere but around the ring, as there is none here.
+POINTS = tuple(point for point in Point if point is not Point.INTAKE_AFTER_RING)
 
 Death = dict[str, Any]
 """`point` and `times` (the n-th passing ends the life), or `chokes_on` (an event's id), or nothing."""
@@ -57,6 +49,7 @@ def play(inst: Installation, history: Sequence[Arrival]) -> None:
             now = inst.now(tx)
         set_clock(inst, max(now, day(arrival.day)))
         post(inst, *arrival.events)
+        killpoints.killpoint(Point.INTAKE_AFTER_COMMIT)
         apply.apply_pending(inst)
         apply.fire_due(inst)
     work(inst)
@@ -107,21 +100,12 @@ def _fate(death: Death) -> None:
     """Have every point passed through, and the end come when it is this life's."""
     passings: Counter[str] = Counter()
 
-    def passing(point: str) -> None:
+    def passing(point: Point) -> None:
         passings[point] += 1
         if point == death.get("point") and passings[point] == death["times"]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    _after(accept, "accept_within", lambda: passing("accept.before_commit"))
-    _before(apply, "apply_pending", lambda *_: passing("accept.after_commit"))
-    for module in (apply, alone):
-        _before(module, "work", lambda *_: passing("work.attempt_recorded"))
-        _after(module, "work", lambda: passing("work.before_commit"))
-    _before(customers, "rows", lambda *_: passing("work.customers_locked"))
-    _after(steps, "insert", lambda: passing("work.steps_inserted"))
-    _after(messages, "insert", lambda: passing("work.messages_inserted"))
-    _after(customers, "save", lambda: passing("work.customers_saved"))
-    _after(apply, "_together", lambda: passing("work.after_commit"))
+    killpoints.arm(passing)
     if "chokes_on" in death:
         _before(unit, "fold", lambda *given: _choke(given[2], death["chokes_on"]))
 
@@ -137,17 +121,6 @@ def _before(module: ModuleType, name: str, hook: Callable[..., None]) -> None:
     def passed(*args: Any, **kwargs: Any) -> Any:
         hook(*args)
         return function(*args, **kwargs)
-
-    setattr(module, name, passed)
-
-
-def _after(module: ModuleType, name: str, hook: Callable[[], None]) -> None:
-    function = getattr(module, name)
-
-    def passed(*args: Any, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
-        hook()
-        return result
 
     setattr(module, name, passed)
 
