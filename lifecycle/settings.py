@@ -8,6 +8,7 @@ line's database is the file `lifecycle.db` where one stands. Whoever wants anoth
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from lifecycle.errors import Unusable
 
 DEFAULT_DATABASE_URL = "sqlite:///lifecycle.db"
 DEFAULT_PORT = 8000
+LOOPBACK = "127.0.0.1"
 DEFAULT_PREFIX = "lifecycle"
 BROKERS = ("redis", "rediss", "amqp", "amqps")
 HIGHEST_PORT = 65535
@@ -40,6 +42,7 @@ VARIABLES = {
     "broker_prefix": "LIFECYCLE_BROKER_PREFIX",
     "port": "LIFECYCLE_PORT",
     "metrics_port": "LIFECYCLE_METRICS_PORT",
+    "metrics_host": "LIFECYCLE_METRICS_HOST",
     "clock": "LIFECYCLE_CLOCK",
 }
 FLAGS = {
@@ -49,12 +52,21 @@ FLAGS = {
     "broker_prefix": "--broker-prefix",
     "port": "--port",
     "metrics_port": "--metrics-port",
+    "metrics_host": "--metrics-host",
     "clock": "--clock",
 }
 DEBUG_VARIABLE = "LIFECYCLE_DEBUG"  # any value: a bug shows its traceback (see `lifecycle.cli`)
 
 # the folder that holds the file is not among them
-_IN_FILE = ("database_url", "broker_url", "broker_prefix", "port", "metrics_port", "clock")
+_IN_FILE = (
+    "database_url",
+    "broker_url",
+    "broker_prefix",
+    "port",
+    "metrics_port",
+    "metrics_host",
+    "clock",
+)
 _SQLITE_FILE = "sqlite:///"
 
 
@@ -68,6 +80,7 @@ class Settings:
     broker_prefix: str = DEFAULT_PREFIX  # of every name on the broker
     port: int = DEFAULT_PORT  # of the API; 0: any free one
     metrics_port: int | None = None  # of a process without an API; None: it serves no metrics
+    metrics_host: str = LOOPBACK  # the address on which it does
     clock: ClockSpec | None = None  # None: nobody asked for a made-up clock
 
 
@@ -84,7 +97,9 @@ def read_settings(
     named = dict(_named(flags or {}, environment))
     config_dir = _config_dir(named.get("config_dir"))
     values = dict(_filed(config_dir)) | named
-    database, broker, prefix, port, metrics_port, clock = (values.get(name) for name in _IN_FILE)
+    database, broker, prefix, port, metrics_port, metrics_host, clock = (
+        values.get(name) for name in _IN_FILE
+    )
     return Settings(
         database_url=_database_url(database),
         config_dir=config_dir,
@@ -92,6 +107,7 @@ def read_settings(
         broker_prefix=DEFAULT_PREFIX if prefix is None else _prefix(prefix),
         port=DEFAULT_PORT if port is None else _port(port),
         metrics_port=None if metrics_port is None else _port(metrics_port),
+        metrics_host=LOOPBACK if metrics_host is None else _address(metrics_host),
         clock=None if clock is None else ClockSpec.parse(clock.text, where=clock.where),
     )
 
@@ -183,6 +199,17 @@ def _port(value: _Value) -> int:
             f" allowed: 1 to {HIGHEST_PORT}, or 0 for any that is free"
         )
     return int(value.text)
+
+
+def _address(value: _Value) -> str:
+    """An address, not a name: which of a name's addresses is meant must not be left to chance."""
+    try:
+        return str(ipaddress.ip_address(value.text))
+    except ValueError as error:
+        raise Unusable(
+            f"{value.where}: {value.text[:40]!r} is not an address to listen on; allowed: 127.0.0.1 or"
+            " ::1 for this machine alone, 0.0.0.0 or :: for every network it is in"
+        ) from error
 
 
 def _filed(config_dir: Path) -> Iterator[tuple[str, _Value]]:

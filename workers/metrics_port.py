@@ -1,4 +1,4 @@
-"""Where are the metrics of a process that answers no HTTP? On a port of this machine, if one is named.
+"""Where are the metrics of a process that answers no HTTP? On a port of its own, if one is named.
 
 Nothing else is answered there, and nobody is waited for: who asks has a thread of his own.
 """
@@ -6,7 +6,9 @@ Nothing else is answered there, and nobody is waited for: who asks has a thread 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,29 +18,30 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from lifecycle.bootstrap import Engine
 from lifecycle.engine.observer import Page
 from lifecycle.errors import Unusable
-from lifecycle.settings import FLAGS, VARIABLES
+from lifecycle.settings import FLAGS, LOOPBACK, VARIABLES
 
 log = logging.getLogger("lifecycle")
 
-HOST = "127.0.0.1"
 PATH = "/metrics"
-NAMES = frozenset({"127.0.0.1", "localhost"})  # under which programs of this machine ask
+NAMES = frozenset({"127.0.0.1", "[::1]", "localhost"})  # under which programs of this machine ask
 IDLE_SECONDS = 10  # of a connection on which nothing is asked
 
 
 @contextlib.contextmanager
-def metrics_served(engine: Engine, port: int | None) -> Iterator[None]:
+def metrics_served(engine: Engine, port: int | None, host: str = LOOPBACK) -> Iterator[None]:
     """What the engine's observer keeps, while the block runs; None serves nothing, 0 takes a free port.
 
+    On the loopback address it answers only those who ask for this machine by one of its own names.
     Raises Unusable where the port cannot be opened.
     """
     if port is None:
         yield
         return
-    with _listening(port, engine) as server:
+    with _listening(host, port, engine) as server:
         thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
         thread.start()
-        log.info("metrics at http://%s:%d%s", HOST, server.server_address[1], PATH)
+        shown = f"[{host}]" if ":" in host else host
+        log.info("metrics at http://%s:%d%s", shown, server.server_address[1], PATH)
         try:
             yield
         finally:
@@ -46,12 +49,24 @@ def metrics_served(engine: Engine, port: int | None) -> Iterator[None]:
             thread.join()
 
 
-def _listening(port: int, engine: Engine) -> _Server:
+def may_ask(named: str, *, listening_on: object) -> bool:
+    """Whether a Host header may be answered: on a loopback address only this machine's own names.
+
+    A page of the web that makes its own name point here would otherwise read what is for others.
+    Elsewhere any will do, as a container is asked by an address that nobody knew before it started.
+    """
+    host = (
+        named.lower() if named.endswith("]") else named.lower().rpartition(":")[0] or named.lower()
+    )
+    return host in NAMES or not ipaddress.ip_address(str(listening_on)).is_loopback
+
+
+def _listening(host: str, port: int, engine: Engine) -> _Server:
     try:
-        return _Server(port, engine)
+        return _Server(host, port, engine)
     except OSError as error:
         raise Unusable(
-            f"port {port} of {HOST} cannot be opened for metrics ({error.strerror or error}); each"
+            f"port {port} of {host} cannot be opened for metrics ({error.strerror or error}); each"
             f" process needs one of its own: set another with {FLAGS['metrics_port']} or"
             f" {VARIABLES['metrics_port']}, or 0 for any that is free"
         ) from error
@@ -61,9 +76,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a stop must not wait for whoever is slow to read
 
-    def __init__(self, port: int, engine: Engine) -> None:
+    def __init__(self, host: str, port: int, engine: Engine) -> None:
         self._engine = engine
-        super().__init__((HOST, port), _Handler)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
 
     def page(self) -> Page | None:
         return self._engine.observer.page(self._engine.installation, self._engine.broker())
@@ -81,8 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "lifecycle", ""
 
     def do_GET(self) -> None:
-        host = self.headers.get("Host", "").rpartition(":")
-        if (host[0] or host[2]).lower() not in NAMES:  # or a page of the web could read it
+        if not may_ask(self.headers.get("Host", ""), listening_on=self.server.server_address[0]):
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
         elif self.path != PATH or (page := self.server.page()) is None:
             self.send_error(HTTPStatus.NOT_FOUND, explain=f"metrics are at {PATH}")

@@ -61,7 +61,7 @@ def scheduling(settings: Settings) -> Iterator[Engine]:
         engine = opened.enter_context(
             _engine(settings, complaints, ringer.ring, ringer.broker, _counting(settings))
         )
-        opened.enter_context(metrics_served(engine, settings.metrics_port))
+        opened.enter_context(metrics_served(engine, settings.metrics_port, settings.metrics_host))
         rounds = Rounds(batches_of(engine), ring=ringer.ring, complaints=complaints)
         do = rounds.answer if settings.broker_url is None else ringer.ring
         clockwork = Clockwork(
@@ -103,7 +103,7 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
         engine = opened.enter_context(
             _engine(settings, complaints, ring, heard, _counting(settings))
         )
-        opened.enter_context(metrics_served(engine, settings.metrics_port))
+        opened.enter_context(metrics_served(engine, settings.metrics_port, settings.metrics_host))
         rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
         clockwork = Clockwork(_looks(rounds, line), complaints)
         intake = intake_of(engine, settings)

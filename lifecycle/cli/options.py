@@ -47,11 +47,18 @@ SHARED = (
     ),
 )
 PORT = _setting("port", "PORT", "Where the API listens; 0 takes any free port.")
-METRICS = _setting(
-    "metrics_port",
-    "PORT",
-    "Where, on this machine only, Prometheus finds the metrics of a process that answers no HTTP; 0"
-    " takes any free port; left out: nowhere.",
+METRICS = (
+    _setting(
+        "metrics_port",
+        "PORT",
+        "Where Prometheus finds the metrics of a process that answers no HTTP; 0 takes any free port;"
+        " left out: nowhere.",
+    ),
+    _setting(
+        "metrics_host",
+        "ADDRESS",
+        "On which address that port is open; left out: 127.0.0.1, for programs of this machine only.",
+    ),
 )
 BROKER = (
     _setting(

@@ -38,7 +38,7 @@ def serve(
     log.info("stopped")
 
 
-@with_settings(METRICS, *BROKER)
+@with_settings(*METRICS, *BROKER)
 def work(settings: Settings) -> None:
     """Do the work in this process: take in what systems post to the broker, fold what waits, fire what is due. `dramatiq workers` does the same.
 
@@ -56,7 +56,7 @@ def work(settings: Settings) -> None:
     log.info("stopped")
 
 
-@with_settings(METRICS, *BROKER)
+@with_settings(*METRICS, *BROKER)
 def schedule(settings: Settings) -> None:
     """Ring the workers every second for what is due, and every few for what waits. The same as `python scheduler.py`.
 

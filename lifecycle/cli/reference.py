@@ -68,7 +68,7 @@ def _settings() -> Iterator[str]:
     yield "## Settings\n"
     yield SETTINGS_TEXT
     yield "| flag | variable | meaning |\n| --- | --- | --- |"
-    for parameter in (*SHARED, PORT, METRICS, *BROKER):
+    for parameter in (*SHARED, PORT, *METRICS, *BROKER):
         variable = VARIABLES[parameter.name]
         text = parameter.annotation.__metadata__[0].help.removesuffix(f" [{variable}]")
         yield f"| `{FLAGS[parameter.name]}` | `{variable}` | {_cell(text)} |"

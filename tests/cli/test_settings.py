@@ -39,6 +39,7 @@ def test_without_anything_named_the_defaults_hold(
     assert settings.config_dir == resources.config_dir()
     assert settings.port == 8000
     assert settings.metrics_port is None, "nothing listens unless somebody asks for it"
+    assert settings.metrics_host == "127.0.0.1", "and then to nobody but this machine"
     assert settings.clock is None
 
 
@@ -79,6 +80,10 @@ def test_any_other_database_url_is_handed_on_as_it_is(url: str) -> None:
         ("port: 99999", "settings.yaml:1:1: port: '99999' is not a port; allowed: 1 to 65535"),
         ("port: -1", "'-1' is not a port"),
         ("port: 8e3", "'8e3' is not a port"),
+        (
+            "metrics_host: metrics",
+            "metrics_host: 'metrics' is not an address to listen on; allowed",
+        ),
         ("clock: noon", "settings.yaml:1:1: clock: 'noon' is not a clock; allowed: "),
         ("port: 1\n\tclock: x", "settings.yaml:2:1: not YAML"),
         ("- port", "settings are lines of `name: value`"),

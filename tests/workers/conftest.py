@@ -22,7 +22,15 @@ from tests.support.process import PATIENCE, Running, Start, started
 from tests.web.conftest import running
 
 PYTHON = ("-u",)  # followed by what it shall run
-VARIABLES = ("CONFIG_DIR", "PORT", "METRICS_PORT", "CLOCK", "BROKER_URL", "BROKER_PREFIX")
+VARIABLES = (
+    "CONFIG_DIR",
+    "PORT",
+    "METRICS_PORT",
+    "METRICS_HOST",
+    "CLOCK",
+    "BROKER_URL",
+    "BROKER_PREFIX",
+)
 
 
 def until(condition: Callable[[], bool], within: float = PATIENCE) -> None:

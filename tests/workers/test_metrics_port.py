@@ -17,7 +17,7 @@ from lifecycle.metrics import Metrics
 from tests.support.metrics import Series, of, read
 from tests.web.conftest import running
 from tests.workers.conftest import Many, post, until
-from workers.metrics_port import metrics_served
+from workers.metrics_port import may_ask, metrics_served
 
 WHERE = r"metrics at (http://127\.0\.0\.1:\d+)/metrics"
 
@@ -85,7 +85,15 @@ def test_the_port_is_free_again_afterwards(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("evil.example", 421), ("evil.example:80", 421), ("localhost", 200), ("LOCALHOST:1", 200)],
+    [
+        ("evil.example", 421),
+        ("evil.example:80", 421),
+        ("evil.example:80]", 421),
+        ("localhost", 200),
+        ("LOCALHOST:1", 200),
+        ("[::1]", 200),
+        ("[::1]:9101", 200),
+    ],
 )
 def test_only_programs_of_this_machine_are_answered(
     client: httpx.Client, host: str, status: int
@@ -94,6 +102,11 @@ def test_only_programs_of_this_machine_are_answered(
     answer = client.get("/metrics", headers={"Host": host})
     assert answer.status_code == status
     assert ("lifecycle_pending_events" in answer.text) is (status == 200)
+
+
+@pytest.mark.parametrize(("listening_on", "allowed"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_on_another_address_anybody_may_ask_by_any_name(listening_on: str, allowed: bool) -> None:
+    assert may_ask("10.1.2.3:9101", listening_on=listening_on) is allowed
 
 
 def test_there_is_nothing_else(client: httpx.Client) -> None:
