@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -71,11 +72,41 @@ def forgive(inst: Installation, attempt: int) -> None:
         inst.db.run(lambda tx: attempts.forgive(tx, attempt))
 
 
-def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None) -> Applied:
-    """Fold one event, or without one what time brings; the culprit leaves the fold if that fails.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Condemned:
+    """There were enough lone tries, and no more are made."""
 
-    It may be another event, folded long ago. Where none is to blame, she is looked at again later.
+    culprit: StoredEvent | None  # who is to blame; None: no event is
+    error: str
+
+
+def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None) -> Applied:
+    """Fold one event, or without one what time brings; whoever keeps that from going leaves the fold.
+
+    These may be other events, folded long ago. Where none is to blame, she is looked at again later.
     """
+    done = Applied()
+    while isinstance(tried := _tries(inst, customer_id, stored), _Condemned):
+        culprit = tried.culprit
+        if culprit is None:
+            log.error(
+                "customer %d cannot be folded, and no event is to blame: %s",
+                customer_id,
+                tried.error,
+            )
+            inst.db.run(lambda tx: _postpone(inst, tx, customer_id))
+            return done
+        gone = inst.db.run(partial(_quarantine, inst, culprit=culprit, error=tried.error))
+        done += gone
+        if not gone.quarantined or (stored is not None and culprit.row_id == stored.row_id):
+            return done
+    return done + tried
+
+
+def _tries(
+    inst: Installation, customer_id: int, stored: StoredEvent | None
+) -> Applied | _Condemned:
+    """One try after the other, until one succeeds or somebody has had enough of them."""
     culprit, error = stored, "the process that folded it ended without a word"
     while attempt := _begin_event(inst, customer_id, culprit):
         attempted = partial(work, inst, customer_ids=[customer_id], ending=attempt, only=stored)
@@ -86,15 +117,14 @@ def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None)
             raise
         except Exception as raised:  # noqa: BLE001 - whatever one event raises, the others go on
             error = "".join(traceback.format_exception_only(raised)).strip()
-            culprit = _culprit(inst, raised, stored)
-    if culprit is None:
-        log.error("customer %d cannot be folded, and no event is to blame: %s", customer_id, error)
-        inst.db.run(lambda tx: _postpone(inst, tx, customer_id))
-        return Applied()
-    done = inst.db.run(partial(_quarantine, inst, culprit=culprit, error=error))
-    if stored is not None and culprit.row_id == stored.row_id:
-        return done
-    return done + _try_event(inst, customer_id, stored)
+            tried, culprit = culprit, _culprit(inst, raised, stored)
+        if _same(tried, stored) and not _same(culprit, stored):
+            forgive(inst, attempt)  # it was another's fault
+    return _Condemned(culprit=culprit, error=error)
+
+
+def _same(one: StoredEvent | None, other: StoredEvent | None) -> bool:
+    return (one and one.row_id) == (other and other.row_id)
 
 
 def _begin_event(inst: Installation, customer_id: int, culprit: StoredEvent | None) -> int | None:

@@ -243,6 +243,32 @@ def test_an_event_that_was_folded_before_can_become_poisonous(
     assert digest(inst, day(40)) == quiet([order(0), order(5, "late"), *others()])
 
 
+def test_a_late_event_is_not_put_aside_with_the_many_that_were_folded_before_it(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    """Each try with it that another is blamed for is no try of its own, however many others there are."""
+    bad = [order(n, f"bad{n}", GOOD) for n in range(10, 10 + LONE_TRIES + 1)]
+    arrive(inst, order(0), *bad)
+    for event in bad:
+        repair(inst, event.id, BROKEN)
+    arrive(inst, order(5, "late"))
+    assert {letter.stored.event.id for letter in list_dead(inst)} == {event.id for event in bad}
+    assert verify(inst) == []
+    assert digest(inst, day(40)) == quiet([order(0), order(5, "late")])
+
+
+def test_nobody_is_postponed_for_the_many_of_her_events_that_leave(inst: Installation) -> None:
+    """Nothing of hers waits; what time brings was not to blame for any of these tries either."""
+    bad = [order(n, f"bad{n}", GOOD) for n in range(10, 10 + LONE_TRIES + 1)]
+    arrive(inst, order(0), *bad)
+    for event in bad:
+        repair(inst, event.id, BROKEN)
+    assert rebuild(inst).quarantined == len(bad)
+    assert verify(inst) == []
+    reach(inst, day(61))
+    assert made(inst) == [("first", 0), ("quiet", 60)]
+
+
 def test_a_rebuild_puts_aside_what_cannot_be_folded_any_more(
     inst: Installation, quiet: Callable[..., Digest]
 ) -> None:
