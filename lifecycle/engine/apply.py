@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,8 +16,8 @@ from lifecycle.engine.alone import FROM_OUTSIDE, forgive, try_alone
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied, work
 from lifecycle.killpoints import Point, killpoint
-from lifecycle.store import attempts, customers
-from lifecycle.store.attempts import Level
+from lifecycle.store import attempts, customers, events
+from lifecycle.store.attempts import Attempt, Level
 from lifecycle.store.sql import Tx
 
 log = logging.getLogger(__name__)
@@ -34,15 +34,21 @@ def apply_pending(inst: Installation, max_events: int | None = None) -> Applied:
     Callers repeat while `more` is true.
     """
     limit = max_events or inst.pace.limit
-    return _round(inst, lambda tx: customers.claim_pending(tx, limit), Point.WORKER_CLAIMED)
+
+    def claiming(tx: Tx, busy: Collection[int]) -> list[int]:
+        return customers.claim_pending(tx, limit, passing_over=busy)
+
+    return _round(inst, claiming, Point.WORKER_CLAIMED)
 
 
 def fire_due(inst: Installation, max_customers: int | None = None) -> Applied:
     """Fire the timed checks and calendar slots that are due at the engine's clock."""
     limit = max_customers or inst.pace.limit
-    return _round(
-        inst, lambda tx: customers.claim_due(tx, inst.now(tx), limit), Point.TIMER_CLAIMED
-    )
+
+    def claiming(tx: Tx, busy: Collection[int]) -> list[int]:
+        return customers.claim_due(tx, inst.now(tx), limit, passing_over=busy)
+
+    return _round(inst, claiming, Point.TIMER_CLAIMED)
 
 
 def apply_customers(inst: Installation, customer_ids: Sequence[int]) -> Applied:
@@ -55,7 +61,7 @@ def apply_customers(inst: Installation, customer_ids: Sequence[int]) -> Applied:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while waiting:
         claim = inst.db.run(
-            lambda tx, ids=tuple(waiting): _claim(inst, tx, lambda tx: customers.lock(tx, ids))  # type: ignore[misc]
+            lambda tx, ids=tuple(waiting): _claim(inst, tx, lambda tx, _: customers.lock(tx, ids))  # type: ignore[misc]
         )
         done += _work_on(inst, claim)
         tried = {*claim.together, *claim.suspects}
@@ -69,7 +75,7 @@ def apply_customers(inst: Installation, customer_ids: Sequence[int]) -> Applied:
 
 # -- one round -------------------------------------------------------------------------------
 
-_Claiming = Callable[[Tx], list[int]]
+_Claiming = Callable[[Tx, Collection[int]], list[int]]  # whom to pass over; who is locked now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +85,7 @@ class _Claim:
     attempt: int | None  # of the batch; None where there is nobody to try together
     together: tuple[int, ...]
     suspects: tuple[int, ...]  # work with them did not finish: to be tried alone
-    left: int = 0  # others have just begun with so many
+    left: int = 0  # others have just begun with so many; all are counted where nobody is claimed
 
 
 def _round(inst: Installation, claiming: _Claiming, claimed: Point) -> Applied:
@@ -102,11 +108,17 @@ def _work_on(inst: Installation, claim: _Claim) -> Applied:
 
 
 def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
-    """Choose customers, and commit that they are being tried before anything is done."""
-    ids = claiming(tx)
-    if not ids:
-        return _Claim(attempt=None, together=(), suspects=())
+    """Choose customers, and commit that they are being tried before anything is done.
+
+    Those with whom others have just begun are passed over, so that work further down goes on also
+    where these others are dead. Whoever began after that was looked up is found by looking again.
+    """
     now = inst.db.clock(tx)
+    passed = _busy(inst, attempts.unfinished(tx), now)
+    ids = claiming(tx, passed)
+    if not ids:
+        waiting = len(events.pending_of(tx, passed)) if passed else 0
+        return _Claim(attempt=None, together=(), suspects=(), left=waiting)
     suspects, busy = _unfinished(inst, tx, set(ids), now)
     together = tuple(id for id in ids if id not in suspects and id not in busy)
     attempt = None
@@ -132,24 +144,29 @@ def _unfinished(
     nothing came of for an hour are dropped.
     """
     suspects: set[int] = set()
-    busy: set[int] = set()
-    for attempt in attempts.unfinished(tx):
+    unfinished = attempts.unfinished(tx)
+    for attempt in unfinished:
         if locked.isdisjoint(attempt.customers):
             if attempt.count == 0 and now - attempt.started_at >= SUSPECTED_FOR:
                 attempts.end(tx, [attempt.id])
-            continue
-        ours = attempt.token == attempts.TOKEN
-        crashed = now - attempt.started_at >= CRASHED_AFTER or (
-            # an embedded database has one process, so the others are gone
-            inst.db.dialect == "sqlite" and not ours
-        )
-        if not crashed:
-            busy.update(attempt.customers)
-            continue
-        suspects.update(attempt.customers)
-        if attempt.level is Level.BATCH:
-            attempts.dissolve(tx, attempt, token=attempts.TOKEN, started_at=now)
-    return suspects, busy - suspects
+        elif not _is_fresh(inst, attempt, now):
+            suspects.update(attempt.customers)
+            if attempt.level is Level.BATCH:
+                attempts.dissolve(tx, attempt, token=attempts.TOKEN, started_at=now)
+    return suspects, _busy(inst, unfinished, now) - suspects
+
+
+def _busy(inst: Installation, unfinished: Iterable[Attempt], now: datetime) -> set[int]:
+    """With whom somebody has just begun."""
+    fresh = (attempt for attempt in unfinished if _is_fresh(inst, attempt, now))
+    return {customer_id for attempt in fresh for customer_id in attempt.customers}
+
+
+def _is_fresh(inst: Installation, attempt: Attempt, now: datetime) -> bool:
+    """Whether whoever began it may just not have come to lock its customers yet."""
+    if inst.db.dialect == "sqlite" and attempt.token != attempts.TOKEN:
+        return False  # an embedded database has one process, so the others are gone
+    return now - attempt.started_at < CRASHED_AFTER
 
 
 def _together(inst: Installation, customer_ids: Sequence[int], attempt: int) -> Applied:

@@ -8,7 +8,7 @@ because it is read by later statements.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -30,21 +30,23 @@ class CustomerRow(NamedTuple):
     read: tuple[str, datetime | None] | None = None  # state and wake_at when it was read
 
 
-def claim_pending(tx: Tx, max_events: int) -> list[int]:
-    """Lock customers for whom events wait, those who wait longest first.
+def claim_pending(tx: Tx, max_events: int, *, passing_over: Collection[int] = ()) -> list[int]:
+    """Lock customers for whom events wait, those who wait longest first, but none `passing_over`.
 
     Together they have about `max_events` waiting, or it is one customer with more. Some may turn
     out to have none, when another process was faster. What ended imports left comes last.
     """
     claimed: dict[int, int] = {}
     for waiting in (_waiting_singly, _waiting_held):
-        _claim_from(tx, waiting, max_events, claimed)
+        _claim_from(tx, waiting, max_events, claimed, passing_over)
     return list(claimed)
 
 
-def claim_due(tx: Tx, now: datetime, limit: int) -> list[int]:
-    """Lock customers whose `wake_at` has come, the longest overdue first."""
-    return [row[0] for row in tx.rows(_DUE, tx.to_db(now), limit)]
+def claim_due(
+    tx: Tx, now: datetime, limit: int, *, passing_over: Collection[int] = ()
+) -> list[int]:
+    """Lock customers whose `wake_at` has come, the longest overdue first, but none `passing_over`."""
+    return [row[0] for row in tx.rows(_DUE, tx.to_db(now), tx.ids(passing_over), limit)]
 
 
 def lock(tx: Tx, customer_ids: Iterable[int]) -> list[int]:
@@ -145,9 +147,10 @@ def _claim_from(
     waiting: Callable[[Tx, int], tuple[list[_Waiting], bool]],
     max_events: int,
     claimed: dict[int, int],
+    passing_over: Collection[int],
 ) -> None:
     """Add to the claimed, from the head of one queue, and further down where others hold it."""
-    tried = set(claimed)
+    tried = {*claimed, *passing_over}
     for window in (max_events, 8 * max_events, 64 * max_events):
         candidates, complete = waiting(tx, window)
         while untried := [each for each in candidates if each[0] not in tried]:
@@ -221,7 +224,11 @@ def _fitting(
         even_too_many = False
 
 
-_DUE = both("SELECT id FROM customer WHERE wake_at <= ? ORDER BY wake_at LIMIT ? [lock]", columns=1)
+_DUE = both(
+    "SELECT id FROM customer WHERE wake_at <= ? AND NOT id IN [ids]"
+    " ORDER BY wake_at LIMIT ? [lock]",
+    columns=1,
+)
 _LOCK = both("SELECT id FROM customer WHERE id IN [ids] [lock]", columns=1)
 _COLUMNS = "id, key, state, entered_at, snapshot, folded_until, wake_at, policy_version"
 _ROWS = both(f"SELECT {_COLUMNS} FROM customer WHERE id IN [ids]", columns=8)

@@ -120,6 +120,11 @@ def begun_by_another(inst: Installation, customers: list[int], ago: timedelta) -
         )
 
 
+def forget_attempts(inst: Installation) -> None:
+    with inst.db.write() as tx:
+        attempts.end(tx, [found.id for found in attempts.unfinished(tx)])
+
+
 def test_only_the_poisonous_event_leaves_the_fold(
     inst: Installation, quiet: Callable[..., Digest]
 ) -> None:
@@ -353,6 +358,44 @@ def test_whom_another_process_has_only_just_begun_with_is_left_to_it(
         assert done.customers == 3
         with inst.db.read() as tx:
             assert [found.count for found in attempts.unfinished(tx)] == [1]
+
+
+@pytest.mark.postgres
+def test_a_worker_that_died_at_the_head_of_the_queue_holds_nobody_up_behind_it(
+    postgres_database_url: str,
+) -> None:
+    """Its customers are left to it until it counts as dead; then they are tried alone, all of them."""
+    with installation(postgres_database_url, RICH_POLICY) as inst:
+        set_clock(inst, day(60))
+        post(inst, *others(6))
+        begun_by_another(inst, [1, 2, 3], ago=timedelta(0))
+        assert [apply_pending(inst, 4).customers for _ in range(3)] == [2, 1, 0]
+        idle = apply_pending(inst, 4)
+        assert (idle.more, idle.left) == (False, 3)
+
+        forget_attempts(inst)
+        begun_by_another(inst, [1, 2, 3], ago=CRASHED_AFTER)
+        assert work(inst).customers == 3
+        assert pending(inst) == []
+        assert verify(inst) == []
+
+
+@pytest.mark.postgres
+def test_a_worker_that_died_over_what_is_due_first_holds_nobody_up_behind_it(
+    postgres_database_url: str,
+) -> None:
+    """Those who are longest due were its own; the next ones fire all the same."""
+    with installation(postgres_database_url) as inst:
+        set_clock(inst, day(10))
+        arrive(inst, *(event for n in range(4) for event in of(f"c{n}", order(n))))
+        set_clock(inst, day(70))
+        begun_by_another(inst, [1, 2], ago=timedelta(0))
+        assert [fire_due(inst, 2).customers for _ in range(2)] == [2, 0]
+        assert [state(inst, f"c{n}") for n in range(4)] == ["deal", "deal", "dormant", "dormant"]
+
+        forget_attempts(inst)
+        assert fire_due(inst, 2).customers == 2
+        assert verify(inst) == []
 
 
 def test_what_a_crash_left_of_lone_attempts_is_cleared_by_the_next_work(

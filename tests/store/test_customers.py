@@ -45,6 +45,33 @@ def test_a_claim_stops_at_about_so_many_events(db: Database) -> None:
     assert claimed(db, 18) == ["ann", "bob", "cid"]
 
 
+def test_whoever_is_to_be_passed_over_takes_no_place_in_a_claim(db: Database) -> None:
+    """Not in what waits singly, nor in what an import left; who is behind them is found."""
+    add(db, *(new(f"{key}{n}", key) for key in ("ann", "bob", "cid") for n in range(3)))
+    run = begun_run(db)
+    add(db, *(new(key, key) for key in ("dan", "eve")), run_id=run)
+    end_run(db, run)
+    busy = [customer(db, key) for key in ("ann", "bob", "dan")]
+
+    with db.write() as tx:
+        assert customers.claim_pending(tx, 2, passing_over=busy) == [customer(db, "cid")]
+        both = [customer(db, "cid"), customer(db, "eve")]
+        assert customers.claim_pending(tx, 10, passing_over=busy) == both
+
+
+def test_whoever_is_to_be_passed_over_may_be_due_first(db: Database) -> None:
+    add(db, *(new(f"{n}", f"c{n}") for n in range(4)))
+    with db.write() as tx:
+        ids = customers.ids_after(tx, 0, 10)
+        rows = customers.rows(tx, ids)
+        due = [rows[each]._replace(wake_at=day(n)) for n, each in enumerate(ids)]
+        customers.save(tx, due)
+
+    with db.write() as tx:
+        assert customers.claim_due(tx, day(9), 2, passing_over=ids[:2]) == ids[2:]
+        assert customers.claim_due(tx, day(9), 2) == ids[:2]
+
+
 def test_a_customer_with_more_events_than_that_is_claimed_alone(db: Database) -> None:
     """Otherwise nobody would ever take her."""
     add(db, *(new(f"a{n}", "ann") for n in range(30)), new("b", "bob"))
