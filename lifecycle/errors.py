@@ -6,6 +6,7 @@ LifecycleError
 ├── MappingRefused          an import mapping with every finding at once
 ├── Unusable                the installation cannot run as it is configured (exit 78)
 ├── Unavailable             a service that we need does not answer (exit 69)
+│   └── TookTooLong         it ended a statement of ours that ran for longer than any may
 ├── NotFound                no such customer, event, policy version
 ├── NotReady                an answer would be wrong now (events pending, checks due)
 ├── PoisonEvent             folding this one event raised: it alone leaves the fold, as a dead letter
@@ -100,6 +101,10 @@ class Unusable(LifecycleError):
 
 class Unavailable(LifecycleError):
     """A service that we need does not answer; trying again later may help."""
+
+
+class TookTooLong(Unavailable):
+    """It answers, but ended what we asked: too slow today, or we asked for too much of it."""
 
 
 class NotFound(LifecycleError):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied, work
-from lifecycle.errors import PoisonEvent, Unavailable
+from lifecycle.errors import PoisonEvent, TookTooLong, Unavailable
 from lifecycle.store import attempts, customers, dead, events
 from lifecycle.store.attempts import Level
 from lifecycle.store.events import StoredEvent
@@ -26,7 +27,24 @@ log = logging.getLogger(__name__)
 LONE_TRIES = 5  # of one event alone, before it is quarantined
 POSTPONED = timedelta(hours=1)  # of the engine's clock, for a customer whom nothing can fold
 
-FROM_OUTSIDE = (Unavailable, KeyboardInterrupt)  # what is no fault of whom the work was about
+
+def attempted(
+    inst: Installation, attempt: int, unit: Callable[[Tx], Applied]
+) -> Applied | Exception:
+    """What the work did, or what it raised. Raises what ended it from outside: that is no try.
+
+    A statement that took too long may be the fault of whom the work is about: of a history that
+    nothing can read in time. Were it forgiven, she would be tried for ever.
+    """
+    try:
+        return inst.db.run(unit)
+    except TookTooLong as error:
+        return error
+    except (Unavailable, KeyboardInterrupt):
+        _forgive(inst, attempt)
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever one customer or event raises, the others go on
+        return error
 
 
 def try_alone(inst: Installation, customer_id: int) -> Applied:
@@ -41,14 +59,11 @@ def try_alone(inst: Installation, customer_id: int) -> Applied:
 
 def _whole(inst: Installation, customer_id: int, attempt: int) -> Applied | None:
     """Everything of hers at once; None where that failed."""
-    try:
-        return inst.db.run(lambda tx: work(inst, tx, [customer_id], ending=attempt))
-    except FROM_OUTSIDE:
-        forgive(inst, attempt)
-        raise
-    except Exception:
-        log.exception("customer %d failed alone; trying her events one by one", customer_id)
-        return None
+    done = attempted(inst, attempt, lambda tx: work(inst, tx, [customer_id], ending=attempt))
+    if isinstance(done, Applied):
+        return done
+    log.error("customer %d failed alone; trying her events one by one", customer_id, exc_info=done)
+    return None
 
 
 def _one_by_one(inst: Installation, customer_id: int) -> Applied:
@@ -66,7 +81,7 @@ def _released(tx: Tx, customer_id: int) -> list[StoredEvent]:
     return events.pending_of(tx, [customer_id]).get(customer_id, [])
 
 
-def forgive(inst: Installation, attempt: int) -> None:
+def _forgive(inst: Installation, attempt: int) -> None:
     """What ended the work was no fault of whom it was about, so it does not count as a try."""
     with contextlib.suppress(Unavailable):  # then the attempt stays, and counts as a crash
         inst.db.run(lambda tx: attempts.forgive(tx, attempt))
@@ -109,17 +124,14 @@ def _tries(
     """One try after the other, until one succeeds or somebody has had enough of them."""
     culprit, error = stored, "the process that folded it ended without a word"
     while attempt := _begin_event(inst, customer_id, culprit):
-        attempted = partial(work, inst, customer_ids=[customer_id], ending=attempt, only=stored)
-        try:
-            return inst.db.run(attempted)
-        except FROM_OUTSIDE:
-            forgive(inst, attempt)
-            raise
-        except Exception as raised:  # noqa: BLE001 - whatever one event raises, the others go on
-            error = "".join(traceback.format_exception_only(raised)).strip()
-            tried, culprit = culprit, _culprit(inst, raised, stored)
+        unit = partial(work, inst, customer_ids=[customer_id], ending=attempt, only=stored)
+        done = attempted(inst, attempt, unit)
+        if isinstance(done, Applied):
+            return done
+        error = "".join(traceback.format_exception_only(done)).strip()
+        tried, culprit = culprit, _culprit(inst, done, stored)
         if _same(tried, stored) and not _same(culprit, stored):
-            forgive(inst, attempt)  # it was another's fault
+            _forgive(inst, attempt)  # it was another's fault
     return _Condemned(culprit=culprit, error=error)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from lifecycle.engine.alone import FROM_OUTSIDE, forgive, try_alone
+from lifecycle.engine.alone import attempted, try_alone
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied, work
 from lifecycle.killpoints import Point, killpoint
@@ -170,13 +170,12 @@ def _is_fresh(inst: Installation, attempt: Attempt, now: datetime) -> bool:
 
 
 def _together(inst: Installation, customer_ids: Sequence[int], attempt: int) -> Applied:
-    try:
-        return inst.db.run(lambda tx: work(inst, tx, customer_ids, ending=attempt))
-    except FROM_OUTSIDE:
-        forgive(inst, attempt)
-        raise
-    except Exception:
-        log.exception("a batch of %d customers failed; trying each alone", len(customer_ids))
+    worked = attempted(inst, attempt, lambda tx: work(inst, tx, customer_ids, ending=attempt))
+    if isinstance(worked, Applied):
+        return worked
+    log.error(
+        "a batch of %d customers failed; trying each alone", len(customer_ids), exc_info=worked
+    )
     inst.db.run(lambda tx: attempts.end(tx, [attempt]))
     done = Applied()
     for customer_id in customer_ids:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import errors as pg
 
-from lifecycle.errors import LifecycleError, Unavailable, Unusable
+from lifecycle.errors import LifecycleError, TookTooLong, Unavailable, Unusable
 from lifecycle.store.pool import Pool
 from lifecycle.store.sql import Tx
 
@@ -97,6 +97,10 @@ class Postgresql:
 
     def told(self, error: BaseException) -> LifecycleError | None:
         """What went wrong in the world, not in our statements, in words for a person."""
+        if isinstance(error, pg.QueryCanceled):
+            return TookTooLong(
+                f"{self._shown}: PostgreSQL ended a statement ({_line(error)}); try again later"
+            )
         if isinstance(error, psycopg.OperationalError):
             return Unavailable(
                 f"{self._shown}: PostgreSQL failed ({_line(error)}); try again later"

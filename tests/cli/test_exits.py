@@ -26,6 +26,7 @@ from lifecycle.errors import (
     NotReady,
     PolicyRefused,
     Problem,
+    TookTooLong,
     Unavailable,
     Unusable,
 )
@@ -193,6 +194,7 @@ def test_a_broken_policy_file_is_told_whole_and_nothing_is_made_of_it(
         (PolicyRefused([Finding(file="p", line=1, column=1, code="c", message="m")]), 78),
         (Unusable("no"), 78),
         (Unavailable("not now"), 69),
+        (TookTooLong("not in this time"), 69),
         (NotFound("nobody"), 1),
         (NotReady("not yet"), 1),
         (FoldBroken("never expected"), 70),
