@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lifecycle.domain.fate import Fate
 from lifecycle.domain.step import PlannedMessage, Step
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.steps import StepRow
@@ -41,23 +42,19 @@ class MessageChanges:
     insert: tuple[PlannedMessage, ...]  # planned for the first time
     orphaned: tuple[MessageRow, ...]  # live until now, but their cause is gone
     moved: tuple[tuple[MessageRow, PlannedMessage], ...]  # planned as before, for another instant
-    revived: tuple[
-        tuple[MessageRow, PlannedMessage], ...
-    ]  # planned again after their cause was gone
+    revived: tuple[tuple[MessageRow, PlannedMessage], ...]  # planned again after all, and not sent
+    vindicated: tuple[tuple[MessageRow, PlannedMessage], ...]  # planned again after all, and sent
 
 
 def of_messages(known: Sequence[MessageRow], planned: Sequence[PlannedMessage]) -> MessageChanges:
     rows = {row.message.key: row for row in known}
     keys = {message.key for message in planned}
+    both = [(row, message) for message in planned if (row := rows.get(message.key))]
+    again = [(row, message) for row, message in both if not row.live]
     return MessageChanges(
         insert=tuple(message for message in planned if message.key not in rows),
         orphaned=tuple(row for row in known if row.live and row.message.key not in keys),
-        moved=tuple(
-            (row, message)
-            for message in planned
-            if (row := rows.get(message.key)) and row.live and row.message != message
-        ),
-        revived=tuple(
-            (row, message) for message in planned if (row := rows.get(message.key)) and not row.live
-        ),
+        moved=tuple((row, message) for row, message in both if row.live and row.message != message),
+        revived=tuple(pair for pair in again if pair[0].fate is not Fate.OVERTAKEN),
+        vindicated=tuple(pair for pair in again if pair[0].fate is Fate.OVERTAKEN),
     )

@@ -66,14 +66,12 @@ def moved(row: MessageRow, decided: Decided) -> tuple[Fate, str | None]:
 
 
 def revived(row: MessageRow, message: PlannedMessage, decided: Decided) -> tuple[Fate, str | None]:
-    """The fate of a message whose revoked cause follows once more; what was sent is sent.
+    """The fate of a message that was not sent, and whose revoked cause follows once more.
 
     What expired stays so, unless its cause now brings it for another instant.
     """
     if row.fate is Fate.CANCELLED and row.reason == SUPERSEDED:
         return decided.fate, decided.reason
-    if row.fate is Fate.OVERTAKEN:
-        return Fate.SENT, None
     if row.message.planned_at != message.planned_at:
         return moved(row, decided)
     return row.fate, row.reason

@@ -83,7 +83,7 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
         steps.renumber(tx, places)
     steps.insert(tx, new_steps)
     killpoint(Point.WORKER_STEPS)
-    _orphan(tx, compared, now)
+    _settle(tx, compared, now)
     decided = _plan(tx, planned, compared, now)
     killpoint(Point.WORKER_MESSAGES)
     customers.save(tx, [_row(change, version) for change in changes], now)
@@ -111,16 +111,19 @@ def _row(change: Change, version: int) -> CustomerRow:
 # -- messages --------------------------------------------------------------------------------
 
 
-def _orphan(
+def _settle(
     tx: Tx, compared: Sequence[tuple[int, difference.MessageChanges]], now: datetime
 ) -> None:
-    """What was planned for a cause that no longer follows; before new fates are decided."""
-    orphans = []
+    """What lost its cause, and what was sent and has it again; new fates depend on both."""
+    settled = []
     for _, differs in compared:
         for row in differs.orphaned:
             fate, reason = fates.orphaned(row)
-            orphans.append(_changed(row, live=False, fate=fate, reason=reason, now=now))
-    messages.update(tx, orphans)
+            settled.append(_changed(row, live=False, fate=fate, reason=reason, now=now))
+        for row, message in differs.vindicated:
+            sent = _changed(row, live=True, fate=Fate.SENT, reason=None, now=now)
+            settled.append(sent._replace(message=message))
+    messages.update(tx, settled)
 
 
 def _plan(

@@ -270,6 +270,24 @@ def test_an_overtaken_message_whose_cause_stands_again_is_sent_and_not_sent_twic
     assert (row.live, row.fate, row.reason, row.sent_at) == (True, Fate.SENT, None, day(10))
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_sent_message_that_is_not_overtaken_after_all_suppresses_no_other(
+    thankful: Installation, together: bool
+) -> None:
+    """Whether what gives it back its cause arrives with the cause of the next one, or before it."""
+    inst = thankful
+    set_clock(inst, day(10))
+    arrive(inst, order(4, amount="60"))
+    send(inst, day(10))
+    arrive(inst, refunded(2, "20"))
+    if together:
+        arrive(inst, order(3, amount="20"), order(5, amount="60"))
+    else:
+        arrive(inst, order(3, amount="20"))
+        arrive(inst, order(5, amount="60"))
+    assert planned(inst) == [("thanks", 4, Fate.SENT, None), ("thanks", 5, Fate.QUEUED, None)]
+
+
 def test_a_message_that_expired_while_its_cause_was_gone_is_not_queued_again(
     thankful: Installation,
 ) -> None:
