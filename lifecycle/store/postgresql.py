@@ -48,7 +48,7 @@ _PASSING = (
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BEGIN_LONG = f"{_BEGIN}; SET LOCAL statement_timeout TO 0"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_CONNECTIONS = 10  # of one process
+CONNECTIONS = 10  # of one process
 
 
 class Postgresql:
@@ -58,7 +58,7 @@ class Postgresql:
         self._conninfo = conninfo
         self._shown = shown
         self._pool = Pool(
-            lambda: connect(conninfo, shown), psycopg.Connection.close, size=_CONNECTIONS
+            lambda: connect(conninfo, shown), psycopg.Connection.close, size=CONNECTIONS
         )
         self._pool.give_back(self._pool.take())  # tell now what is wrong with URL or server
 
@@ -122,7 +122,7 @@ class Postgresql:
 
     def _begun(self, begin: str) -> Connection:
         """A connection on which BEGIN succeeded: idle ones may have died with their server."""
-        for _ in range(_CONNECTIONS):
+        for _ in range(CONNECTIONS + 1):  # all of them, and then a new one
             connection = self._pool.take()
             try:
                 connection.execute(begin)

@@ -66,8 +66,8 @@ class Sqlite:
     def write(self, *, long: bool = False) -> Iterator[Tx]:  # noqa: ARG002 - no limit to lift here
         with self._turns:
             connection = self._writer
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            try:  # from here on: a thread may be interrupted right after BEGIN
+                connection.execute("BEGIN IMMEDIATE")
                 tx = Tx("sqlite", connection)
                 yield tx
                 tx.finish()
@@ -81,8 +81,8 @@ class Sqlite:
     def read(self) -> Iterator[Tx]:
         connection = self._readers.take()
         try:
-            connection.execute("BEGIN")
             try:
+                connection.execute("BEGIN")
                 yield Tx("sqlite", connection)
             finally:
                 if connection.in_transaction:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -26,6 +27,7 @@ from lifecycle.errors import LifecycleError, Unavailable, Unusable
 from lifecycle.store import customers, events, files, schema, urls
 from lifecycle.store.database import RETRIES, Database
 from lifecycle.store.sql import Tx, both, bulk
+from lifecycle.store.sqlite import Sqlite
 from lifecycle.store.turns import Turns
 from tests.store.made import add, fold_all, history, new, pending
 
@@ -179,6 +181,43 @@ def test_a_failed_turn_is_passed_on() -> None:
         raise Boom
     with turns:
         pass
+
+
+class _Interrupted(sqlite3.Connection):
+    """Ctrl-C, or a time limit, comes once, as soon as the transaction has begun."""
+
+    come = False
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        done = super().execute(sql, *parameters)
+        if sql.startswith("BEGIN") and not self.come:
+            self.come = True
+            raise KeyboardInterrupt
+        return done
+
+
+def test_an_interrupt_right_after_begin_leaves_no_transaction_open(
+    sqlite_db: Database, path: Path
+) -> None:
+    """Otherwise every later one would fail, as the one writer's connection is used for ever."""
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, factory=_Interrupted
+        )
+
+    backend = sqlite_db._backend
+    assert isinstance(backend, Sqlite)
+    backend._writer.close()
+    backend._writer = connect()
+    backend._readers._idle.append(connect())
+    with pytest.raises(KeyboardInterrupt), sqlite_db.write():
+        pass
+    with pytest.raises(KeyboardInterrupt), sqlite_db.read():
+        pass
+
+    add(sqlite_db, new("1"))
+    assert count(sqlite_db) == 1
 
 
 def test_threads_that_write_at_once_lose_nothing(sqlite_db: Database) -> None:
