@@ -237,6 +237,7 @@ class Timeline:
         self.shape = hashlib.sha256("\n".join(keepers).encode()).hexdigest()[:16]
         index = {meaning: cell for cell, meaning in enumerate(keepers)}
         self.versions = tuple(Version(version, index, self.keepers) for version in ordered)
+        self.newest = max(version.number for version in ordered)  # published last
         self._starts = [version.effective_at for version in ordered]
         self._updates = _updates(index, feeds, self.keepers)
         self._copied = _overriding(self.keepers, "copy")

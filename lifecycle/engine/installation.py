@@ -49,7 +49,7 @@ class Installation:
         if newest == 0:
             raise NotReady("no policy is in force yet: `lifecycle up` takes the one in config/")
         with self._lock:
-            if self._timeline is None or self._timeline.versions[-1].number != newest:
+            if self._timeline is None or self._timeline.newest != newest:
                 self._timeline = Timeline(policies.versions(tx))
             return self._timeline
 
