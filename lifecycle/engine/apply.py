@@ -166,7 +166,8 @@ def _is_fresh(inst: Installation, attempt: Attempt, now: datetime) -> bool:
     """Whether whoever began it may just not have come to lock its customers yet."""
     if inst.db.dialect == "sqlite" and attempt.token != attempts.TOKEN:
         return False  # an embedded database has one process, so the others are gone
-    return now - attempt.started_at < CRASHED_AFTER
+    # of either sign: begun in the future means that the clock was set back meanwhile
+    return abs(now - attempt.started_at) < CRASHED_AFTER
 
 
 def _together(inst: Installation, customer_ids: Sequence[int], attempt: int) -> Applied:

@@ -109,11 +109,13 @@ def crashed_alone(
             )
 
 
-def begun_by_another(inst: Installation, customers: list[int], ago: timedelta) -> None:
+def begun_by_another(
+    inst: Installation, customers: list[int], ago: timedelta, token: str = "another process"
+) -> None:
     with inst.db.write() as tx:
         attempts.begin(
             tx,
-            token="another process",
+            token=token,
             level=Level.BATCH,
             customers=customers,
             started_at=inst.db.clock(tx) - ago,
@@ -340,6 +342,19 @@ def test_a_batch_that_did_not_finish_is_tried_customer_by_customer(inst: Install
     done = apply_pending(inst)
     assert done.customers == 5
     assert done.quarantined == 0
+    assert verify(inst) == []
+    with inst.db.read() as tx:
+        assert attempts.unfinished(tx) == []
+
+
+def test_what_was_begun_before_the_clock_was_set_back_is_not_waited_for(
+    inst: Installation,
+) -> None:
+    """It seems to begin in an hour. Whoever began it may be dead: then nobody else would come for so long."""
+    post(inst, *others())
+    begun_by_another(inst, [1, 2, 3], ago=timedelta(hours=-1), token=attempts.TOKEN)
+    done = apply_pending(inst)
+    assert (done.customers, done.left) == (5, 0)
     assert verify(inst) == []
     with inst.db.read() as tx:
         assert attempts.unfinished(tx) == []
