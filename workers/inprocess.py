@@ -7,7 +7,7 @@ a stop) is found again in the database by the next sweep. What the work is, is t
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import dramatiq
 from dramatiq.brokers.stub import StubBroker
@@ -42,16 +42,15 @@ class InProcessWorkers:
         self._complaints = complaints
         self._threads = threads
         self._worker: Worker | None = None
+        self._batches: Mapping[str, Batch] = {}
         self._bells: dict[str, Doorbell] = {}
         self._stopping = threading.Event()
 
     def start(self, batches: Mapping[str, Batch]) -> None:
         """Begins with one look at everything, for what an earlier process left behind."""
-        for name, batch in batches.items():
-            self._bells[name] = self._actor(name, batch)
-        self._broker.emit_after("process_boot")  # starts the time limit's watch
-        self._worker = Worker(self._broker, worker_threads=self._threads, worker_timeout=_IDLE_WAKE)
-        self._worker.start()
+        self._batches = batches
+        self._bells = {name: Doorbell(self._sender(name)) for name in batches}
+        self._listen()
         for name in batches:
             self.ring(name)
 
@@ -59,6 +58,19 @@ class InProcessWorkers:
         """Before the start and after the stop nobody listens, and nothing is lost by it."""
         if name in self._bells and not self._stopping.is_set():
             self._bells[name].ring()
+
+    def answer(self, name: str) -> None:
+        """What its threads do at every ring: one batch of work."""
+        self._bells[name].answer()
+        if self._stopping.is_set():
+            return
+        try:
+            more = self._batches[name]()
+        except (Exception, Interrupt) as error:  # noqa: BLE001 - the thread must live
+            self._complaints.about(f"work {name!r}", error)
+            return
+        if more:
+            self.ring(name)
 
     def stop(self) -> None:
         """Lets the batches that are running finish, and begins no other."""
@@ -68,21 +80,15 @@ class InProcessWorkers:
             self._worker = None
         self._broker.close()
 
-    def _actor(self, name: str, batch: Batch) -> Doorbell:
-        bell: Doorbell
+    def _listen(self) -> None:
+        self._broker.emit_after("process_boot")  # starts the time limit's watch
+        self._worker = Worker(self._broker, worker_threads=self._threads, worker_timeout=_IDLE_WAKE)
+        self._worker.start()
+
+    def _sender(self, name: str) -> Callable[[], object]:
+        """Sends one ring to whichever thread is free."""
 
         def work() -> None:
-            bell.answer()
-            if self._stopping.is_set():
-                return
-            try:
-                more = batch()
-            except (Exception, Interrupt) as error:  # noqa: BLE001 - the thread must live
-                self._complaints.about(f"work {name!r}", error)
-                return
-            if more:
-                self.ring(name)
+            self.answer(name)
 
-        actor = dramatiq.actor(actor_name=name, queue_name=QUEUE, broker=self._broker)(work)
-        bell = Doorbell(actor.send)
-        return bell
+        return dramatiq.actor(actor_name=name, queue_name=QUEUE, broker=self._broker)(work).send

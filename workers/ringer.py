@@ -66,15 +66,23 @@ class Ringer:
             self._changed.notify()
         self._thread.join(STOP_SECONDS)
 
+    def ring_next(self) -> bool:
+        """What its thread does, once and again: waits for a wish, and rings. False: no more will come."""
+        bell = self._next()
+        if bell is None:
+            return False
+        try:
+            self._send(bell)
+        except Exception as error:  # noqa: BLE001 - the next ring must come; the complaint is logged
+            self._broker, self._unsure = Broker.AWAY, bell
+            self._complaints.about("a ring", error)
+        else:
+            self._broker, self._unsure = Broker.ANSWERS, None
+        return True
+
     def _run(self) -> None:
-        while bell := self._next():
-            try:
-                self._send(bell)
-            except Exception as error:  # noqa: BLE001 - the next ring must come; the complaint is logged
-                self._broker, self._unsure = Broker.AWAY, bell
-                self._complaints.about("a ring", error)
-            else:
-                self._broker, self._unsure = Broker.ANSWERS, None
+        while self.ring_next():
+            pass
 
     def _next(self) -> str | None:
         """Waits for a wish; None once all are done and no more will come."""

@@ -29,7 +29,7 @@ class _Post:
 
 
 class GroupCommit:
-    """One thread that commits; any number that submit and wait for their own results."""
+    """One thread that commits, from `start` on; any number that submit and wait for their own results."""
 
     def __init__(self, accept: Accept, *, at_once: int = AT_ONCE, waiting: int = WAITING) -> None:
         self._accept = accept
@@ -40,6 +40,8 @@ class GroupCommit:
         self._ended = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     def submit(self, drafts: Sequence[Draft]) -> Future[list[Result]]:
@@ -65,9 +67,16 @@ class GroupCommit:
             self._changed.notify_all()
         self._thread.join()
 
-    def _run(self) -> None:
-        while posts := self._next():
+    def commit_next(self) -> bool:
+        """What its thread does, once and again: waits for posts, and commits. False: no more will come."""
+        posts = self._next()
+        if posts:
             self._commit(posts)
+        return bool(posts)
+
+    def _run(self) -> None:
+        while self.commit_next():
+            pass
 
     def _next(self) -> list[_Post]:
         """Posts for one commit, the oldest first; none when all is done and over."""

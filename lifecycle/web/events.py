@@ -38,6 +38,7 @@ class Intake:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._commits = GroupCommit(engine.accept)
+        self._commits.start()
         # Two: while one waits for the database, the other may read a body.
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="intake")
 

@@ -38,6 +38,7 @@ class Store:
 @contextmanager
 def committing(store: Store, **limits: int) -> Iterator[GroupCommit]:
     commits = GroupCommit(store.accept, **limits)
+    commits.start()
     try:
         yield commits
     finally:
@@ -136,6 +137,7 @@ def test_a_full_queue_makes_the_next_post_wait() -> None:
 def test_stopping_commits_what_waits_and_takes_no_more() -> None:
     store = Store()
     commits = GroupCommit(store.accept)
+    commits.start()
     waiting = [commits.submit(drafts("a")), commits.submit(drafts("b"))]
     store.may_end.release(10)
     commits.stop()
