@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle.domain.fate import Fate
-from lifecycle.domain.instant import instant_text
 from lifecycle.engine.digest import digest
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.rebuild import rebuild
 from lifecycle.engine.verify import verify
 from lifecycle.store.database import Database
 from lifecycle.store.schema import migrate
+from tests.oracle.digested import digested
 from tests.oracle.oracle import oracle
-from tests.oracle.truth import Message, plain_all
+from tests.oracle.truth import Message
 from tests.properties.arrivals import NAMES, Told, told
 from tests.properties.installed import (
     all_messages,
@@ -65,31 +65,7 @@ def expected(history: Told, at: datetime) -> list[dict[str, Any]]:
 def _expected(history: Told, customer: str, at: datetime) -> dict[str, Any]:
     made = history.policies
     truth = oracle(made.versions, history.of(customer), at, made.judge)
-    return {
-        "customer": customer,
-        "state": truth.state,
-        "facts": plain_all(truth.facts),
-        "attributes": truth.attributes,
-        "tags": tuple(sorted(truth.tags)),
-        "consents": {},
-        "steps": [
-            {
-                "rule": step.rule,
-                "from": step.from_state,
-                "to": step.to_state,
-                "trigger": step.trigger,
-                "cause": step.cause,
-                "at": instant_text(step.at),
-                "guard": step.guard,
-                "read": plain_all(step.read),
-                "version": step.version,
-                "by": step.by,
-                "why": step.why,
-            }
-            for step in truth.steps
-        ],
-        "messages": sorted((m.rule, m.cause, m.number) for m in truth.messages),
-    }
+    return digested(customer, truth)
 
 
 def holds_whatever_the_arrival(db: Database, history: Told) -> None:
