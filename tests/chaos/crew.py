@@ -1,0 +1,227 @@
+"""Who runs the installation, and who takes over? A place for each process; whoever ends is replaced.
+
+The replacement is told where to end, and how: at the point that is furthest from its goal.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lifecycle.cli.exits import Code
+from lifecycle.killpoints import Point
+from tests.chaos.fates import KILLED, STOPPED, Fate, Hit, Ledger
+from tests.chaos.lives import End, Zygote, send
+
+LATEST_PASSING = 3  # a life ends the first, second or third time that it is at its point
+LET_BE_AFTER = 8.0  # seconds: whoever has not come to its point by then is not waited for
+AGAIN_AFTER = 0.3  # seconds, where a life ended before it had begun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """What the process in one place does."""
+
+    command: tuple[str, ...]  # of `lifecycle`
+    environment: Mapping[str, str]
+    points: Sequence[Point] = ()  # where it may be ended
+    stops: int = 0  # so many of its lives are stopped at such a point for a while, instead of ended
+    clock_off_by: float = 0.0
+    sabotage: str | None = None
+
+
+@dataclass(slots=True)
+class _Place:
+    post: Post
+    stops_left: int
+    pid: int | None = None
+    fate: Fate | None = None
+    since: float = 0.0
+    not_before: float = 0.0  # when somebody may take it again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unforeseen:
+    """A life that ended in a way that nobody had meant."""
+
+    role: str
+    code: int
+
+
+@dataclass(slots=True)
+class Toll:
+    """What has happened so far to those who run the installation."""
+
+    kills: Counter[Point] = field(default_factory=Counter)
+    killed_by_role: Counter[str] = field(default_factory=Counter)
+    stops: Counter[Point] = field(default_factory=Counter)
+    at_random: Counter[str] = field(default_factory=Counter)  # kills at no point, by role
+    aborts: int = 0  # by poison
+    unable: int = 0  # lives that ended at once, as the database was away
+    lives: int = 0
+    unforeseen: list[Unforeseen] = field(default_factory=list)
+
+
+class Crew:
+    """Everyone; tended by one thread."""
+
+    def __init__(
+        self,
+        zygote: Zygote,
+        ledger: Ledger,
+        chance: random.Random,
+        *,
+        goal: int,
+        stopped_for: float = 8.0,
+        may_abort: bool = False,
+    ) -> None:
+        self._zygote = zygote
+        self._ledger = ledger
+        self._chance = chance
+        self.goal = goal  # kills at each point; may be raised
+        self._stopped_for = stopped_for
+        self._places: list[_Place] = []
+        self._to_continue: list[tuple[float, int]] = []
+        self._doomed: set[int] = set()  # whom we have killed or told to end, unheard of yet
+        self.may_abort = may_abort
+        self.toll = Toll()
+
+    # -- who is there
+
+    def take_places(self, posts: Sequence[Post]) -> None:
+        """Beside those who are there."""
+        self._places += [_Place(post=post, stops_left=post.stops) for post in posts]
+        self.tend(0)
+
+    def leave(self) -> None:
+        """Everybody is killed, wherever it is, and nobody takes over."""
+        for place in self._places:
+            if place.pid is not None:
+                self._end(place.pid, signal.SIGKILL)
+        places, self._places = self._places, []
+        left = {place.pid for place in places if place.pid is not None}
+        while left:
+            for end in self._zygote.ends(1.0):
+                left.discard(end.pid)
+                self._doomed.discard(end.pid)
+        self._read_ledger()
+        self._to_continue.clear()
+
+    @property
+    def reached(self) -> bool:
+        """Whether every point at which anybody here may end has been hit as often as is asked for."""
+        points = {point for place in self._places for point in place.post.points}
+        return all(self.toll.kills[point] >= self.goal for point in points) and not any(
+            place.stops_left for place in self._places
+        )
+
+    def kill_one(self, role: str) -> None:
+        """At whatever point it is."""
+        there = [
+            place.pid
+            for place in self._places
+            if place.pid is not None and place.post.command[0] == role
+        ]
+        if there:
+            self._end(self._chance.choice(there), signal.SIGKILL)
+            self.toll.at_random[role] += 1
+
+    def tend(self, within: float) -> None:
+        """Hear who has ended, within so many seconds; replace them; wake who has slept enough."""
+        for end in self._zygote.ends(within):
+            self._replace_later(end)
+        self._read_ledger()
+        now = time.monotonic()
+        for place in self._places:
+            if place.pid is None and now >= place.not_before:
+                self._begin(place)
+        due = [each for each in self._to_continue if each[0] <= now]
+        for each in due:
+            self._to_continue.remove(each)
+            send(each[1], signal.SIGCONT)
+
+    # -- one life
+
+    def _begin(self, place: _Place) -> None:
+        fate = self._fate(place)
+        place.fate, place.since = fate, time.monotonic()
+        place.pid = self._zygote.begin(fate)
+        self.toll.lives += 1
+
+    def _fate(self, place: _Place) -> Fate:
+        post = place.post
+        plain = Fate(
+            command=post.command,
+            environment=dict(post.environment),
+            clock_off_by=post.clock_off_by,
+            sabotage=post.sabotage,
+        )
+        if place.stops_left and self._chance.random() < 0.5:
+            point, how = self._chance.choice(post.points), STOPPED
+        elif (wanted := self._wanted(post.points)) is not None:
+            point, how = wanted, KILLED
+        else:
+            return plain
+        times = self._chance.randint(1, LATEST_PASSING)
+        return Fate(
+            command=plain.command,
+            environment=plain.environment,
+            ends_at=point,
+            times=times,
+            how=how,
+            clock_off_by=plain.clock_off_by,
+            sabotage=plain.sabotage,
+        )
+
+    def _wanted(self, points: Sequence[Point]) -> Point | None:
+        """The point that most is missing at, counting those who are on their way to it."""
+        since = time.monotonic() - LET_BE_AFTER
+        awaited = Counter(
+            place.fate.ends_at
+            for place in self._places
+            if place.pid is not None and place.fate and place.since > since
+        )
+        missing = {point: self.goal - self.toll.kills[point] - awaited[point] for point in points}
+        most = max(missing.values(), default=0)
+        if most <= 0:
+            return None
+        return self._chance.choice([point for point in points if missing[point] == most])
+
+    def _replace_later(self, end: End) -> None:
+        place = next(each for each in self._places if each.pid == end.pid)
+        role, place.pid = place.post.command[0], None
+        if end.pid in self._doomed:
+            self._doomed.discard(end.pid)
+        elif end.code == -signal.SIGKILL:
+            pass  # at its point: the ledger has it
+        elif end.code == -signal.SIGABRT and self.may_abort:
+            self.toll.aborts += 1
+        elif end.code == Code.UNAVAILABLE:
+            self.toll.unable += 1
+            place.not_before = time.monotonic() + AGAIN_AFTER
+        else:
+            self.toll.unforeseen.append(Unforeseen(role=role, code=end.code))
+            place.not_before = time.monotonic() + AGAIN_AFTER
+
+    def _read_ledger(self) -> None:
+        for hit in self._ledger.new():
+            if hit.how == STOPPED:
+                self._sleeps(hit)
+            else:
+                self.toll.kills[hit.point] += 1
+                self.toll.killed_by_role[hit.role] += 1
+
+    def _sleeps(self, hit: Hit) -> None:
+        self.toll.stops[hit.point] += 1
+        self._to_continue.append((time.monotonic() + self._stopped_for, hit.pid))
+        for place in self._places:
+            if place.pid == hit.pid:
+                place.stops_left = max(0, place.stops_left - 1)
+
+    def _end(self, pid: int, how: signal.Signals) -> None:
+        self._doomed.add(pid)
+        send(pid, how)

@@ -1,0 +1,81 @@
+"""Is the harness able to go red? Defects of the kind that it is there to find, for a run that has to fail.
+
+None of them is in the program: they are put into the forks that are the processes of that run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lifecycle.engine import apply
+from lifecycle.engine.accept import Accepted, Result
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.work import Applied
+from lifecycle.intake.draft import Draft
+from lifecycle.store import customers, events
+from lifecycle.store.events import StoredEvent
+from lifecycle.store.sql import Tx
+
+FORGOTTEN = "every hundredth batch is answered for and not stored"
+CLEARED_EARLY = "pending rows are deleted in a transaction of their own, before the one that folds"
+NO_LOCK = "customers are folded without being locked"
+
+
+def apply_defect(name: str) -> None:
+    """Have this process from now on do what `name` says."""
+    {FORGOTTEN: _forget, CLEARED_EARLY: _clear_early, NO_LOCK: _never_lock}[name]()
+
+
+def _forget() -> None:
+    from lifecycle.engine import accept
+
+    stored, batches = accept.accept, 0
+
+    def forgetful(inst: Installation, drafts: Sequence[Draft], **how: Any) -> list[Result]:
+        nonlocal batches
+        batches += 1
+        if batches % 100:
+            return stored(inst, drafts, **how)
+        return [Accepted(source=draft.event.source, id=draft.event.id) for draft in drafts]
+
+    accept.accept = forgetful
+
+
+def _clear_early() -> None:
+    """What was deleted is handed on in memory, so it goes well unless the process ends in between."""
+    together, pending_of = apply._together, events.pending_of
+    in_hand: defaultdict[int, list[StoredEvent]] = defaultdict(list)
+
+    def take_out(tx: Tx, customer_ids: Sequence[int]) -> None:
+        for customer, waiting in pending_of(tx, customer_ids).items():
+            events.clear_pending(tx, waiting)
+            in_hand[customer] = waiting
+
+    def cleared_early(inst: Installation, customer_ids: Sequence[int], attempt: int) -> Applied:
+        inst.db.run(lambda tx: take_out(tx, customer_ids))
+        try:
+            return together(inst, customer_ids, attempt)
+        finally:
+            for customer in customer_ids:
+                in_hand.pop(customer, None)
+
+    def with_what_is_in_hand(tx: Tx, customer_ids: Iterable[int]) -> dict[int, list[StoredEvent]]:
+        ids = list(customer_ids)
+        found = pending_of(tx, ids)
+        for customer in ids:
+            if customer in in_hand:
+                both = [*in_hand[customer], *found.get(customer, [])]
+                found[customer] = sorted(both, key=lambda stored: stored.event.key)
+        return found
+
+    apply._together = cleared_early
+    events.pending_of = with_what_is_in_hand
+
+
+def _never_lock() -> None:
+    def lock(tx: Tx, customer_ids: Iterable[int]) -> list[int]:
+        return sorted(customer_ids)
+
+    customers.lock = lock
