@@ -20,6 +20,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from tests.support.postgres_warden import Server, control, unprivileged_account
+
 URL_VARIABLE = "LIFECYCLE_TEST_POSTGRES_URL"
 """Names a server on which the tests may create and drop databases called `lifecycle_test_…`."""
 
@@ -56,6 +58,16 @@ def wheel_server(directory: Path, *, fsync: bool = False) -> Iterator[str]:
             if not (directory / "url").exists():
                 _start_warden(directory, fsync=fsync)
         yield (directory / "url").read_text()
+
+
+def restart(directory: Path) -> None:
+    """The wheel's server of `directory` falls over, as if its machine did, and starts again.
+
+    Whoever is connected is cut off; what was acknowledged is there afterwards if `fsync` is on.
+    """
+    home, programs = map(Path, (directory / "home").read_text().split("\n"))
+    fallen = Server(home=home, programs=programs, account=unprivileged_account(), fsync=True)
+    control(fallen, "restart", "--mode=immediate")
 
 
 def wait_until_stopped(directory: Path) -> None:

@@ -9,7 +9,8 @@ as an unprivileged account in a new directory, and no existing directory is touc
 
 `DIRECTORY/users` is the file whose lock the users share; `DIRECTORY/warden` is locked as long as
 this program runs; `DIRECTORY/url` appears when the server takes connections, and `ready` is
-printed; on|off is PostgreSQL's `fsync`.
+printed; `DIRECTORY/home` says where its files are, for who wants to pull its plug; on|off is
+PostgreSQL's `fsync`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def main(directory: Path, *, fsync: bool) -> None:
             programs = reachable_programs(home, account)
             server = Server(home=home, programs=programs, account=account, fsync=fsync)
             url = start(server)
+            write_secret(directory / "home", f"{server.home}\n{server.programs}", None)
             try:
                 announce(directory, url)
                 # Kept until everything is gone: who comes meanwhile waits, and starts a new server.

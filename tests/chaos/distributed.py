@@ -1,0 +1,260 @@
+"""The run on PostgreSQL and Redis: many processes, any of which may die, and servers that fail too."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from lifecycle.resources import config_dir
+from lifecycle.store.database import Database
+from lifecycle.store.schema import migrate
+from tests.chaos import monkeys
+from tests.chaos.campaign import (
+    UNTIL,
+    Campaign,
+    Outcome,
+    Plan,
+    Tell,
+    campaign,
+    hits,
+    outcome,
+    until_quiet,
+)
+from tests.chaos.crew import Post
+from tests.chaos.expected import expected
+from tests.chaos.fates import INTAKE_POINTS, WORK_POINTS
+from tests.chaos.judge import judged
+from tests.chaos.material import posts
+from tests.support import postgres
+from tests.support import redis as redis_server
+from tests.support.engine import opened
+from tests.support.postgres_warden import free_port
+from tests.support.redis import WheelServer
+
+SERVERS, WORKERS, SCHEDULERS = 2, 3, 5
+TEN_MINUTES = 600.0
+KILL_A_SCHEDULER_EVERY = 1.5  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What the processes of the run share."""
+
+    directory: Path  # of PostgreSQL
+    url: str
+    redis: WheelServer
+    ports: tuple[int, ...]
+    clock: str
+    sabotage: str | None
+
+    def environment(self, *, port: int = 0, broker: bool = True, url: str = "") -> dict[str, str]:
+        """What a process of the installation finds around it."""
+        found = {
+            "LIFECYCLE_DATABASE_URL": url or self.url,
+            "LIFECYCLE_CONFIG_DIR": str(config_dir()),
+            "LIFECYCLE_PORT": str(port),
+            "LIFECYCLE_CLOCK": self.clock,
+        }
+        return found | ({"LIFECYCLE_BROKER_URL": self.redis.url} if broker else {})
+
+    def crew(self, *, broker: bool = True, line: str = "") -> list[Post]:
+        """Everybody; where a `line` to the database is given, one of each kind uses it."""
+        return [
+            *(
+                self.server(port, line=line if not number else "", broker=broker)
+                for number, port in enumerate(self.ports)
+            ),
+            *(
+                self.worker(line=line if not number else "", broker=broker)
+                for number in range(WORKERS)
+            ),
+            *(self.scheduler(works=not broker) for _ in range(SCHEDULERS)),
+        ]
+
+    def server(self, port: int, *, line: str = "", broker: bool = True) -> Post:
+        return Post(
+            command=("serve",),
+            environment=self.environment(port=port, url=line, broker=broker),
+            points=INTAKE_POINTS,
+            sabotage=self.sabotage,
+        )
+
+    def worker(self, *, line: str = "", broker: bool = True) -> Post:
+        return Post(
+            command=("work",),
+            environment=self.environment(url=line, broker=broker),
+            points=WORK_POINTS,
+            sabotage=self.sabotage,
+        )
+
+    def scheduler(self, *, works: bool = False) -> Post:
+        """Without a broker the work is the scheduler's, and it may end in it; else it only rings."""
+        return Post(
+            command=("schedule",),
+            environment=self.environment(broker=not works),
+            points=WORK_POINTS if works else (),
+            sabotage=self.sabotage,
+        )
+
+    def calm(self) -> list[Post]:
+        """As many as are needed, none of whom is to end."""
+        posts = [*map(self.server, self.ports), self.worker(), self.worker(), self.scheduler()]
+        return [dataclasses.replace(post, points=()) for post in posts]
+
+
+def run(plan: Plan, tell: Tell) -> Outcome:
+    """From an empty database to the verdicts."""
+    begun = time.monotonic()
+    ports = tuple(free_port() for _ in range(SERVERS))
+    with contextlib.ExitStack() as stack:
+        wanted = stack.enter_context(expected(plan.material, UNTIL))
+        under_way = stack.enter_context(campaign(plan, ports, tell))
+        world = stack.enter_context(_world(under_way, ports))
+        batches = posts(plan.material.of(), plan.seed)
+        for number, (share, each) in enumerate(_PASSES):
+            goal = math.ceil(plan.goal * sum(share for share, _ in _PASSES[: number + 1]))
+            under_way.crew.goal = min(goal, plan.goal)
+            size = math.ceil(len(batches) * share)
+            taken, batches = batches[:size], batches[size:]
+            if number == len(_PASSES) - 1:
+                taken, batches = [*taken, *batches], []
+            under_way.post(taken)
+            each(under_way, world, plan.seconds * share)
+        db = stack.enter_context(contextlib.closing(Database.open(world.url)))
+        stuck = _heal(under_way, world, db)
+        verdicts = hits(under_way, stuck)
+        tell("the oracle and the quiet run")
+        digests = {
+            "a quiet run": wanted.quiet.result().digest,
+            "the oracle": wanted.oracle.result(),
+        }
+        tell("the verdicts")
+        with opened(world.url) as inst:
+            verdicts += judged(
+                inst,
+                posted=under_way.posted,
+                poison=under_way.poison,
+                answers=under_way.answers,
+                until=UNTIL,
+                expected=digests,
+            )
+        return outcome(under_way, "PostgreSQL + Redis", verdicts, time.monotonic() - begun, {})
+    raise AssertionError("the stack swallows nothing")
+
+
+@contextlib.contextmanager
+def _world(under_way: Campaign, ports: tuple[int, ...]) -> Iterator[World]:
+    """Servers of the run's own, PostgreSQL with fsync, and an empty database."""
+    directory = under_way.folder / "postgres"
+    under_way.tell("starting servers")
+    with (
+        postgres.wheel_server(directory, fsync=True) as admin,
+        redis_server.wheel_server() as redis,
+        postgres.fresh_database(admin) as url,
+    ):
+        with contextlib.closing(Database.open(url)) as db:
+            migrate(db)
+        try:
+            yield World(
+                directory=directory,
+                url=url,
+                redis=redis,
+                ports=ports,
+                clock=under_way.plan.clock,
+                sabotage=under_way.plan.sabotage,
+            )
+        finally:
+            under_way.crew.leave()
+
+
+# -- the passes
+
+
+def _flushed(under_way: Campaign, world: World, seconds: float) -> None:
+    with (
+        under_way.a_pass("Redis is flushed every second; five schedulers"),
+        monkeys.flushing(world.redis.url, under_way.count),
+    ):
+        under_way.endure(world.crew(), seconds, meanwhile=_killing_schedulers(under_way))
+
+
+def _without_redis(under_way: Campaign, world: World, seconds: float) -> None:
+    world.redis.stop()
+    under_way.count("Redis stopped for a whole pass")
+    try:
+        with under_way.a_pass("Redis is stopped"):
+            under_way.endure(world.crew(), seconds, meanwhile=_killing_schedulers(under_way))
+    finally:
+        world.redis.start()
+
+
+def _falling_over(under_way: Campaign, world: World, seconds: float) -> None:
+    """PostgreSQL restarts, connections break at COMMIT, a worker's clock is wrong, others sleep."""
+    plan, port = under_way.plan, urlsplit(world.url).port
+    assert port is not None
+    chance = plan.chance("restarts")
+    wrong = dataclasses.replace(world.worker(), clock_off_by=chance.choice([1, -1]) * TEN_MINUTES)
+    sleepy = dataclasses.replace(world.worker(), stops=plan.stops)
+    under_way.count("clock ten minutes off")
+    with (
+        under_way.a_pass("PostgreSQL restarts; TCP is cut at COMMIT; SIGSTOP; a wrong clock"),
+        monkeys.cutting(port, plan.seed, under_way.count) as cut,
+        monkeys.flushing(world.redis.url, under_way.count),
+        monkeys.restarting(world.directory, chance, seconds / 3, under_way.count),
+    ):
+        crew = world.crew(line=_through(world.url, cut))
+        under_way.endure(
+            [*crew, wrong, sleepy],
+            seconds,
+            also=lambda: under_way.faults.get("PostgreSQL restarted", 0) >= plan.restarts,
+            meanwhile=_killing_schedulers(under_way),
+        )
+
+
+def _without_broker(under_way: Campaign, world: World, seconds: float) -> None:
+    with under_way.a_pass("no broker is named; schedulers do the work"):
+        under_way.endure(world.crew(broker=False), seconds)
+
+
+_PASSES: tuple[tuple[float, Callable[[Campaign, World, float], None]], ...] = (
+    (0.3, _flushed),
+    (0.2, _without_redis),
+    (0.3, _falling_over),
+    (0.2, _without_broker),
+)
+
+
+def _killing_schedulers(under_way: Campaign) -> Callable[[], None]:
+    """They only ring, so they have no point at which an end would be worse than at another."""
+    last = time.monotonic()
+
+    def kill() -> None:
+        nonlocal last
+        if time.monotonic() - last > KILL_A_SCHEDULER_EVERY:
+            last = time.monotonic()
+            under_way.crew.kill_one("schedule")
+
+    return kill
+
+
+def _heal(under_way: Campaign, world: World, db: Database) -> str | None:
+    """Nobody is killed any more, and both servers run."""
+    under_way.tell("quiet again")
+    under_way.crew.take_places(world.calm())
+    try:
+        return until_quiet(under_way, db)
+    finally:
+        under_way.crew.leave()
+
+
+def _through(url: str, port: int) -> str:
+    """The same database, by another way."""
+    parts = urlsplit(url)
+    before, _, _ = parts.netloc.rpartition(":")
+    return urlunsplit(parts._replace(netloc=f"{before}:{port}"))
