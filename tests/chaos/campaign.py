@@ -7,7 +7,6 @@ import random
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,18 +15,15 @@ from pathlib import Path
 
 from lifecycle.clock import ClockSpec
 from lifecycle.domain.event import Event
-from lifecycle.killpoints import Point
-from lifecycle.store.database import Database
-from tests.chaos.crew import Crew, Post, Toll
+from tests.chaos.crew import Crew, Post
 from tests.chaos.fates import Ledger
-from tests.chaos.judge import Verdict, attempts_open, pending_count
 from tests.chaos.lives import zygote
-from tests.chaos.material import AFTERWARDS, SETS, Material
+from tests.chaos.material import AFTERWARDS, Material
 from tests.chaos.posters import Answers, Posters
 
 UNTIL = AFTERWARDS + timedelta(days=300)  # the digests are of this instant
 LOOK_EVERY = 0.05  # seconds
-STUCK_AFTER = 60.0  # seconds without any progress: it will not end by itself
+ENOUGH_ABORTS = 20  # of one poisonous event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +38,8 @@ class Plan:
     restarts: int = 3  # of PostgreSQL, at least
     stops: int = 3  # lives that are stopped amid their work, and continued
     sabotage: str | None = None
+    patience: float = 60.0  # seconds without any progress: it will not end by itself
+    judge_rates: bool = False  # whether poison may cost others time is judged, or only told
 
     @property
     def clock(self) -> str:
@@ -63,31 +61,6 @@ class Told:
     faults: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """A whole run on one database."""
-
-    database: str
-    seed: int
-    real: bool
-    customers: int
-    events: int  # distinct
-    posted: int  # with what was posted twice on purpose
-    goal: int
-    toll: Toll
-    passes: list[Told]
-    faults: dict[str, int]
-    rates: dict[str, float]  # events a second
-    verdicts: list[Verdict]
-    answers: Answers
-    seconds: float
-    folder: Path | None  # kept where a promise was broken
-
-    @property
-    def kept(self) -> bool:
-        return all(verdict.kept for verdict in self.verdicts)
-
-
 Tell = Callable[[str], object]
 """Is told in a few words what is going on."""
 
@@ -106,6 +79,7 @@ class Campaign:
     faults: dict[str, int] = field(default_factory=dict)
     posted: list[Event] = field(default_factory=list)  # what ever was, poison included
     poison: list[Event] = field(default_factory=list)
+    keep: bool = False  # the folder, as something is to be looked at in it
 
     def post(self, batches: Sequence[list[Event]]) -> None:
         self.posters.post(batches)
@@ -159,92 +133,45 @@ class Campaign:
         self.posters.pace = None
         self.crew.leave()
 
+    def until_none(
+        self, left: Callable[[], tuple[int, ...]], look_every: float = 0.2
+    ) -> tuple[int, ...] | None:
+        """Until nothing is left; what is left where that has not changed for too long.
 
-def hits(under_way: Campaign, stuck: str | None) -> list[Verdict]:
-    """Whether the run was as hard as it is meant to be, and came to an end."""
-    toll, goal = under_way.crew.toll, under_way.plan.goal
-    missing = [f"{point}: {toll.kills[point]}" for point in Point if toll.kills[point] < goal]
-    least = min(toll.kills[point] for point in Point)
-    ends = Counter(f"{life.role} ended with {life.code}" for life in toll.unforeseen)
-    return [
-        Verdict(
-            promise=f"every point was hit at least {goal} times",
-            kept=not missing,
-            found="; ".join(missing) or f"the rarest {least} times, {toll.kills.total()} in all",
-        ),
-        Verdict(
-            promise="nobody ended but as meant",
-            kept=not ends,
-            found=f"{toll.lives} lives; " + ("; ".join(ends) or "none otherwise"),
-        ),
-        Verdict(promise="it heals by itself", kept=stuck is None, found=stuck or "nothing left"),
-    ]
-
-
-def outcome(
-    under_way: Campaign,
-    database: str,
-    verdicts: list[Verdict],
-    seconds: float,
-    rates: dict[str, float],
-) -> Outcome:
-    """What is told of the run."""
-    plan = under_way.plan
-    kept = all(verdict.kept for verdict in verdicts)
-    return Outcome(
-        database=database,
-        seed=plan.seed,
-        real=plan.material.real,
-        customers=len(plan.material.histories) * len(SETS),
-        events=len({event.id for event in under_way.posted}),
-        posted=len(under_way.posted),
-        goal=plan.goal,
-        toll=under_way.crew.toll,
-        passes=under_way.passes,
-        faults=under_way.faults,
-        rates=rates,
-        verdicts=verdicts,
-        answers=under_way.answers,
-        seconds=seconds,
-        folder=None if kept else under_way.folder,
-    )
-
-
-def until_quiet(campaign: Campaign, db: Database) -> str | None:
-    """Everybody lives, and all that waits is done. What is stuck, if it does not come to that."""
-    state, since = None, time.monotonic()
-    while True:
-        campaign.crew.tend(LOOK_EVERY * 4)
-        now = campaign.posters.left, pending_count(db), attempts_open(db)
-        if now == (0, 0, 0):
-            return None
-        if now != state:
-            state, since = now, time.monotonic()
-        elif time.monotonic() - since > STUCK_AFTER:
-            left, waiting, open_ = now
-            return (
-                f"no progress for {STUCK_AFTER:.0f} s: {left} events are not answered for,"
-                f" {waiting} are pending, {open_} attempts are open"
-            )
+        That poison has ended a process is progress too, as there is an end to that.
+        """
+        before, since = None, time.monotonic()
+        while any(state := left()):
+            aborts = min(self.crew.toll.aborts, len(self.poison) * ENOUGH_ABORTS)
+            if (state, aborts) != before:
+                before, since = (state, aborts), time.monotonic()
+            elif time.monotonic() - since > self.plan.patience:
+                return state
+            self.crew.tend(look_every)
+        return None
 
 
 @contextlib.contextmanager
 def campaign(plan: Plan, ports: Sequence[int], tell: Tell) -> Iterator[Campaign]:
-    """Everything that a run needs beside its database; its folder is the caller's to remove."""
+    """Everything that a run needs beside its database; its folder stays if there is something to see."""
     folder = Path(tempfile.mkdtemp(prefix="lifecycle-chaos-"))
-    ledger = Ledger(folder / "hits")
-    answers = Answers(folder / "answers")
+    keep = False
     try:
-        with (
-            zygote(ledger.path, folder / "log") as parent,
-            Posters(ports, answers) as posters,
-        ):
-            crew = Crew(parent, ledger, plan.chance("crew"), goal=plan.goal)
-            yield Campaign(
-                plan=plan, folder=folder, crew=crew, posters=posters, answers=answers, tell=tell
+        with contextlib.ExitStack() as stack:
+            ledger = Ledger(folder / "hits")
+            answers = stack.enter_context(contextlib.closing(Answers(folder / "answers")))
+            parent = stack.enter_context(zygote(ledger.path, folder / "log"))
+            posters = stack.enter_context(Posters(ports, answers))
+            under_way = Campaign(
+                plan=plan,
+                folder=folder,
+                crew=Crew(parent, ledger, plan.chance("crew"), goal=plan.goal),
+                posters=posters,
+                answers=answers,
+                tell=tell,
             )
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+            yield under_way
+            keep = under_way.keep
     finally:
-        answers.close()
+        if not keep:
+            shutil.rmtree(folder)

@@ -14,26 +14,15 @@ from urllib.parse import urlsplit, urlunsplit
 from lifecycle.resources import config_dir
 from lifecycle.store.database import Database
 from lifecycle.store.schema import migrate
-from tests.chaos import monkeys
-from tests.chaos.campaign import (
-    UNTIL,
-    Campaign,
-    Outcome,
-    Plan,
-    Tell,
-    campaign,
-    hits,
-    outcome,
-    until_quiet,
-)
+from tests.chaos import monkeys, poisoning
+from tests.chaos.campaign import UNTIL, Campaign, Plan, Tell, campaign
 from tests.chaos.crew import Post
 from tests.chaos.expected import expected
 from tests.chaos.fates import INTAKE_POINTS, WORK_POINTS
-from tests.chaos.judge import judged
 from tests.chaos.material import posts
+from tests.chaos.outcome import Outcome, concluded
 from tests.support import postgres
 from tests.support import redis as redis_server
-from tests.support.engine import opened
 from tests.support.postgres_warden import free_port
 from tests.support.redis import WheelServer
 
@@ -105,47 +94,31 @@ class World:
     def calm(self) -> list[Post]:
         """As many as are needed, none of whom is to end."""
         posts = [*map(self.server, self.ports), self.worker(), self.worker(), self.scheduler()]
-        return [dataclasses.replace(post, points=()) for post in posts]
+        return [dataclasses.replace(post, points=(), sabotage=None) for post in posts]
 
 
 def run(plan: Plan, tell: Tell) -> Outcome:
     """From an empty database to the verdicts."""
     begun = time.monotonic()
     ports = tuple(free_port() for _ in range(SERVERS))
-    with contextlib.ExitStack() as stack:
-        wanted = stack.enter_context(expected(plan.material, UNTIL))
-        under_way = stack.enter_context(campaign(plan, ports, tell))
-        world = stack.enter_context(_world(under_way, ports))
-        batches = posts(plan.material.of(), plan.seed)
-        for number, (share, each) in enumerate(_PASSES):
-            goal = math.ceil(plan.goal * sum(share for share, _ in _PASSES[: number + 1]))
-            under_way.crew.goal = min(goal, plan.goal)
-            size = math.ceil(len(batches) * share)
-            taken, batches = batches[:size], batches[size:]
-            if number == len(_PASSES) - 1:
-                taken, batches = [*taken, *batches], []
-            under_way.post(taken)
-            each(under_way, world, plan.seconds * share)
-        db = stack.enter_context(contextlib.closing(Database.open(world.url)))
-        stuck = _heal(under_way, world, db)
-        verdicts = hits(under_way, stuck)
-        tell("the oracle and the quiet run")
-        digests = {
-            "a quiet run": wanted.quiet.result().digest,
-            "the oracle": wanted.oracle.result(),
-        }
-        tell("the verdicts")
-        with opened(world.url) as inst:
-            verdicts += judged(
-                inst,
-                posted=under_way.posted,
-                poison=under_way.poison,
-                answers=under_way.answers,
-                until=UNTIL,
-                expected=digests,
-            )
-        return outcome(under_way, "PostgreSQL + Redis", verdicts, time.monotonic() - begun, {})
-    raise AssertionError("the stack swallows nothing")
+    with (
+        expected(plan.material, UNTIL) as wanted,
+        campaign(plan, ports, tell) as under_way,
+        _world(under_way, ports) as world,
+    ):
+        batches, beside_poison = poisoning.divided(posts(plan.material.of(), plan.seed))
+        shares = [share for share, _ in _PASSES]
+        for number, (share, endured) in enumerate(_PASSES):
+            so_far = sum(shares[: number + 1])
+            under_way.crew.goal = math.ceil(plan.goal * min(so_far, 1.0))
+            start = len(batches) * sum(shares[:number])
+            under_way.post(batches[round(start) : round(len(batches) * so_far)])
+            endured(under_way, world, plan.seconds * share)
+        with contextlib.closing(Database.open(world.url)) as db:
+            rates = poisoning.suffer(under_way, db, world.calm(), beside_poison)
+        return concluded(
+            under_way, "PostgreSQL and Redis", world.url, world.calm(), wanted, rates, begun
+        )
 
 
 @contextlib.contextmanager
@@ -241,16 +214,6 @@ def _killing_schedulers(under_way: Campaign) -> Callable[[], None]:
             under_way.crew.kill_one("schedule")
 
     return kill
-
-
-def _heal(under_way: Campaign, world: World, db: Database) -> str | None:
-    """Nobody is killed any more, and both servers run."""
-    under_way.tell("quiet again")
-    under_way.crew.take_places(world.calm())
-    try:
-        return until_quiet(under_way, db)
-    finally:
-        under_way.crew.leave()
 
 
 def _through(url: str, port: int) -> str:

@@ -83,9 +83,11 @@ def _cut(events: Sequence[Event], chance: random.Random) -> Iterator[list[Event]
         start += size
 
 
-def poison(events: Sequence[Event], seed: int, *, raises: int, aborts: int) -> list[Event]:
-    """Orders that customers among these made as well, and that nothing can fold."""
-    chance = random.Random(f"poison {seed}")
+def poison(
+    events: Sequence[Event], seed: int, *, first: int, raises: int, aborts: int
+) -> list[Event]:
+    """Orders that customers among these made as well, and that nothing can fold; numbered on from `first`."""
+    chance = random.Random(f"poison {first} {seed}")
     kinds = [RAISES] * raises + [ABORTS] * aborts
     return [
         beside._replace(
@@ -95,7 +97,7 @@ def poison(events: Sequence[Event], seed: int, *, raises: int, aborts: int) -> l
             properties={"amount": "13.13", "currency": "GBP", "order_id": f"{kind}-{number}"},
         )
         for number, (kind, beside) in enumerate(
-            zip(kinds, chance.sample(events, len(kinds)), strict=True)
+            zip(kinds, chance.sample(events, len(kinds)), strict=True), start=first
         )
     ]
 

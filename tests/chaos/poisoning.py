@@ -1,0 +1,140 @@
+"""What do events that nothing can fold cost everybody else? First those that raise, then those that kill.
+
+Throughput is compared within one run: the same load with and without poison, turn by turn.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lifecycle.domain.event import Event
+from lifecycle.store.database import Database
+from lifecycle.store.sql import Statement, both
+from tests.chaos.campaign import Campaign
+from tests.chaos.crew import Post
+from tests.chaos.material import poison
+
+ONE_IN = 1_000
+SHARE = 0.2  # of all events is posted beside poison
+LOOK_EVERY = 0.02  # seconds
+TURNS = 2  # with poison, and as many without
+
+_HEALTHY = both(
+    "SELECT count(*) FROM pending AS p JOIN event AS e ON e.id = p.event_id"
+    " WHERE substr(e.event_id, 1, 7) <> 'poison-'"
+)
+_ALL = both("SELECT count(*) FROM pending")
+
+
+@dataclass(slots=True)
+class Rates:
+    """Events of the healthy that were folded in a second, turn by turn."""
+
+    without: list[float] = field(default_factory=list)
+    with_poison: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return sum(self.with_poison) / sum(self.without)
+
+
+def divided(
+    batches: Sequence[list[Event]],
+) -> tuple[Sequence[list[Event]], Sequence[list[Event]]]:
+    """What is posted before, and what beside poison."""
+    at = int(len(batches) * (1 - SHARE))
+    return batches[:at], batches[at:]
+
+
+def suffer(
+    under_way: Campaign, db: Database, posts: Sequence[Post], batches: Sequence[list[Event]]
+) -> Rates:
+    """Everybody lives, until poison kills; returns when nothing is pending any more."""
+    chance, rates = under_way.plan.chance("poison"), Rates()
+    with under_way.a_pass("poison"):
+        under_way.crew.take_places(posts)
+        _drained(under_way, db)
+        *turns, last = _parts(batches, 2 * TURNS + 1)
+        for number, part in enumerate(turns):
+            healthy = [event for batch in part for event in batch]
+            bad = []
+            if number % 2:
+                count = max(1, len(healthy) // ONE_IN)
+                bad = _poison(under_way, healthy, raises=count)
+            (rates.with_poison if bad else rates.without).append(
+                _folded_in_a_second(under_way, db, part, bad, chance)
+            )
+            _drained(under_way, db)
+        _killed_by_it(under_way, db, last, chance)
+        under_way.crew.leave()
+    return rates
+
+
+def _folded_in_a_second(
+    under_way: Campaign,
+    db: Database,
+    part: Sequence[list[Event]],
+    bad: Sequence[Event],
+    chance: random.Random,
+) -> float:
+    begun = time.perf_counter()
+    _post(under_way, part, bad, chance)
+    _until_none(under_way, db, _HEALTHY)
+    return sum(map(len, part)) / (time.perf_counter() - begun)
+
+
+def _killed_by_it(
+    under_way: Campaign, db: Database, part: Sequence[list[Event]], chance: random.Random
+) -> None:
+    """Each of these takes a process with it, again and again, until it is put aside."""
+    healthy = [event for batch in part for event in batch]
+    bad = _poison(under_way, healthy, aborts=under_way.plan.aborts)
+    under_way.crew.may_abort = True
+    _post(under_way, part, bad, chance)
+    _drained(under_way, db)
+    under_way.count("processes ended by poison", under_way.crew.toll.aborts)
+
+
+def _poison(
+    under_way: Campaign, healthy: Sequence[Event], *, raises: int = 0, aborts: int = 0
+) -> list[Event]:
+    first = len(under_way.poison)
+    return poison(healthy, under_way.plan.seed, first=first, raises=raises, aborts=aborts)
+
+
+def _post(
+    under_way: Campaign,
+    part: Sequence[list[Event]],
+    bad: Sequence[Event],
+    chance: random.Random,
+) -> None:
+    mixed = [list(batch) for batch in part]
+    for event in bad:
+        chance.choice(mixed).append(event)
+    under_way.post(mixed)
+    under_way.poison += bad
+    if bad:
+        under_way.count("poison posted", len(bad))
+
+
+def _drained(under_way: Campaign, db: Database) -> None:
+    _until_none(under_way, db, _ALL)
+
+
+def _until_none(under_way: Campaign, db: Database, question: Statement) -> None:
+    """Until everything is answered for and nothing of that kind waits; what is stuck is judged later."""
+
+    def left() -> tuple[int, int]:
+        with db.read() as tx, tx.whole_tables():
+            return under_way.posters.left, tx.value(question)
+
+    if stuck := under_way.until_none(left, LOOK_EVERY):
+        under_way.tell(f"nothing moves any more beside poison: {stuck}")
+
+
+def _parts(batches: Sequence[list[Event]], count: int) -> list[Sequence[list[Event]]]:
+    size = -(-len(batches) // count)
+    return [batches[start : start + size] for start in range(0, count * size, size)]
