@@ -303,4 +303,23 @@ class Clock(SQLModel, table=True):
     seen: datetime = Field(sa_column=Column("seen", instant(), nullable=False))
 
 
+class ApiKey(SQLModel, table=True):
+    """A key to the HTTP interface, of whose text only the hash is kept; never deleted."""
+
+    __tablename__: ClassVar[str] = "api_key"
+
+    id: str = Field(sa_column=Column("id", key_text(), primary_key=True))
+    name: str = Field(sa_column=Column("name", key_text(), nullable=False))
+    secret_hash: str = Field(sa_column=Column("secret_hash", Text(), nullable=False))  # hex
+    scopes: str = Field(sa_column=Column("scopes", Text(), nullable=False))  # with spaces between
+    events_per_second: float | None = Field(sa_column=Column("events_per_second", Float(53)))
+    burst: int | None = Field(sa_column=Column("burst", Integer()))
+    created_at: datetime = Field(sa_column=Column("created_at", instant(), nullable=False))
+    created_by: str = Field(sa_column=Column("created_by", Text(), nullable=False))
+    expires_at: datetime | None = Field(sa_column=Column("expires_at", instant()))
+    revoked_at: datetime | None = Field(sa_column=Column("revoked_at", instant()))
+    revoked_by: str | None = Field(sa_column=Column("revoked_by", Text()))
+    last_used_at: datetime | None = Field(sa_column=Column("last_used_at", instant()))
+
+
 METADATA = SQLModel.metadata

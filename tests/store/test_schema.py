@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import inspect
 
 from lifecycle.errors import Unusable
-from lifecycle.store import schema
+from lifecycle.store import revision, schema
 from lifecycle.store.database import Database
 from lifecycle.store.sql import both
 from lifecycle.store.tables import METADATA
@@ -109,6 +111,59 @@ def test_a_newer_schema_is_refused(empty: Database) -> None:
             refuse(empty)
         assert "\n" not in str(raised.value)
         assert "run the newer program" in str(raised.value)
+
+
+def at_the_first_release(db: Database) -> None:
+    """As a program of 0001 left it: somebody's events, some of them pending."""
+    engine = db.engine()
+    with engine.begin() as connection:
+        command.upgrade(schema._config(connection), "0001")
+    engine.dispose()
+    add(db, new("1"), new("2", "ben"), new("3", late=True), too_late=[2])
+    db.run(lambda tx: tx.run(both("DELETE FROM pending WHERE event_id = 1")))
+
+
+def everything(db: Database) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables but Alembic's own."""
+    engine = db.engine()
+    with engine.connect() as connection:
+        names = [name for name in inspect(connection).get_table_names() if "alembic" not in name]
+        rows = {
+            name: sorted(map(tuple, connection.exec_driver_sql(f"SELECT * FROM {name}").all()))
+            for name in names
+        }
+    engine.dispose()
+    return rows
+
+
+def test_a_database_of_the_first_release_keeps_everything(empty: Database) -> None:
+    """On either database; what is new is empty, and the schema is the one that the program describes."""
+    at_the_first_release(empty)
+    before = everything(empty)
+    assert before["event"]
+
+    assert schema.migrate(empty)[0] == "0002"
+
+    after = everything(empty)
+    assert {name: after.pop(name) for name in before} == before
+    assert set(map(tuple, after.values())) == {()}
+    assert pending(empty, "ben") == ["2"]
+    test_the_tables_are_those_that_the_program_describes(empty)
+
+
+def test_a_program_of_the_release_before_goes_on_after_the_migration(empty: Database) -> None:
+    """Its statements name their columns, so what is new is not in its way."""
+    at_the_first_release(empty)
+    schema.migrate(empty)
+    add(empty, new("4", "ben"))
+    assert pending(empty, "ben") == ["2", "4"]
+
+
+def test_an_older_schema_is_told_from_which_to_which(empty: Database) -> None:
+    at_the_first_release(empty)
+    newest = revision.newest()
+    with pytest.raises(Unusable, match=rf"revision 0001 and this program needs {newest}; run"):
+        schema.require_current(empty)
 
 
 def test_the_working_directory_has_no_say(
