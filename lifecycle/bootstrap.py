@@ -29,7 +29,7 @@ from lifecycle.intake.draft import Draft
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
-from lifecycle.store import files, messages, revision, urls
+from lifecycle.store import files, keys, messages, revision, urls
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
 
@@ -167,6 +167,43 @@ def looked_over(settings: Settings) -> Iterator[Ground]:
             versions = policies.versions(tx)
         in_force = Timeline(versions).at(now).policy if versions else _policy_file(settings)
         yield Ground(policy=in_force, now=now, db=db)
+    finally:
+        db.close()
+
+
+@contextmanager
+def beside(settings: Settings) -> Iterator[Database]:
+    """The database, for a change that does not wait for whoever runs the installation to stop.
+
+    Only for what no fold, no intake and no clock depends on, in short transactions. An installation
+    that is not there, or whose SQLite file is of an older schema, is made ready first, as `build` does
+    it: nobody can be running it. Raises as `build` does.
+    """
+    if is_missing(settings) or not _is_current(settings):
+        build(settings, access=Access.WRITE).close()
+    db = Database.open(settings.database_url)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def is_any_key(settings: Settings) -> bool:
+    """Whether a key was ever made; asked before anything is opened for good, and changes nothing."""
+    if is_missing(settings):
+        return False
+    db = Database.open(settings.database_url)
+    try:
+        with db.read() as tx:
+            return revision.is_as_written(tx) and keys.is_any(tx)
+    finally:
+        db.close()
+
+
+def _is_current(settings: Settings) -> bool:
+    db = Database.open(settings.database_url)
+    try:
+        return revision.is_current(db)
     finally:
         db.close()
 

@@ -161,6 +161,20 @@ UNITS_NEEDED = (
 )
 
 
+def duration(text: str, *, zero: bool = False) -> timedelta:
+    """`60d`; zero only where it is allowed. Raises NotThis."""
+    match = _DURATION.fullmatch(text)
+    unit = _UNITS.get(match["unit"]) if match else None
+    if match is None or unit is None:
+        raise NotThis(f"{found(text)}; {UNITS_NEEDED}")
+    amount = int(match["amount"])
+    if amount == 0 and not zero:
+        raise NotThis(f"{found(text)}; allowed: more than nothing; {UNITS_NEEDED}")
+    if amount > _LONGEST // unit:
+        raise NotThis(f"{found(text)}; allowed: at most 100 years (36525d)")
+    return amount * unit
+
+
 class Duration(Word[timedelta]):
     """`60d`; zero only where nothing to wait for makes sense."""
 
@@ -170,16 +184,7 @@ class Duration(Word[timedelta]):
         self._zero = zero
 
     def value(self, node: Scalar) -> timedelta:
-        match = _DURATION.fullmatch(node.text)
-        unit = _UNITS.get(match["unit"]) if match else None
-        if match is None or unit is None:
-            raise NotThis(f"{found(node.text)}; {UNITS_NEEDED}")
-        amount = int(match["amount"])
-        if amount == 0 and not self._zero:
-            raise NotThis(f"{found(node.text)}; allowed: more than nothing; {UNITS_NEEDED}")
-        if amount > _LONGEST // unit:
-            raise NotThis(f"{found(node.text)}; allowed: at most 100 years (36525d)")
-        return amount * unit
+        return duration(node.text, zero=self._zero)
 
     def says(self) -> str:
         return UNITS_NEEDED

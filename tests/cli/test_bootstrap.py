@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 
-from lifecycle import resources
-from lifecycle.bootstrap import Access, Engine, build
+from lifecycle import cli, resources
+from lifecycle.bootstrap import Access, Engine, beside, build, is_any_key
 from lifecycle.clock import ClockSpec, Origin
+from lifecycle.engine import keys
 from lifecycle.engine.accept import Accepted
 from lifecycle.errors import NotReady, PolicyRefused, Unusable
 from lifecycle.settings import Settings
@@ -126,6 +129,65 @@ def test_an_sqlite_file_has_one_writing_process_and_any_number_that_look(sqlite:
             assert reader.policy().initial == "potential"
     with build(sqlite, access=Access.WRITE) as writer:  # free again
         assert writer.policy().initial == "potential"
+
+
+def make_it_older(settings: Settings) -> None:
+    """The database as the program of the first release would have left it."""
+    db = Database.open(settings.database_url)
+    engine = db.engine()
+    with engine.begin() as connection:
+        command.upgrade(schema._config(connection), "0001")
+    engine.dispose()
+    db.close()
+
+
+def test_an_older_sqlite_file_is_brought_up_to_date_by_whoever_writes_first(
+    sqlite: Settings,
+) -> None:
+    make_it_older(sqlite)
+    with pytest.raises(Unusable, match="revision 0001"):
+        build(sqlite, access=Access.READ)
+    with build(sqlite) as engine:
+        assert revision.is_current(engine.db)
+
+
+@pytest.mark.postgres
+def test_an_older_postgresql_waits_for_the_command(postgres_database_url: str) -> None:
+    """Processes of the release before may still be running on it."""
+    settings = Settings(database_url=postgres_database_url, config_dir=resources.config_dir())
+    make_it_older(settings)
+    with pytest.raises(Unusable, match=r"revision 0001.*run `lifecycle migrate`"):
+        build(settings)
+    assert cli.run(["migrate", "--database", postgres_database_url]) == 0
+    with build(settings) as engine:
+        assert revision.is_current(engine.db)
+
+
+def test_keys_are_made_beside_whoever_runs(sqlite: Settings) -> None:
+    """Who revokes a key cannot wait for the installation to be stopped."""
+    with build(sqlite), beside(sqlite) as db:
+        assert not is_any_key(sqlite)
+        keys.create(db, "shop", [], by="olga")
+        assert is_any_key(sqlite)
+
+
+@pytest.mark.parametrize("make", [lambda _: None, make_it_older], ids=["missing", "older"])
+def test_a_key_may_be_made_before_the_first_start(
+    sqlite: Settings, make: Callable[[Settings], None]
+) -> None:
+    """An installation is made ready for it, or its schema brought up to date."""
+    make(sqlite)
+    assert not is_any_key(sqlite)
+    with beside(sqlite) as db:
+        keys.create(db, "shop", [], by="olga")
+    with build(sqlite, access=Access.READ) as reader:
+        assert reader.policy().initial == "potential"
+        assert is_any_key(sqlite)
+
+
+def test_asking_for_keys_makes_no_database(sqlite: Settings, tmp_path: Path) -> None:
+    assert not is_any_key(sqlite)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.postgres
