@@ -75,6 +75,16 @@ BROKER = (
     ),
 )
 
+LOOPBACK = "127.0.0.1"
+Host = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        metavar="HOST",
+        help="Where to listen; until there are keys, this machine's own addresses only. 0.0.0.0: all.",
+    ),
+]
+
 
 def parse_instant(text: str, *, flag: str) -> datetime:
     """An instant that says what it is counted from; raises BadParameter."""

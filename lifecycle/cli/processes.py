@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from typing import Annotated
-
-import typer
+from functools import partial
 
 from lifecycle.cli.opening import log_to_stderr
-from lifecycle.cli.options import BROKER, METRICS, PORT, with_settings
+from lifecycle.cli.options import BROKER, LOOPBACK, METRICS, PORT, Host, with_settings
 from lifecycle.settings import Settings
 
 log = logging.getLogger("lifecycle")
@@ -20,20 +18,22 @@ log = logging.getLogger("lifecycle")
 def serve(
     settings: Settings,
     *,
-    host: Annotated[
-        str,
-        typer.Option(metavar="HOST", help="Where to listen; until there are keys, loopback only."),
-    ] = "127.0.0.1",
+    host: Host = LOOPBACK,
 ) -> None:
     """Answer HTTP in this process, and ring the workers for what was accepted.
 
     For PostgreSQL. It accepts with the broker away, too: the workers then look by themselves.
     """
+    from lifecycle.bootstrap import is_any_key
     from lifecycle.web import server
     from workers.processes import serving
 
     log_to_stderr(logging.INFO, serving=True)
-    with server.listen(host, settings.port) as listening, serving(settings) as engine:
+    has_keys = partial(is_any_key, settings)
+    with (
+        server.listen(host, settings.port, is_any_key=has_keys) as listening,
+        serving(settings) as engine,
+    ):
         server.serve(engine, listening, started=lambda at: _say(f"answering on {at}", settings))
     log.info("stopped")
 

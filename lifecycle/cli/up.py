@@ -20,7 +20,7 @@ from rich.text import Text
 from lifecycle.cli import demo as demonstration
 from lifecycle.cli import output
 from lifecycle.cli.opening import log_to_stderr, not_in_force
-from lifecycle.cli.options import BROKER, PORT, with_settings
+from lifecycle.cli.options import BROKER, LOOPBACK, PORT, Host, with_settings
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ curl {address}/v1/events -H 'content-type: application/json' -d '{{"events": [
 def up(
     settings: Settings,
     *,
-    host: Annotated[
-        str,
-        typer.Option(metavar="HOST", help="Where to listen; until there are keys, loopback only."),
-    ] = "127.0.0.1",
+    host: Host = LOOPBACK,
     demo: Annotated[
         bool,
         typer.Option(
@@ -55,13 +52,17 @@ def up(
     process may write to it; commands that only look may run beside. Where a broker is named, events that systems post to it are taken in. Stopped or killed, the next start
     loses nothing.
     """
+    from lifecycle.bootstrap import is_any_key
     from lifecycle.web.server import listen, serve
     from workers.embedded import running
+
+    def has_keys() -> bool:
+        return is_any_key(demonstration.settings_for_demo(settings) if demo else settings)
 
     log_to_stderr(logging.INFO, serving=True)
     with contextlib.ExitStack() as stack:
         # First of all: whoever finds the port taken leaves no database behind.
-        listening = stack.enter_context(listen(host, settings.port))
+        listening = stack.enter_context(listen(host, settings.port, is_any_key=has_keys))
         if demo:
             settings = demonstration.settings_for_demo(settings)
         engine = stack.enter_context(running(settings))

@@ -13,8 +13,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from lifecycle.engine.keyring import Keyring
 from lifecycle.errors import LifecycleError
 from lifecycle.web import operations, problems, reference
+from lifecycle.web.access import declared
+from lifecycle.web.door import Door, Keys
 from lifecycle.web.events import Intake
 from lifecycle.web.feed import Feed
 from lifecycle.web.guard import Guard
@@ -28,6 +31,7 @@ SUMMARY = "Events in, states, timed checks and outreach out."
 def create_app(engine: Engine) -> FastAPI:
     """The engine over HTTP. Threads start and end with the application's lifespan."""
     feed = Feed(engine)
+    keys = Keys(Keyring(engine.installation.db))
     intake: Intake | None = None
 
     @asynccontextmanager
@@ -40,12 +44,14 @@ def create_app(engine: Engine) -> FastAPI:
         finally:
             await feed.stop()
             await asyncio.to_thread(intake.stop)
+            await asyncio.to_thread(keys.stop)
 
     app = FastAPI(
         title="Customer lifecycle engine",
         summary=SUMMARY,
         version=version("lifecycle-engine"),
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -55,16 +61,17 @@ def create_app(engine: Engine) -> FastAPI:
             RequestValidationError: problems.on_invalid_parameter,
         },
     )
-    app.add_middleware(Guard, observer=engine.observer)
 
     @app.post("/v1/events", **POST_EVENTS)
     async def events(request: Request) -> Response:
         assert intake is not None, "the lifespan has begun"
         return await intake.post(request)
 
-    app.include_router(router(engine, feed))
+    app.include_router(router(engine, feed, keys))
     app.include_router(operations.router(engine))
     app.include_router(reference.router(app))
+    app.add_middleware(Door, keys=keys, routes=declared(app))
+    app.add_middleware(Guard, observer=engine.observer)  # the last one added comes first
     return app
 
 

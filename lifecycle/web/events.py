@@ -23,9 +23,10 @@ from lifecycle.errors import Problem
 from lifecycle.intake.native import EXPLAINED, Batch, Draft, read_batch
 from lifecycle.web import problems
 from lifecycle.web.body import read_json_body
+from lifecycle.web.door import caller_of
 from lifecycle.web.ports import Engine
 
-SOURCE = "http"  # of events that name none
+SOURCE = "http"  # of events that name none, where their sender shows no key
 WAY = "http"  # in, as it is counted
 REPORTED = EXPLAINED  # refused events of one batch; of the others, code and place are told
 
@@ -45,7 +46,8 @@ class Intake:
     async def post(self, request: Request) -> Response:
         body = await read_json_body(request)
         loop = asyncio.get_running_loop()
-        batch, stored = await loop.run_in_executor(self._readers, self._take, body)
+        source = caller_of(request).name or SOURCE
+        batch, stored = await loop.run_in_executor(self._readers, self._take, body, source)
         results = await asyncio.wrap_future(stored) if stored else []
         told = outcomes(batch, results)
         self._engine.observer.took_in(WAY, told.counts)
@@ -56,8 +58,8 @@ class Intake:
         self._readers.shutdown()
         self._commits.stop()
 
-    def _take(self, body: bytes) -> tuple[Batch, Future[list[Result]] | None]:
-        batch = read_batch(body, self._engine.policy(), self._engine.now(), SOURCE)
+    def _take(self, body: bytes, source: str) -> tuple[Batch, Future[list[Result]] | None]:
+        batch = read_batch(body, self._engine.policy(), self._engine.now(), source)
         drafts = [item for item in batch.items if isinstance(item, Draft)]
         return batch, self._commits.submit(drafts) if drafts else None
 

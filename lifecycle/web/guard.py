@@ -1,7 +1,6 @@
 """What holds for every request and every answer, whatever it is about.
 
-A request id; headers that keep browsers from doing anything clever; only this machine's own names
-as host, so that no web page can reach us under a name of its own; and no exception that leaks.
+A request id; headers that keep browsers from doing anything clever; and no exception that leaks.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lifecycle.engine.observer import Observer
-from lifecycle.errors import Problem
 from lifecycle.web import problems
 
 log = logging.getLogger("lifecycle.web")
@@ -32,7 +30,6 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Guard:
@@ -65,10 +62,7 @@ class Guard:
             await send(message)
 
         try:
-            if host := _foreign_host(scope):
-                await _refuse_host(host, scope, receive, send_guarded)
-            else:
-                await self._app(asked, receive, send_guarded)
+            await self._app(asked, receive, send_guarded)
         except ClientDisconnect:
             log.debug("the client of request %s went away before it was read", request_id)
         except Exception:
@@ -94,22 +88,3 @@ def _with_ours(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
 def _as_get(scope: Scope) -> MutableMapping[str, Any]:
     """HEAD is GET without a body, which the server leaves out by itself."""
     return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-
-
-def _foreign_host(scope: Scope) -> str | None:
-    """The name under which we were asked, if it is not one of ours; a missing one is not ours."""
-    named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-    host = named[0].lower() if len(named) == 1 else ""
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return None if name in LOOPBACK_NAMES else host or "none"
-
-
-async def _refuse_host(host: str, scope: Scope, receive: Receive, send: Send) -> None:
-    problem = Problem(
-        "host_not_allowed",
-        "as long as there are no API keys, only programs of this machine are answered",
-        status=421,
-        got=host[:80],
-        expected="a Host header with localhost, 127.0.0.1 or [::1]",
-    )
-    await problems.response(problem, Request(scope))(scope, receive, send)

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse
 from starlette.responses import Response
 
+from lifecycle.domain.scope import Scope
 from lifecycle.engine import reading
 from lifecycle.engine.readiness import Readiness, Status, readiness
 from lifecycle.errors import NotFound, Problem
 from lifecycle.web import problems
+from lifecycle.web.access import Open, needs
 from lifecycle.web.ports import Engine
 from lifecycle.web.reads import only
 from lifecycle.web.shapes import HealthShape, ReadyShape, check_shapes
@@ -26,6 +28,7 @@ def router(engine: Engine) -> APIRouter:
         tags=["Operations"],
         response_model=HealthShape,
         responses={503: {"description": "an event has waited for more than 60 seconds"}},
+        openapi_extra=needs(Open.TO_ALL),
         dependencies=[Depends(only())],
     )
     def health(request: Request) -> HealthShape | Response:
@@ -50,6 +53,7 @@ def router(engine: Engine) -> APIRouter:
         tags=["Operations"],
         response_model=ReadyShape,
         responses={503: {"description": "a check failed; `checks` names it"}},
+        openapi_extra=needs(Open.TO_ALL),
         dependencies=[Depends(only())],
     )
     def ready(request: Request) -> ReadyShape | Response:
@@ -72,6 +76,7 @@ def router(engine: Engine) -> APIRouter:
         summary="What Prometheus collects",
         tags=["Operations"],
         response_class=PlainTextResponse,
+        openapi_extra=needs(Scope.OPERATIONS_READ),
         dependencies=[Depends(only())],
     )
     def metrics() -> Response:

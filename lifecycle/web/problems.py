@@ -24,6 +24,8 @@ TITLES: Mapping[str, str] = {
     # the request
     "http_invalid": "Not a valid HTTP request",
     "host_not_allowed": "The request names another host",
+    "key_unknown": "No valid key was shown",
+    "scope_missing": "The key may not do this",
     "not_found": "There is nothing here",
     "method_not_allowed": "Another method is needed here",
     "content_type": "The body is not JSON by its Content-Type",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -11,12 +12,15 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from lifecycle.domain.scope import Scope
 from lifecycle.engine import reading
 from lifecycle.engine.reading import LogEntry, LogFilters
 from lifecycle.errors import NotFound, Problem
 from lifecycle.intake.native import ID_LENGTH
 from lifecycle.intake.strict_json import shown
 from lifecycle.web import problems
+from lifecycle.web.access import needs
+from lifecycle.web.door import Keys, caller_of
 from lifecycle.web.feed import Feed
 from lifecycle.web.ports import Engine
 from lifecycle.web.shapes import (
@@ -83,13 +87,14 @@ def known_key(posted: str) -> str:
     return key
 
 
-def router(engine: Engine, feed: Feed) -> APIRouter:
+def router(engine: Engine, feed: Feed, keys: Keys) -> APIRouter:
     routes = APIRouter()
 
     @routes.get(
         "/v1/customers/{customer_id:path}/timeline",
         summary="What happened to one customer",
         tags=["Customers"],
+        openapi_extra=needs(Scope.CUSTOMERS_READ),
         dependencies=[Depends(only("limit", "cursor"))],
     )
     def timeline(
@@ -105,6 +110,7 @@ def router(engine: Engine, feed: Feed) -> APIRouter:
         "/v1/customers/{customer_id:path}",
         summary="One customer",
         tags=["Customers"],
+        openapi_extra=needs(Scope.CUSTOMERS_READ),
         dependencies=[Depends(only())],
     )
     def customer(customer_id: str) -> CustomerShape:
@@ -115,6 +121,7 @@ def router(engine: Engine, feed: Feed) -> APIRouter:
         "/v1/transitions",
         summary="The log of transitions",
         tags=["Transitions"],
+        openapi_extra=needs(Scope.TRANSITIONS_READ),
         dependencies=[Depends(only("order", "limit", "cursor", *_FILTERS))],
     )
     def transitions(
@@ -153,9 +160,11 @@ def router(engine: Engine, feed: Feed) -> APIRouter:
         responses={
             200: {"content": {"text/event-stream": {}}, "description": "until it is closed"}
         },
+        openapi_extra=needs(Scope.TRANSITIONS_READ),
         dependencies=[Depends(only("cursor", *_FILTERS))],
     )
     async def stream(
+        request: Request,
         wanted: Annotated[LogFilters, Depends(filters)],
         cursor: CursorParameter = None,
         last_event_id: Annotated[
@@ -165,7 +174,7 @@ def router(engine: Engine, feed: Feed) -> APIRouter:
         """Server-sent events named `made` and `revoked`, each with one line of the log as its data.
 
         It begins with what happens from now on, or after `Last-Event-ID`, or after `cursor`. After
-        a reconnection the lines of one page of the log may come again.
+        a reconnection the lines of one page of the log may come again. It ends when its key does.
         """
         start = last_event_id or cursor
         if start is None:
@@ -173,7 +182,8 @@ def router(engine: Engine, feed: Feed) -> APIRouter:
         else:  # a wrong one is refused now, not in the middle of a stream
             await run_in_threadpool(_log, engine, start, 1, wanted)
         return StreamingResponse(
-            _follow(engine, feed, start, wanted), media_type="text/event-stream"
+            _follow(engine, feed, start, wanted, partial(keys.holds, caller_of(request))),
+            media_type="text/event-stream",
         )
 
     return routes
@@ -190,14 +200,21 @@ def _log(
 
 
 async def _follow(
-    engine: Engine, feed: Feed, cursor: str, wanted: LogFilters
+    engine: Engine,
+    feed: Feed,
+    cursor: str,
+    wanted: LogFilters,
+    may_go_on: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[str]:
-    """Lines as they come, until the client goes or the server stops; then the client comes back."""
+    """Lines as they come, until the client goes, its key ends or the server stops.
+
+    The client comes back then, if it may.
+    """
     await feed.enter()
     try:
         yield f"retry: {_RETRY_MS}\nid: {cursor}\n\n"
         quiet = 0
-        while not feed.ended:
+        while not feed.ended and await may_go_on():
             looks = feed.looks
             found, cursor = await run_in_threadpool(_log, engine, cursor, PAGE, wanted)
             if found:

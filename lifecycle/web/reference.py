@@ -14,8 +14,9 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from lifecycle.web.access import SCHEMES, Open, needs
 from lifecycle.web.problems import TITLES
 from lifecycle.web.schema import PROBLEM
 
@@ -27,16 +28,20 @@ def router(app: FastAPI) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
 
-    @routes.get("/")
+    @routes.get("/", openapi_extra=needs(Open.TO_EVERY_KEY))
     def start() -> RedirectResponse:
         """Where people who type the bare address look first. 307: something else may stand here later."""
         return RedirectResponse("/docs", status_code=307)
 
-    @routes.get("/docs")
+    @routes.get("/openapi.json", openapi_extra=needs(Open.TO_EVERY_KEY))
+    def document() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    @routes.get("/docs", openapi_extra=needs(Open.TO_EVERY_KEY))
     def docs() -> HTMLResponse:
         return HTMLResponse(page(app.openapi()))
 
-    @routes.get("/docs/style.css")
+    @routes.get("/docs/style.css", openapi_extra=needs(Open.TO_EVERY_KEY))
     def style() -> Response:
         sheet = files("lifecycle.web") / "static" / "reference.css"
         return Response(sheet.read_bytes(), media_type="text/css")
@@ -54,6 +59,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         schemas["Problem"] = PROBLEM
+        document["components"]["securitySchemes"] = SCHEMES
         for _, _, operation in _operations(document):
             _use_problems(operation)
         app.openapi_schema = document

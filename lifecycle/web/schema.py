@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from lifecycle.domain.scope import Scope
 from lifecycle.intake.native import BATCH, EVENT_BYTES, ID_LENGTH, NAME_LENGTH
 from lifecycle.intake.strict_json import KIB, LIMITS
+from lifecycle.web.access import needs
 
 _EVENT: dict[str, Any] = {
     "type": "object",
@@ -20,8 +22,7 @@ _EVENT: dict[str, Any] = {
         "source": {
             "type": "string",
             "maxLength": NAME_LENGTH,
-            "default": "http",
-            "description": "the system that posts it",
+            "description": "the system that posts it; left out: the key's name, or `http` without one",
         },
         "customer_id": {
             "type": "string",
@@ -120,6 +121,8 @@ POST_EVENTS: dict[str, Any] = {
             "content": {"application/json": {"schema": _ANSWER}},
         },
         400: {"description": "the body cannot be read", "content": _PROBLEM},
+        401: {"description": "no valid key was shown", "content": _PROBLEM},
+        403: {"description": "the key has not the scope", "content": _PROBLEM},
         409: {"description": "no event was taken: all are in conflict", "content": _PROBLEM},
         413: {"description": "the body is too large", "content": _PROBLEM},
         415: {"description": "the body is not JSON by its headers", "content": _PROBLEM},
@@ -127,7 +130,8 @@ POST_EVENTS: dict[str, Any] = {
         503: {"description": "try again in a moment", "content": _PROBLEM},
     },
     "openapi_extra": {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}}
+        **needs(Scope.EVENTS_WRITE),
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
     },
 }
 

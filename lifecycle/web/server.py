@@ -114,16 +114,18 @@ class _Uvicorn(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """An open socket on this machine's own address: nobody else may reach us without API keys.
+def listen(
+    host: str, port: int, *, is_any_key: Callable[[], bool] = lambda: False
+) -> socket.socket:
+    """An open socket; on other than this machine's own addresses only if `is_any_key` says so.
 
     Port 0 takes a free one. Who connects before `serve` waits for it. Raises Unusable where it cannot
     listen.
     """
-    if host != "localhost" and not _is_loopback(host):
+    if not _is_loopback(host) and not is_any_key():
         raise Unusable(
             f"host {host!r}: as long as there are no API keys, the server listens on this machine"
-            " only; use 127.0.0.1, ::1 or localhost"
+            " only; use 127.0.0.1, ::1 or localhost, or make a key: `lifecycle key create NAME`"
         )
     if not 0 <= port <= 65_535:
         raise Unusable(f"port {port} is none; use 1 to 65535, or 0 for any free one")
@@ -138,6 +140,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -27,8 +27,32 @@ Told = dict[str, Any]
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
 def test_it_refuses_to_listen_for_other_machines(host: str) -> None:
-    with pytest.raises(Unusable, match="no API keys"):
+    with pytest.raises(Unusable, match=r"no API keys.*lifecycle key create NAME") as raised:
         listen(host, 0)
+    assert "\n" not in str(raised.value)
+
+
+def test_with_a_key_it_listens_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own network is closed, so the address is looked at before it is opened."""
+    opened: list[object] = []
+    monkeypatch.setattr(socket, "create_server", lambda address, **_: opened.append(address))
+    listen("0.0.0.0", 8000, is_any_key=lambda: True)
+    assert opened == [("0.0.0.0", 8000)]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_on_its_own_machine_nobody_asks_for_keys(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the database need not be there yet."""
+    opened: list[object] = []
+    monkeypatch.setattr(socket, "create_server", lambda address, **_: opened.append(address))
+
+    def asked() -> bool:
+        raise AssertionError("the database was asked")
+
+    listen(host, 8000, is_any_key=asked)
+    assert opened == [(host, 8000)]
 
 
 def test_a_port_that_is_taken_is_named() -> None:
