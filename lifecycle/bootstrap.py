@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,13 +26,15 @@ from lifecycle.engine.work import Applied
 from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
 from lifecycle.killpoints import Point, killpoint
+from lifecycle.logs.failure import told
+from lifecycle.logs.lines import Teller
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
 from lifecycle.store import files, keys, messages, revision, urls
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
 
-log = logging.getLogger("lifecycle")
+tell = Teller("lifecycle")
 
 POLICY_FILE = "policy.yaml"
 COLLECT_EVERY = (50_000, 20, 50)  # objects made, then rounds: when to look for cycles of garbage
@@ -288,7 +289,7 @@ class Engine:
         try:
             self._ring()
         except Exception as error:  # noqa: BLE001 - what was accepted must not be answered with a failure
-            self.complaints.about("the ring after accepting", error)
+            self.complaints.about("ring_failed", "the ring after accepting", error)
         killpoint(Point.INTAKE_AFTER_RING)
         return results
 
@@ -379,16 +380,14 @@ class Engine:
         self.db.run(unit)
 
 
-log = logging.getLogger("lifecycle")
-
 AGAIN_AFTER = timedelta(minutes=1)
 
 
 class Complaints:
     """Logs what went wrong in the background, the same thing at most once a minute, and counts it.
 
-    A defect is logged with its traceback the first time; what the system itself refuses, such as a
-    database that does not answer, says all in its message.
+    A defect is logged with the places it came through the first time; what the system itself refuses,
+    such as a database that does not answer, says all in its message.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -398,24 +397,26 @@ class Complaints:
         self._untold: dict[str, int] = {}  # how often since
         self.total = 0  # since the start, those not logged included
 
-    def about(self, what: str, error: BaseException) -> None:
+    def about(self, event: str, what: str, error: BaseException) -> None:
+        """`event` names the line, `what` is what failed, in words of the program."""
         digest = digest_of(error)
         with self._lock:
             self.total += 1
-            now, told = self._monotonic(), self._told.get(digest)
-            if told is not None and now - told < AGAIN_AFTER.total_seconds():
+            now, before = self._monotonic(), self._told.get(digest)
+            if before is not None and now - before < AGAIN_AFTER.total_seconds():
                 self._untold[digest] = self._untold.get(digest, 0) + 1
                 return
             self._told[digest] = now
             untold = self._untold.pop(digest, 0)
-        again = f" (and {untold} times since it was last logged)" if untold else ""
-        known = isinstance(error, LifecycleError) or told is not None
-        log.error(
-            "%s failed%s: %s: %s [%s]",
-            what,
-            again,
-            type(error).__name__,
-            error,
-            digest,
-            exc_info=None if known else error,
+        known = isinstance(error, LifecycleError) or before is not None
+        tell.error(
+            event,
+            "{what} failed (and {untold} times since it was last logged): {why}"
+            if untold
+            else "{what} failed: {why}",
+            what=what,
+            untold=untold,
+            why=told(error),
+            digest=digest,
+            error=None if known else error,
         )

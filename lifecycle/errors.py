@@ -19,15 +19,34 @@ import hashlib
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 UNCHANGED = "nothing was changed"
 
 
+_PACKAGES = "site-packages/"
+_HERE = f"{Path(__file__).resolve().parent.parent}/"
+
+
 def digest_of(error: BaseException) -> str:
-    """The same for the same defect: type and places of the traceback, and no value in it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{frame.filename}:{frame.name}:{frame.lineno}" for frame in frames]
-    return hashlib.sha256("\n".join([type(error).__name__, *places]).encode()).hexdigest()[:8]
+    """The same for the same defect, wherever it is installed: type and places, and no value."""
+    places = "\n".join([type(error).__name__, *places_of(error)])
+    return hashlib.sha256(places.encode()).hexdigest()[:8]
+
+
+def places_of(error: BaseException) -> list[str]:
+    """What the error came through, the place where it was raised last: `engine/work.py:92 work`."""
+    return [
+        f"{_short(frame.f_code.co_filename)}:{line} {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+
+
+def _short(file: str) -> str:
+    """Without the folder of the installation; of what is neither ours nor a package's, the end."""
+    if _PACKAGES in file:
+        return file.rpartition(_PACKAGES)[2]
+    return file.removeprefix(_HERE) if file.startswith(_HERE) else "/".join(file.split("/")[-2:])
 
 
 class LifecycleError(Exception):

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from ruamel.yaml import YAML
@@ -44,6 +47,8 @@ VARIABLES = {
     "metrics_port": "LIFECYCLE_METRICS_PORT",
     "metrics_host": "LIFECYCLE_METRICS_HOST",
     "clock": "LIFECYCLE_CLOCK",
+    "log": "LIFECYCLE_LOG",
+    "log_level": "LIFECYCLE_LOG_LEVEL",
 }
 FLAGS = {
     "database_url": "--database",
@@ -54,20 +59,34 @@ FLAGS = {
     "metrics_port": "--metrics-port",
     "metrics_host": "--metrics-host",
     "clock": "--clock",
+    "log": "--log",
+    "log_level": "--log-level",
 }
 DEBUG_VARIABLE = "LIFECYCLE_DEBUG"  # any value: a bug shows its traceback (see `lifecycle.cli`)
 
 # the folder that holds the file is not among them
-_IN_FILE = (
-    "database_url",
-    "broker_url",
-    "broker_prefix",
-    "port",
-    "metrics_port",
-    "metrics_host",
-    "clock",
-)
+_IN_FILE = tuple(name for name in VARIABLES if name != "config_dir")
 _SQLITE_FILE = "sqlite:///"
+
+
+class LogForm(StrEnum):
+    """How a line of the log is written."""
+
+    TEXT = "text"  # for people
+    JSON = "json"  # an object a line, for programs
+
+
+class LogLevel(StrEnum):
+    """From which level on lines are logged."""
+
+    WARNING = "warning"  # what somebody should look at
+    INFO = "info"  # and what begins and ends, and one line for every decision
+    DEBUG = "debug"  # and what only those want to know who change the program
+
+    @property
+    def number(self) -> int:
+        """As Python's logging counts."""
+        return logging.getLevelNamesMapping()[self.name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +101,8 @@ class Settings:
     metrics_port: int | None = None  # of a process without an API; None: it serves no metrics
     metrics_host: str = LOOPBACK  # the address on which it does
     clock: ClockSpec | None = None  # None: nobody asked for a made-up clock
+    log: LogForm = LogForm.TEXT
+    log_level: LogLevel | None = None  # None: as whoever runs it sees fit
 
 
 def read_settings(
@@ -97,11 +118,11 @@ def read_settings(
     named = dict(_named(flags or {}, environment))
     config_dir = _config_dir(named.get("config_dir"))
     values = dict(_filed(config_dir)) | named
-    database, broker, prefix, port, metrics_port, metrics_host, clock = (
-        values.get(name) for name in _IN_FILE
-    )
+    broker, prefix, port = (values.get(f) for f in ("broker_url", "broker_prefix", "port"))
+    metrics_port, metrics_host = values.get("metrics_port"), values.get("metrics_host")
+    clock, log, log_level = (values.get(f) for f in ("clock", "log", "log_level"))
     return Settings(
-        database_url=_database_url(database),
+        database_url=_database_url(values.get("database_url")),
         config_dir=config_dir,
         broker_url=None if broker is None else _broker_url(broker),
         broker_prefix=DEFAULT_PREFIX if prefix is None else _prefix(prefix),
@@ -109,6 +130,8 @@ def read_settings(
         metrics_port=None if metrics_port is None else _port(metrics_port),
         metrics_host=LOOPBACK if metrics_host is None else _address(metrics_host),
         clock=None if clock is None else ClockSpec.parse(clock.text, where=clock.where),
+        log=LogForm.TEXT if log is None else _one_of(LogForm, log),
+        log_level=None if log_level is None else _one_of(LogLevel, log_level),
     )
 
 
@@ -210,6 +233,19 @@ def _address(value: _Value) -> str:
             f"{value.where}: {value.text[:40]!r} is not an address to listen on; allowed: 127.0.0.1 or"
             " ::1 for this machine alone, 0.0.0.0 or :: for every network it is in"
         ) from error
+
+
+_Choice = TypeVar("_Choice", LogForm, LogLevel)
+
+
+def _one_of(choices: type[_Choice], value: _Value) -> _Choice:
+    try:
+        return choices(value.text)
+    except ValueError:
+        allowed = ", ".join(choices)
+        raise Unusable(
+            f"{value.where}: {value.text[:40]!r} is not possible; allowed: {allowed}"
+        ) from None
 
 
 def _filed(config_dir: Path) -> Iterator[tuple[str, _Value]]:

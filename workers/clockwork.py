@@ -58,7 +58,7 @@ class Clockwork:
             try:
                 tick.do()
             except Exception as error:  # noqa: BLE001 - the next tick must come; the complaint is logged
-                self._complaints.about(f"tick {tick.name!r}", error)
+                self._complaints.about("tick_failed", f"tick {tick.name!r}", error)
 
         return run
 

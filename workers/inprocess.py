@@ -67,7 +67,7 @@ class InProcessWorkers:
         try:
             more = self._batches[name]()
         except (Exception, Interrupt) as error:  # noqa: BLE001 - the thread must live
-            self._complaints.about(f"work {name!r}", error)
+            self._complaints.about("work_failed", f"work {name!r}", error)
             return
         if more:
             self.ring(name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 
-log = logging.getLogger("lifecycle")
+from lifecycle.logs.lines import Teller
+
+tell = Teller("lifecycle")
 
 
 class Line:
@@ -34,12 +35,12 @@ class Line:
             told, self._since = bool(self._silent), self._since or self._monotonic()
             self._silent.add(queue)
         if not told:
-            log.warning(
-                "the broker at %s does not answer (%s: %s);"
+            tell.warning(
+                "broker_lost",
+                "the broker at {broker} does not answer ({why});"
                 " looking into the database instead, every second, until it does",
-                self.shown,
-                type(error).__name__,
-                error,
+                broker=self.shown,
+                why=f"{type(error).__name__}: {error}",  # of a ring, which carries nothing
             )
 
     def found(self, queue: str) -> None:
@@ -49,4 +50,9 @@ class Line:
             if self._silent or not was_away:
                 return
             seconds, self._since = self._monotonic() - self._since, 0.0
-        log.warning("the broker at %s answers again, after %.0f s", self.shown, seconds)
+        tell.warning(
+            "broker_found",
+            "the broker at {broker} answers again, after {seconds} s",
+            broker=self.shown,
+            seconds=round(seconds),
+        )

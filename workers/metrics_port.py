@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import logging
 import socket
 import sys
 import threading
@@ -18,9 +17,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from lifecycle.bootstrap import Engine
 from lifecycle.engine.observer import Page
 from lifecycle.errors import Unusable
+from lifecycle.logs.lines import Teller
 from lifecycle.settings import FLAGS, LOOPBACK, VARIABLES
 
-log = logging.getLogger("lifecycle")
+tell = Teller("lifecycle")
 
 PATH = "/metrics"
 NAMES = frozenset({"127.0.0.1", "[::1]", "localhost"})  # under which programs of this machine ask
@@ -41,7 +41,8 @@ def metrics_served(engine: Engine, port: int | None, host: str = LOOPBACK) -> It
         thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
         thread.start()
         shown = f"[{host}]" if ":" in host else host
-        log.info("metrics at http://%s:%d%s", shown, server.server_address[1], PATH)
+        at = f"http://{shown}:{server.server_address[1]}{PATH}"
+        tell.info("metrics_served", "metrics at {at}", at=at)
         try:
             yield
         finally:
@@ -88,7 +89,7 @@ class _Server(ThreadingHTTPServer):
         """Whoever hangs up is no matter; a defect of ours is, and the port lives on."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
-            self._engine.complaints.about("a page of metrics", error)
+            self._engine.complaints.about("metrics_failed", "a page of metrics", error)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -9,6 +9,8 @@ from typing import Any
 from dramatiq import Broker, MessageProxy, Worker
 from dramatiq.middleware import Middleware
 
+from lifecycle.logs import context
+
 
 class OneRingOfEachBell(Middleware):
     """A process takes one ring of a bell at a time.
@@ -21,19 +23,24 @@ class OneRingOfEachBell(Middleware):
         worker.queue_prefetch = 1
 
 
-class NamedThreads(Middleware):
-    """While a ring is answered its thread is called after it, so that a log can show what a line is about."""
+class AboutTheRing(Middleware):
+    """While a ring is answered, every line of the log says which one: `bell` and `ring`.
+
+    Its thread is called after it, for who reads the log as text.
+    """
 
     def __init__(self) -> None:
         self._before = threading.local()
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        thread = threading.current_thread()
+        thread, ring = threading.current_thread(), message.message_id[:8]
         self._before.name = thread.name
-        thread.name = f"{message.actor_name}-{message.message_id[:8]}"
+        self._before.context = context.begin(bell=message.actor_name, ring=ring)
+        thread.name = f"{message.actor_name}-{ring}"
 
     def after_process_message(self, broker: Broker, message: MessageProxy, **_: Any) -> None:
         threading.current_thread().name = self._before.name
+        context.end(self._before.context)
 
 
 class Beside(Middleware):

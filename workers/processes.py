@@ -27,7 +27,7 @@ from workers.clockwork import SWEEP_EVERY, Clockwork, Tick, ticks
 from workers.intake import intake_of
 from workers.line import Line
 from workers.metrics_port import metrics_served
-from workers.middleware import Beside, NamedThreads, OneRingOfEachBell
+from workers.middleware import AboutTheRing, Beside, OneRingOfEachBell
 from workers.ringer import NoRinger, Ringer
 from workers.rounds import Rounds, batches_of
 
@@ -123,7 +123,7 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
     for middleware in (
         TimeLimit(time_limit=BATCH_LIMIT),
         OneRingOfEachBell(),
-        NamedThreads(),
+        AboutTheRing(),
         Beside(start=start, stop=stop, close=closing.close),
     ):
         broker.add_middleware(middleware)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from lifecycle.bootstrap import Complaints
 from lifecycle.engine.readiness import Broker
+from lifecycle.errors import Unavailable
 from workers.bells import APPLY
 
 STOP_SECONDS = 5.0
@@ -75,7 +76,7 @@ class Ringer:
             self._send(bell)
         except Exception as error:  # noqa: BLE001 - the next ring must come; the complaint is logged
             self._broker, self._unsure = Broker.AWAY, bell
-            self._complaints.about("a ring", error)
+            self._complaints.about("ring_failed", "a ring", _told(error))
         else:
             self._broker, self._unsure = Broker.ANSWERS, None
         return True
@@ -93,3 +94,10 @@ class Ringer:
             bell = next(iter(self._wanted))
             del self._wanted[bell]  # before it rings: who asks from now on has put down more work
             return bell
+
+
+def _told(error: Exception) -> Unavailable:
+    """In its own words: a ring carries nothing that they could quote."""
+    told = Unavailable(f"the broker did not take it ({type(error).__name__}: {error})")
+    told.__traceback__ = error.__traceback__  # by which complaints are told apart
+    return told

@@ -71,5 +71,5 @@ class Rounds:
         try:
             return self._batches[bell]()
         except (Exception, Interrupt) as error:  # noqa: BLE001 - the thread must live
-            self._complaints.about(f"work {bell!r}", error)
+            self._complaints.about("work_failed", f"work {bell!r}", error)
             return False

@@ -105,7 +105,7 @@ class Demo:
             try:
                 self._tell()
             except Exception as error:  # noqa: BLE001 - the world goes on; the complaint is logged
-                self._engine.complaints.about("the demo's world", error)
+                self._engine.complaints.about("demo_failed", "the demo's world", error)
 
     def _tell(self) -> None:
         """What could not be told now is told the next time."""

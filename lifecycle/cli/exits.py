@@ -23,7 +23,12 @@ from lifecycle.errors import (
     Unusable,
     digest_of,
 )
+from lifecycle.logs.failure import told
+from lifecycle.logs.lines import Teller
+from lifecycle.logs.stderr import is_json_only
 from lifecycle.settings import DEBUG_VARIABLE
+
+teller = Teller("lifecycle")
 
 
 class Code(IntEnum):
@@ -100,10 +105,15 @@ def of(error: BaseException) -> Code:
 def tell(error: BaseException) -> Code:
     """Says on stderr what happened, in words for whoever typed the command; never a traceback.
 
-    With `LIFECYCLE_DEBUG` set, a defect shows its traceback as well.
+    With `LIFECYCLE_DEBUG` set, a defect shows its traceback as well. A server that writes its log as
+    JSON says it there, as whoever reads that can read nothing else.
     """
     code = of(error)
-    if isinstance(error, Problem):
+    if is_json_only():
+        bug = code is Code.BUG
+        why = told(error) if bug else str(error)
+        teller.error("ended", "{why}", why=why, code=int(code), error=error if bug else None)
+    elif isinstance(error, Problem):
         _say(error.detail, *_details(error))
     elif isinstance(error, TyperException):
         if error.format_message():  # none where no command was given: the help has been shown

@@ -49,7 +49,7 @@ class LiveLog:
             except output.OutputClosed:
                 return  # nobody reads any more; the server goes on
             except Exception as error:  # noqa: BLE001 - the log goes on; the complaint is logged
-                self._engine.complaints.about("the live log", error)
+                self._engine.complaints.about("live_log_failed", "the live log", error)
                 self._stop.wait(LOOK_EVERY)
 
     def _look(self) -> None:

@@ -45,6 +45,19 @@ SHARED = (
         "WHEN[*RATE]",
         "A made-up clock, such as 2011-12-10T00:00:00Z, or the same with *86400 to let it run.",
     ),
+    _setting(
+        "log",
+        "FORM",
+        "How lines of the log are written on standard error: text for people, or json, an object a"
+        " line; left out: text.",
+    ),
+    _setting(
+        "log_level",
+        "LEVEL",
+        "From where on lines are logged: warning, info (with one for every decision), debug; left out:"
+        " info for a server, warning for a command that ends and for `up` in text, which tells of itself"
+        " on standard output.",
+    ),
 )
 PORT = _setting("port", "PORT", "Where the API listens; 0 takes any free port.")
 METRICS = (

@@ -6,12 +6,14 @@ import logging
 import signal
 import threading
 from functools import partial
+from importlib.metadata import version
 
-from lifecycle.cli.opening import log_to_stderr
 from lifecycle.cli.options import BROKER, LOOPBACK, METRICS, PORT, Host, with_settings
+from lifecycle.logs.lines import Teller
+from lifecycle.logs.stderr import log_to_stderr
 from lifecycle.settings import Settings
 
-log = logging.getLogger("lifecycle")
+tell = Teller("lifecycle")
 
 
 @with_settings(PORT, *BROKER)
@@ -28,14 +30,14 @@ def serve(
     from lifecycle.web import server
     from workers.processes import serving
 
-    log_to_stderr(logging.INFO, serving=True)
+    log_to_stderr(settings, logging.INFO, serving=True)
     has_keys = partial(is_any_key, settings)
     with (
         server.listen(host, settings.port, is_any_key=has_keys) as listening,
         serving(settings) as engine,
     ):
         server.serve(engine, listening, started=lambda at: _say(f"answering on {at}", settings))
-    log.info("stopped")
+    tell.info("stopped", "stopped")
 
 
 @with_settings(*METRICS, *BROKER)
@@ -48,12 +50,12 @@ def work(settings: Settings) -> None:
     """
     from workers.processes import working
 
-    log_to_stderr(logging.INFO, serving=True)
+    log_to_stderr(settings, logging.INFO, serving=True)
     stop = _when_told()
     with working(settings):
         _say("working", settings)
         stop.wait()
-    log.info("stopped")
+    tell.info("stopped", "stopped")
 
 
 @with_settings(*METRICS, *BROKER)
@@ -64,12 +66,12 @@ def schedule(settings: Settings) -> None:
     """
     from workers.processes import scheduling
 
-    log_to_stderr(logging.INFO, serving=True)
+    log_to_stderr(settings, logging.INFO, serving=True)
     stop = _when_told()
     with scheduling(settings):
         _say("ticking", settings)
         stop.wait()
-    log.info("stopped")
+    tell.info("stopped", "stopped")
 
 
 def _when_told() -> threading.Event:
@@ -84,11 +86,18 @@ def _say(what: str, settings: Settings) -> None:
     from workers.broker import shown
 
     if settings.broker_url is None:
-        log.info("%s; no broker is named, so work is looked for every second", what)
+        tell.info(
+            "started",
+            "{what}; no broker is named, so work is looked for every second",
+            what=what,
+            version=version("lifecycle-engine"),
+        )
         return
-    log.info(
-        "%s; rings go over %s, as %s.bell.…",
-        what,
-        shown(settings.broker_url),
-        settings.broker_prefix,
+    tell.info(
+        "started",
+        "{what}; rings go over {broker}, as {prefix}.bell.…",
+        what=what,
+        version=version("lifecycle-engine"),
+        broker=shown(settings.broker_url),
+        prefix=settings.broker_prefix,
     )

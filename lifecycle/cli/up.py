@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
@@ -19,13 +20,17 @@ from rich.text import Text
 
 from lifecycle.cli import demo as demonstration
 from lifecycle.cli import output
-from lifecycle.cli.opening import log_to_stderr, not_in_force
+from lifecycle.cli.opening import not_in_force
 from lifecycle.cli.options import BROKER, LOOPBACK, PORT, Host, with_settings
-from lifecycle.settings import Settings
+from lifecycle.logs.lines import Teller
+from lifecycle.logs.stderr import log_to_stderr
+from lifecycle.settings import LogForm, Settings
 
 if TYPE_CHECKING:
     from lifecycle.bootstrap import Engine
     from lifecycle.clock import ClockSpec
+
+tell = Teller("lifecycle")
 
 CURL = """\
 curl {address}/v1/events -H 'content-type: application/json' -d '{{"events": [
@@ -59,7 +64,9 @@ def up(
     def has_keys() -> bool:
         return is_any_key(demonstration.settings_for_demo(settings) if demo else settings)
 
-    log_to_stderr(logging.INFO, serving=True)
+    # As text, it says in its own words, on standard output, what other servers log.
+    told = logging.INFO if settings.log is LogForm.JSON else logging.WARNING
+    log_to_stderr(settings, told, serving=True)
     with contextlib.ExitStack() as stack:
         # First of all: whoever finds the port taken leaves no database behind.
         listening = stack.enter_context(listen(host, settings.port, is_any_key=has_keys))
@@ -70,11 +77,18 @@ def up(
 
         def started(address: str) -> None:
             output.show(_header(engine, settings, address, demo=demo))
+            tell.info(
+                "started",
+                "answering on {address}, and doing all the work",
+                address=address,
+                version=version("lifecycle-engine"),
+            )
             for each in beside:
                 each.start()
                 stack.callback(each.stop)
 
         serve(engine, listening, started=started)
+    tell.info("stopped", "stopped")
     output.show(Text("Stopped. Everything that was accepted is kept.", "bold"))
 
 

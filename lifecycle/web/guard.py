@@ -5,7 +5,6 @@ A request id; headers that keep browsers from doing anything clever; and no exce
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import MutableMapping
@@ -15,9 +14,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lifecycle.engine.observer import Observer
+from lifecycle.logs.lines import Teller
 from lifecycle.web import problems
 
-log = logging.getLogger("lifecycle.web")
+tell = Teller("lifecycle.web")
 
 _POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none';"
@@ -64,9 +64,20 @@ class Guard:
         try:
             await self._app(asked, receive, send_guarded)
         except ClientDisconnect:
-            log.debug("the client of request %s went away before it was read", request_id)
-        except Exception:
-            log.exception("request %s failed: %s %s", request_id, scope["method"], _route(asked))
+            tell.debug(
+                "request_abandoned",
+                "the client of request {request_id} went away before it was read",
+                request_id=request_id,
+            )
+        except Exception as error:
+            tell.error(
+                "request_failed",
+                "request {request_id} failed: {method} {route}",
+                request_id=request_id,
+                method=scope["method"],
+                route=_route(asked),
+                error=error,
+            )
             if started:
                 raise  # the connection is cut: half an answer must not look like a whole one
             answer = problems.response(problems.internal_error(), Request(scope))

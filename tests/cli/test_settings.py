@@ -10,7 +10,7 @@ import pytest
 from lifecycle import resources
 from lifecycle.clock import ClockSpec
 from lifecycle.errors import Unusable
-from lifecycle.settings import FLAGS, VARIABLES, read_settings
+from lifecycle.settings import FLAGS, VARIABLES, LogForm, LogLevel, read_settings
 
 
 def config(folder: Path, text: str) -> dict[str, str | None]:
@@ -41,6 +41,12 @@ def test_without_anything_named_the_defaults_hold(
     assert settings.metrics_port is None, "nothing listens unless somebody asks for it"
     assert settings.metrics_host == "127.0.0.1", "and then to nobody but this machine"
     assert settings.clock is None
+    assert (settings.log, settings.log_level) == (LogForm.TEXT, None)
+
+
+def test_the_form_and_the_level_of_the_log_are_settings_like_the_others() -> None:
+    settings = read_settings({"log": "json"}, {"LIFECYCLE_LOG_LEVEL": "debug"})
+    assert (settings.log, settings.log_level) == (LogForm.JSON, LogLevel.DEBUG)
 
 
 def test_a_variable_that_is_set_but_empty_counts_as_unset() -> None:
@@ -84,6 +90,8 @@ def test_any_other_database_url_is_handed_on_as_it_is(url: str) -> None:
             "metrics_host: metrics",
             "metrics_host: 'metrics' is not an address to listen on; allowed",
         ),
+        ("log: xml", "settings.yaml:1:1: log: 'xml' is not possible; allowed: text, json"),
+        ("log_level: loud", "log_level: 'loud' is not possible; allowed: warning, info, debug"),
         ("clock: noon", "settings.yaml:1:1: clock: 'noon' is not a clock; allowed: "),
         ("port: 1\n\tclock: x", "settings.yaml:2:1: not YAML"),
         ("- port", "settings are lines of `name: value`"),

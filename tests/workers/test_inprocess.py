@@ -132,7 +132,7 @@ def test_a_batch_that_raises_is_logged_once_and_tried_again_at_the_next_ring(
     told = [record for record in caplog.records if record.name == "lifecycle"]
     assert len(tries) == 2
     assert len(told) == 1
-    assert "work 'work' failed: RuntimeError: the fold is broken" in told[0].getMessage()
+    assert told[0].getMessage() == "work 'work' failed: RuntimeError"
     assert told[0].exc_info is not None
 
 

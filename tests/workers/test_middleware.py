@@ -9,11 +9,11 @@ from dramatiq import Worker
 from dramatiq.brokers.stub import StubBroker
 
 from workers.bells import queue_of, ring
-from workers.middleware import NamedThreads
+from workers.middleware import AboutTheRing
 
 
 def test_a_thread_is_called_after_the_ring_while_it_answers_it() -> None:
-    broker = StubBroker(middleware=[NamedThreads()])
+    broker = StubBroker(middleware=[AboutTheRing()])
     names: list[str] = []
 
     @dramatiq.actor(broker=broker, actor_name="apply", queue_name=queue_of("p", "apply"))

@@ -132,6 +132,7 @@ def test_the_scheduler_rings_for_what_came_due(
     address = many.serve()
     many.work()
     ticking = many.start("schedule")
+    ticking.logged("ticking;")
     post(address, "anna")
     until(lambda: many.count("step") == 3)
     assert ticking.end(signal.SIGTERM)[0] == 0

@@ -54,7 +54,7 @@ def run(engine: Engine, url: str, stop: threading.Event, prefix: str = "lifecycl
         try:
             consumer.run()
         except Exception as error:  # noqa: BLE001 - the queue must not stand still for it
-            engine.complaints.about("taking events from a queue", error)
+            engine.complaints.about("intake_failed", "taking events from a queue", error)
             stop.wait(AGAIN_AFTER)
 
 

@@ -8,7 +8,6 @@ duplicate if it was stored. RabbitMQ counts deliveries, and puts aside what cons
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -22,6 +21,7 @@ import pika.exceptions
 
 from lifecycle.errors import Unavailable
 from lifecycle.intake.queued import read_message
+from lifecycle.logs.lines import Teller
 from workers.intake.taking import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -33,7 +33,7 @@ from workers.intake.taking import (
     told,
 )
 
-log = logging.getLogger("lifecycle")
+tell = Teller("lifecycle")
 
 PREFETCH = 500  # messages on their way to us at the most
 AT_ONCE = 250  # messages a batch: while one is committed, the next is on its way
@@ -67,7 +67,7 @@ class AmqpQueue:
 
     def run(self) -> None:
         """Until told to stop; a RabbitMQ that is away is no reason to end."""
-        log.info("taking events from the AMQP queue %s", self._queue)
+        tell.info("intake_started", "taking events from the AMQP queue {queue}", queue=self._queue)
         pause = FIRST_PAUSE
         while not self._stop.is_set():
             began = time.monotonic()
@@ -76,7 +76,9 @@ class AmqpQueue:
             except Stopped:
                 return  # what was in hand is delivered to another
             except Unavailable as error:
-                self._engine.complaints.about("taking events from an AMQP queue", error)
+                self._engine.complaints.about(
+                    "intake_failed", "taking events from an AMQP queue", error
+                )
                 if time.monotonic() - began > LONGEST_PAUSE:
                     pause = FIRST_PAUSE
                 self._stop.wait(pause)
@@ -180,7 +182,7 @@ def _declare(connection: Any, queue: str, arguments: dict[str, object]) -> None:
             raise
         channel = connection.channel()
         channel.queue_declare(queue, durable=True, arguments=arguments)
-        log.warning("AMQP: made the queue %s", queue)
+        tell.warning("queue_made", "AMQP: made the queue {queue}", queue=queue)
     channel.close()
 
 
@@ -211,4 +213,4 @@ def _close(connection: Any) -> None:
     try:
         connection.close()
     except pika.exceptions.AMQPError:
-        log.debug("the AMQP connection was closed already")
+        tell.debug("connection_gone", "the AMQP connection was closed already")

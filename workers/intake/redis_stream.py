@@ -9,7 +9,6 @@ Redis keeps no promise of ours: whatever of it is lost is set up again from noth
 from __future__ import annotations
 
 import json
-import logging
 import os
 import secrets
 import socket
@@ -28,6 +27,8 @@ from redis.retry import Retry
 
 from lifecycle.errors import Problem, Unavailable
 from lifecycle.intake.queued import ENTRY_FIELDS, Fields, read_entry
+from lifecycle.logs.failure import code_of
+from lifecycle.logs.lines import Teller
 from workers.intake.taking import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -39,7 +40,7 @@ from workers.intake.taking import (
     told,
 )
 
-log = logging.getLogger("lifecycle")
+tell = Teller("lifecycle")
 
 GROUP = "lifecycle"
 
@@ -99,7 +100,9 @@ class RedisStream:
 
     def run(self) -> None:
         """Until told to stop; a Redis that is away, or has lost everything, is no reason to end."""
-        log.info("taking events from the Redis stream %s", self._stream)
+        tell.info(
+            "intake_started", "taking events from the Redis stream {queue}", queue=self._stream
+        )
         pause = FIRST_PAUSE
         try:
             while not self._stop.is_set():
@@ -190,15 +193,21 @@ class RedisStream:
         )
         if not entries:
             return
-        log.warning("Redis stream %s: %d abandoned entries taken over", self._stream, len(entries))
+        tell.warning(
+            "entries_taken_over",
+            "Redis stream {queue}: {entries} abandoned entries taken over",
+            queue=self._stream,
+            entries=len(entries),
+        )
         if some[0].deliveries >= DEADLY:
             self._acknowledge(entries, [[Refusal(problem=_deadly(some[0].deliveries))]])
-            log.error(
-                "Redis stream %s: entry %s ended %d consumers; kept in %s",
-                self._stream,
-                entries[0].id,
-                some[0].deliveries,
-                self._rejected,
+            tell.error(
+                "entry_put_aside",
+                "Redis stream {queue}: entry {entry} ended {consumers} consumers; kept in {kept_in}",
+                queue=self._stream,
+                entry=entries[0].id,
+                consumers=some[0].deliveries,
+                kept_in=self._rejected,
             )
         else:
             self._take(entries)
@@ -222,21 +231,30 @@ class RedisStream:
             if not str(error).startswith("BUSYGROUP"):  # somebody else was quicker
                 raise
         else:
-            log.warning("Redis stream %s: made the group %s", self._stream, GROUP)
+            tell.warning(
+                "group_made",
+                "Redis stream {queue}: made the group {group}",
+                queue=self._stream,
+                group=GROUP,
+            )
 
     def _leave(self) -> None:
         """Without a trace, unless something is pending: others find it under this name."""
         try:
             self._redis.eval(_LEAVE, 1, self._stream, GROUP, self._name)
         except redis.RedisError:
-            log.debug("the Redis stream is not there to be left; its group is tidied by others")
+            tell.debug(
+                "stream_gone",
+                "the Redis stream {queue} is not there to be left; its group is tidied by others",
+                queue=self._stream,
+            )
         self._redis.close()
 
     def _complain(self, error: redis.RedisError) -> None:
         """In one line: it is the world that failed, so nobody needs the traceback."""
-        told = Unavailable(f"{self._stream}: Redis failed ({error}); trying again")
+        told = Unavailable(f"{self._stream}: Redis failed ({_why(error)}); trying again")
         told.__traceback__ = error.__traceback__  # by which complaints are told apart
-        self._engine.complaints.about("taking events from a Redis stream", told)
+        self._engine.complaints.about("intake_failed", "taking events from a Redis stream", told)
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
@@ -327,6 +345,13 @@ def _entries(reply: Any, **_: object) -> list[Entry]:
         Entry(id=id.decode(), fields=list(zip(flat[::2], flat[1::2], strict=True)))
         for id, flat in reply
     ]
+
+
+def _why(error: redis.RedisError) -> str:
+    """What Redis refuses it may quote, with what was posted; of a connection only we speak."""
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return f"{type(error).__name__}: {error}"
+    return code_of(error)
 
 
 def _is_lost(error: redis.ResponseError) -> bool:

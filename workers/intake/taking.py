@@ -6,7 +6,6 @@ and when this returns, it is durable. A database that is away is waited for: it 
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,8 +20,9 @@ from lifecycle.engine.accept import Accepted, Conflict, ConflictProblem, Duplica
 from lifecycle.engine.observer import Observer
 from lifecycle.errors import LifecycleError, Problem, digest_of
 from lifecycle.intake.draft import Batch, Draft
+from lifecycle.logs.lines import Teller
 
-log = logging.getLogger("lifecycle")
+tell = Teller("lifecycle")
 
 AT_ONCE = 1_000  # events a commit; a single message may hold more
 LONE_TRIES = 3  # of a message whose storing raises, before it is refused
@@ -138,12 +138,12 @@ class Taker:
             except Problem:
                 raise
             except LifecycleError as error:  # of the installation, not of the message
-                self._engine.complaints.about("taking events from a queue", error)
+                self._engine.complaints.about("intake_failed", "taking events from a queue", error)
             self._pause(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _defect(self, error: Exception) -> Problem:
-        self._engine.complaints.about("taking a message of a queue", error)
+        self._engine.complaints.about("message_failed", "taking a message of a queue", error)
         return Problem(
             "internal_error",
             f"the engine failed in a way that nobody foresaw; its log has more under {digest_of(error)}",
@@ -183,10 +183,14 @@ def log_refused(where: str, kept: str, taken: Sequence[Taken]) -> None:
     """One line a batch, with codes and counts and nothing of what was posted."""
     codes = Counter(refusal.problem.code for one in taken for refusal in one.refused)
     if codes:
-        messages = sum(bool(one.refused) for one in taken)
-        why = ", ".join(f"{code} {count}" for code, count in codes.most_common())
-        log.warning(
-            "%s: %d of %d messages refused (%s); kept in %s", where, messages, len(taken), why, kept
+        tell.warning(
+            "messages_refused",
+            "{queue}: {refused} of {messages} messages refused ({why}); kept in {kept_in}",
+            queue=where,
+            refused=sum(bool(one.refused) for one in taken),
+            messages=len(taken),
+            why=", ".join(f"{code} {count}" for code, count in codes.most_common()),
+            kept_in=kept,
         )
 
 
