@@ -213,5 +213,6 @@ def _is_ending(error: psycopg.OperationalError) -> bool:
     return error.sqlstate is not None and error.sqlstate in {"57P01", "57P02", "57P03", "25P03"}
 
 
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+def _line(error: psycopg.Error) -> str:
+    """What the server says first. Behind it may come details, with values of the statement."""
+    return " ".join((error.diag.message_primary or str(error)).split())

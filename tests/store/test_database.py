@@ -634,3 +634,23 @@ def _passing(tx: Tx) -> Exception:
     error = sqlite3.OperationalError("database is locked")
     error.sqlite_errorcode = sqlite3.SQLITE_BUSY
     return error
+
+
+@pytest.mark.postgres
+def test_what_postgresql_adds_about_a_statement_is_not_repeated(postgres_database_url: str) -> None:
+    """A server may be set up to quote the values of a statement that failed: nobody else does."""
+    quoted = "jane.doe@example.com"
+    db = Database.open(postgres_database_url)
+
+    def unit(tx: Tx) -> None:
+        tx.value(both("SELECT set_config('log_parameter_max_length_on_error', '-1', true)"))
+        tx.value(both("SELECT set_config('statement_timeout', '1', true)"))
+        tx.value(both("SELECT pg_sleep(60), CAST(? AS text)"), quoted)
+
+    try:
+        with pytest.raises(Unavailable, match="due to statement timeout") as refused:
+            db.run(unit)
+        assert quoted in str(refused.value.__cause__), "the server did quote it"
+        assert quoted not in str(refused.value)
+    finally:
+        db.close()
