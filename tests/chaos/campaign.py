@@ -23,6 +23,8 @@ from tests.chaos.posters import Answers, Posters
 
 UNTIL = AFTERWARDS + timedelta(days=300)  # the digests are of this instant
 LOOK_EVERY = 0.05  # seconds
+AHEAD = 0.05  # how far posting may be ahead of killing
+SLOWEST, SLOWER = 10.0, 0.02  # events a second from then on, and as a share of what is left
 ENOUGH_ABORTS = 20  # of one poisonous event
 
 
@@ -33,10 +35,14 @@ class Plan:
     seed: int
     material: Material
     goal: int  # kills at each point
-    seconds: float  # for all passes together, at most
+    seconds: float  # for all passes together, about; the clock's pace follows from it
+    limit: float | None = None  # seconds for all passes, after which it is over; None: `seconds`
+    poisoned: bool = True  # whether a fifth of all is posted beside poison
     aborts: int = 4  # poisonous events that end the process
     restarts: int = 3  # of PostgreSQL, at least
     stops: int = 3  # lives that are stopped amid their work, and continued
+    passes: Sequence[str] | None = None  # of PostgreSQL's; None: all
+    disk: bool = True  # whether a disk is filled as well
     sabotage: str | None = None
     patience: float = 60.0  # seconds without any progress: it will not end by itself
     judge_rates: bool = False  # whether poison may cost others time is judged, or only told
@@ -111,23 +117,27 @@ class Campaign:
     def endure(
         self,
         posts: Sequence[Post],
-        seconds: float,
+        limit: float,
         *,
         also: Callable[[], bool] = lambda: True,
         meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
         """Until every point has been hit often enough, all is posted, and `also` holds; or time is up.
 
-        The posters' pace is such that there is something to post for as long as it may take.
+        Events are posted as kills go on, so that no point is left without anything to do, however fast
+        the machine is.
         """
-        begun = time.monotonic()
+        deadline = time.monotonic() + limit
         self.crew.take_places(posts)
-        while (passed := time.monotonic() - begun) < seconds:
+        all_hits, all_left = self.crew.missing, self.posters.left
+        while time.monotonic() < deadline:
             reached = self.crew.reached and also()
             if reached and not self.posters.left:
                 break
-            remaining = 1.0 if reached else max(1.0, 0.9 * seconds - passed)
-            self.posters.pace = None if reached else max(20.0, self.posters.left / remaining)
+            left = self.posters.left
+            hits_left = self.crew.missing / all_hits if all_hits else 0.0
+            ahead = left / max(1, all_left) < hits_left - AHEAD
+            self.posters.pace = max(SLOWEST, left * SLOWER) if ahead and not reached else None
             self.crew.tend(LOOK_EVERY)
             meanwhile()
         self.posters.pace = None

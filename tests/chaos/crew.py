@@ -112,12 +112,18 @@ class Crew:
         self._to_continue.clear()
 
     @property
+    def missing(self) -> int:
+        """Kills that have not come yet, of those who are here."""
+        return sum(max(0, self.goal - self.toll.kills[point]) for point in self._points)
+
+    @property
+    def _points(self) -> set[Point]:
+        return {point for place in self._places for point in place.post.points}
+
+    @property
     def reached(self) -> bool:
         """Whether every point at which anybody here may end has been hit as often as is asked for."""
-        points = {point for place in self._places for point in place.post.points}
-        return all(self.toll.kills[point] >= self.goal for point in points) and not any(
-            place.stops_left for place in self._places
-        )
+        return not self.missing and not any(place.stops_left for place in self._places)
 
     def kill_one(self, role: str) -> None:
         """At whatever point it is."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from lifecycle.resources import config_dir
 from lifecycle.store.database import Database
 from lifecycle.store.schema import migrate
-from tests.chaos import monkeys, poisoning
+from tests.chaos import disk, monkeys, poisoning
 from tests.chaos.campaign import UNTIL, Campaign, Plan, Tell, campaign
 from tests.chaos.crew import Post
 from tests.chaos.expected import expected
@@ -106,18 +106,25 @@ def run(plan: Plan, tell: Tell) -> Outcome:
         campaign(plan, ports, tell) as under_way,
         _world(under_way, ports) as world,
     ):
-        batches, beside_poison = poisoning.divided(posts(plan.material.of(), plan.seed))
-        shares = [share for share, _ in _PASSES]
-        for number, (share, endured) in enumerate(_PASSES):
-            so_far = sum(shares[: number + 1])
-            under_way.crew.goal = math.ceil(plan.goal * min(so_far, 1.0))
-            start = len(batches) * sum(shares[:number])
-            under_way.post(batches[round(start) : round(len(batches) * so_far)])
-            endured(under_way, world, plan.seconds * share)
-        with contextlib.closing(Database.open(world.url)) as db:
-            rates = poisoning.suffer(under_way, db, world.calm(), beside_poison)
+        batches, beside_poison = poisoning.divided(plan, posts(plan.material.of(), plan.seed))
+        passes = [each for each in _PASSES if plan.passes is None or each.name in plan.passes]
+        whole, so_far = sum(each.share for each in passes), 0.0
+        for each in passes:
+            start, so_far = so_far, so_far + each.share / whole
+            under_way.crew.goal = min(plan.goal, math.ceil(plan.goal * so_far))
+            under_way.post(batches[round(len(batches) * start) : round(len(batches) * so_far)])
+            each.endured(under_way, world, (plan.limit or plan.seconds) * each.share / whole)
+        rates = poisoning.suffer(under_way, world.url, world.calm(), beside_poison)
+        filled = disk.filled("postgres", plan.seed) if plan.disk else None
         return concluded(
-            under_way, "PostgreSQL and Redis", world.url, world.calm(), wanted, rates, begun
+            under_way,
+            "PostgreSQL and Redis",
+            world.url,
+            world.calm(),
+            wanted,
+            rates,
+            filled,
+            begun,
         )
 
 
@@ -195,11 +202,18 @@ def _without_broker(under_way: Campaign, world: World, seconds: float) -> None:
         under_way.endure(world.crew(broker=False), seconds)
 
 
-_PASSES: tuple[tuple[float, Callable[[Campaign, World, float], None]], ...] = (
-    (0.3, _flushed),
-    (0.2, _without_redis),
-    (0.3, _falling_over),
-    (0.2, _without_broker),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    name: str
+    share: float  # of time, events and kills
+    endured: Callable[[Campaign, World, float], None]
+
+
+_PASSES = (
+    Pass(name="flushed", share=0.3, endured=_flushed),
+    Pass(name="without redis", share=0.2, endured=_without_redis),
+    Pass(name="falling over", share=0.3, endured=_falling_over),
+    Pass(name="without broker", share=0.2, endured=_without_broker),
 )
 
 

@@ -10,7 +10,7 @@ from lifecycle.killpoints import Point
 from lifecycle.resources import config_dir
 from lifecycle.store.database import Database
 from lifecycle.store.schema import migrate
-from tests.chaos import poisoning
+from tests.chaos import disk, poisoning
 from tests.chaos.campaign import UNTIL, Plan, Tell, campaign
 from tests.chaos.crew import Post
 from tests.chaos.expected import expected
@@ -38,10 +38,10 @@ def run(plan: Plan, tell: Tell) -> Outcome:
             sabotage=plan.sabotage,
         )
         calm = [dataclasses.replace(up, points=(), sabotage=None)]
-        beside_kills, beside_poison = poisoning.divided(posts(plan.material.of(), plan.seed))
+        beside_kills, beside_poison = poisoning.divided(plan, posts(plan.material.of(), plan.seed))
         with under_way.a_pass("killed at every point"):
             under_way.post(beside_kills)
-            under_way.endure([up], plan.seconds)
-        with contextlib.closing(Database.open(url)) as db:
-            rates = poisoning.suffer(under_way, db, calm, beside_poison)
-        return concluded(under_way, "SQLite", url, calm, wanted, rates, begun)
+            under_way.endure([up], plan.limit or plan.seconds)
+        rates = poisoning.suffer(under_way, url, calm, beside_poison)
+        filled = disk.filled("sqlite", plan.seed) if plan.disk else None
+        return concluded(under_way, "SQLite", url, calm, wanted, rates, filled, begun)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lifecycle.killpoints import Point
 from lifecycle.store.database import Database
+from tests.chaos import disk
 from tests.chaos.campaign import UNTIL, Campaign, Told
 from tests.chaos.crew import Post, Toll
 from tests.chaos.expected import Expected
@@ -37,7 +38,8 @@ class Outcome:
     toll: Toll
     passes: list[Told]
     faults: dict[str, int]
-    rates: dict[str, float]  # events a second
+    rates: dict[str, float]  # events a second, and their ratio
+    left_out: str | None  # what could not be done on this machine, and why
     verdicts: list[Verdict]
     answers: Answers
     seconds: float
@@ -54,7 +56,8 @@ def concluded(
     url: str,
     calm: Sequence[Post],
     wanted: Expected,
-    rates: Rates,
+    rates: Rates | None,
+    filled: disk.Told | None,
     begun: float,
 ) -> Outcome:
     """The `calm` do what is left to be done, and nobody is killed any more; then everything is judged."""
@@ -75,6 +78,7 @@ def concluded(
                 expected={"a quiet run": quiet.digest, "the oracle": oracle},
             ),
             *_pace(under_way, rates),
+            *_disk(filled),
         ]
     under_way.keep = not all(verdict.kept for verdict in verdicts)
     plan = under_way.plan
@@ -90,6 +94,7 @@ def concluded(
         passes=under_way.passes,
         faults=under_way.faults,
         rates=_told(rates),
+        left_out=_left_out(filled),
         verdicts=verdicts,
         answers=under_way.answers,
         seconds=time.monotonic() - begun,
@@ -137,8 +142,8 @@ def _hard_enough(under_way: Campaign) -> Iterator[Verdict]:
     )
 
 
-def _pace(under_way: Campaign, rates: Rates) -> Iterator[Verdict]:
-    if under_way.plan.judge_rates:
+def _pace(under_way: Campaign, rates: Rates | None) -> Iterator[Verdict]:
+    if rates and under_way.plan.judge_rates:
         yield Verdict(
             promise=f"others keep {BESIDE_POISON:.0%} of their pace beside poison",
             kept=rates.ratio >= BESIDE_POISON,
@@ -146,7 +151,28 @@ def _pace(under_way: Campaign, rates: Rates) -> Iterator[Verdict]:
         )
 
 
-def _told(rates: Rates) -> dict[str, float]:
+def _left_out(filled: disk.Told | None) -> str | None:
+    if filled is None or filled.why is None:
+        return None
+    return f"no disk was filled, as no file system can be mounted here ({filled.why})"
+
+
+def _disk(filled: disk.Told | None) -> Iterator[Verdict]:
+    """In one line, unless something of it is wrong."""
+    if filled is None or filled.why:
+        return
+    broken = [each for each in filled.verdicts if not each.kept]
+    yield Verdict(
+        promise="a full disk is told, takes nothing by halves, and heals",
+        kept=not broken,
+        found="; ".join(f"{each.promise}: {each.found}" for each in broken)
+        or f"{filled.refused} posts refused, then all was taken",
+    )
+
+
+def _told(rates: Rates | None) -> dict[str, float]:
+    if rates is None:
+        return {}
     return {
         "without poison": sum(rates.without) / len(rates.without),
         "beside poison": sum(rates.with_poison) / len(rates.with_poison),

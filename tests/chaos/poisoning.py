@@ -5,6 +5,7 @@ Throughput is compared within one run: the same load with and without poison, tu
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from lifecycle.domain.event import Event
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Statement, both
-from tests.chaos.campaign import Campaign
+from tests.chaos.campaign import Campaign, Plan
 from tests.chaos.crew import Post
 from tests.chaos.material import poison
 
@@ -42,19 +43,21 @@ class Rates:
 
 
 def divided(
-    batches: Sequence[list[Event]],
+    plan: Plan, batches: Sequence[list[Event]]
 ) -> tuple[Sequence[list[Event]], Sequence[list[Event]]]:
     """What is posted before, and what beside poison."""
-    at = int(len(batches) * (1 - SHARE))
+    at = int(len(batches) * (1 - SHARE)) if plan.poisoned else len(batches)
     return batches[:at], batches[at:]
 
 
 def suffer(
-    under_way: Campaign, db: Database, posts: Sequence[Post], batches: Sequence[list[Event]]
-) -> Rates:
+    under_way: Campaign, url: str, posts: Sequence[Post], batches: Sequence[list[Event]]
+) -> Rates | None:
     """Everybody lives, until poison kills; returns when nothing is pending any more."""
+    if not batches:
+        return None
     chance, rates = under_way.plan.chance("poison"), Rates()
-    with under_way.a_pass("poison"):
+    with under_way.a_pass("poison"), contextlib.closing(Database.open(url)) as db:
         under_way.crew.take_places(posts)
         _drained(under_way, db)
         *turns, last = _parts(batches, 2 * TURNS + 1)

@@ -29,6 +29,8 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(_side_by_side(_kills(outcome), _faults(outcome)))
     console.print(_passes(outcome))
     console.print(_verdicts(outcome))
+    if outcome.left_out:
+        console.print(Text(f"Left out: {outcome.left_out}", "yellow"))
     console.print(_end(outcome))
 
 
@@ -99,7 +101,8 @@ def _passes(outcome: Outcome) -> Table:
         rate = told.events / told.seconds if told.seconds else 0
         table.add_row(told.name, _clock(told.seconds), f"{told.events:,}", f"{rate:,.0f}")
     for name, rate in outcome.rates.items():
-        table.add_row(Text(name, "dim"), "", "", f"{rate:,.0f}")
+        figure = f"{rate:.1%}" if name == "ratio" else f"{rate:,.0f}"
+        table.add_row(Text(f"  {name}", "dim"), "", "", figure)
     return table
 
 
@@ -146,6 +149,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "faults": faults(outcome),
         "instead_of_answers": dict(outcome.answers.instead),
         "passes": [dataclasses.asdict(told) for told in outcome.passes],
+        "left_out": outcome.left_out,
         "rates": {name: round(rate, 3) for name, rate in outcome.rates.items()},
         "verdicts": [dataclasses.asdict(verdict) for verdict in outcome.verdicts],
     }
