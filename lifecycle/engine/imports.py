@@ -16,6 +16,7 @@ from lifecycle.engine.apply import AGAIN_SECONDS, apply_pending
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.rehearsal import rehearse
 from lifecycle.engine.work import Applied
+from lifecycle.errors import NotReady
 from lifecycle.intake.draft import Draft
 from lifecycle.intake.row_reader import Skipped
 from lifecycle.intake.rows import RowProblem
@@ -209,29 +210,43 @@ def _store(
     *,
     effects: bool,
 ) -> None:
-    run_id = inst.db.run(
-        lambda tx: runs.begin(tx, name=name, digest=digest, effects=effects, now=inst.now(tx))
-    )
-    ended = {run_id}
-    rows = iter(source)
-    while batch := list(islice(rows, BATCH)):
-        results = accept(inst, batch, run_id=run_id)
-        outcomes.add(batch, results)
-        ended |= _taken_over(inst, run_id, results)
+    with inst.db.hold(runs.name_of(digest)) as keep:
+        if keep is None:
+            raise NotReady(_UNDER_WAY)
+        run_id = inst.db.run(
+            lambda tx: runs.begin(tx, name=name, digest=digest, effects=effects, now=inst.now(tx))
+        )
+        others: set[int] = set()
+        rows = iter(source)
+        while batch := list(islice(rows, BATCH)):
+            results = accept(inst, batch, run_id=run_id)
+            outcomes.add(batch, results)
+            others |= _others(inst, run_id, results)
+            if not keep():
+                raise NotReady(_UNDER_WAY)
+        inst.db.run(lambda tx: _end(inst, tx, run_id, others, effects=effects))
 
-    def end(tx: Tx) -> None:
-        now = inst.now(tx)
-        for ending in sorted(ended):
-            runs.end(tx, ending, now, effects=effects)
 
-    inst.db.run(end)
+_UNDER_WAY = (
+    "another process is importing the same just now: wait until it has ended;"
+    " nothing more was stored by this one"
+)
 
 
-def _taken_over(inst: Installation, run_id: int, results: list[Result]) -> set[int]:
-    """Imports that were abandoned with some of these events: they end with this one.
+def _end(inst: Installation, tx: Tx, run_id: int, others: Iterable[int], *, effects: bool) -> None:
+    """The import has ended, and with it those that were abandoned with some of its events."""
+    now = inst.now(tx)
+    runs.end(tx, run_id, now, effects=effects)
+    for other in sorted(others):
+        if not runs.is_under_way(tx, other):
+            runs.end(tx, other, now, effects=effects)
 
-    What they stored was accepted, and would be held for ever when the file, or its mapping, was
-    changed before it was imported again.
+
+def _others(inst: Installation, run_id: int, results: list[Result]) -> set[int]:
+    """Imports that have not ended and hold some of these events: abandoned, or under way.
+
+    What an abandoned one stored was accepted, and would be held for ever when the file, or its
+    mapping, was changed before it was imported again.
     """
     known = [(one.source, one.id) for one in results if isinstance(one, (Duplicate, Conflict))]
     if not known:

@@ -114,6 +114,16 @@ class Database:
         with self.write(long=long) as tx:
             return unit(tx)
 
+    @contextmanager
+    def hold(self, name: str) -> Iterator[Callable[[], bool] | None]:
+        """While the block runs no other process holds this name; None where one does already.
+
+        What is yielded is to be called now and then: whether the name is still held, which a server
+        that restarts forgets. Others ask `holds.is_held`.
+        """
+        with self._told(), self._backend.hold(name) as keep:
+            yield keep
+
     def clock(self, tx: Tx) -> datetime:
         """The real time now: the server's for PostgreSQL, so that hosts with wrong clocks agree.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors as pg
 
 from lifecycle.errors import LifecycleError, TookTooLong, Unavailable, Unusable
+from lifecycle.store.holds import Hold
 from lifecycle.store.pool import Pool
 from lifecycle.store.sql import Tx
 
@@ -78,6 +79,11 @@ class Postgresql:
         with self._transaction(_BEGIN_READING) as connection:
             yield Tx("postgresql", connection)
             connection.execute("ROLLBACK")
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[Callable[[], bool] | None]:
+        with closing(Hold(lambda: connect(self._conninfo, self._shown), name)) as hold:
+            yield hold.keep if hold.take() else None
 
     def engine(self) -> Engine:
         from sqlalchemy import NullPool, create_engine

@@ -1,4 +1,7 @@
-"""Which imports were begun and ended, and what do they withhold?"""
+"""Which imports were begun and ended, and what do they withhold?
+
+Whoever works on a run holds `name_of` its digest, so that nobody else does, or ends it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,13 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from lifecycle.errors import NotFound, NotReady
+from lifecycle.store.holds import is_held
 from lifecycle.store.sql import Tx, both, either
+
+
+def name_of(digest: str) -> str:
+    """What is held (`Database.hold`) by whoever works on the run of this digest."""
+    return f"lifecycle import {digest}"
 
 
 def begin(tx: Tx, *, name: str, digest: str, effects: bool, now: datetime) -> int:
@@ -32,6 +41,12 @@ def open_besides(tx: Tx, run_id: int) -> bool:
     return tx.row(_OPEN_BESIDES, run_id) is not None
 
 
+def is_under_way(tx: Tx, run_id: int) -> bool:
+    """Whether another session works on the run; if not, none can before this transaction ends."""
+    row = tx.row(_DIGEST, run_id)
+    return row is not None and is_held(tx, name_of(row[0]))
+
+
 def must_be_open(tx: Tx, run_id: int) -> None:
     """Raise `NotReady` when the run has ended; else it cannot end before this transaction does.
 
@@ -55,6 +70,7 @@ def withheld_until(tx: Tx, customer_ids: Iterable[int]) -> dict[int, datetime]:
 _UNFINISHED = both(
     "SELECT id FROM import_run WHERE digest = ? AND ended_at IS NULL ORDER BY id LIMIT 1"
 )
+_DIGEST = both("SELECT digest FROM import_run WHERE id = ?")
 _BEGIN = both(
     "INSERT INTO import_run (name, digest, effects, started_at) VALUES (?, ?, ?, ?) RETURNING id"
 )

@@ -5,7 +5,7 @@ have connections of their own, see a snapshot and never wait.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -89,6 +89,10 @@ class Sqlite:
                     connection.execute("ROLLBACK")
         finally:
             self._readers.give_back(connection)
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[Callable[[], bool] | None]:  # noqa: ARG002 - nobody else is there
+        yield lambda: True
 
     def engine(self) -> Engine:
         from sqlalchemy import NullPool, create_engine, event

@@ -21,6 +21,7 @@ from lifecycle.errors import NotReady
 from lifecycle.intake.draft import Draft
 from lifecycle.intake.row_reader import Skipped
 from lifecycle.intake.rows import RowProblem
+from lifecycle.store import runs
 from lifecycle.store.sql import both
 from tests.policies import scenario_policy
 from tests.scenarios.driver import closed, day, order, page
@@ -31,6 +32,7 @@ from tests.support.engine import (
     made,
     message_rows,
     of,
+    opened,
     pending,
     planned,
     post,
@@ -411,3 +413,113 @@ def test_whether_an_interrupted_import_has_effects_is_what_was_said_last(
         run_import(inst, "a.csv", "the same", cut_off, effects=not effects, accept_valid=True)
     run_import(inst, "a.csv", digest, lambda: rows(order(199), page(199.5)), effects=effects)
     assert [fate for _, _, fate, _ in planned(inst)] == [Fate.QUEUED if effects else Fate.WITHHELD]
+
+
+# -- beside another that is under way ----------------------------------------------------------
+
+
+def during(first: Callable[[], object]) -> Iterator[Row]:
+    """The rows of a file; after its first row was stored, something else happens."""
+    yield draft(order(0))
+    first()
+    yield draft(order(5))
+    yield draft(order(8))
+
+
+@pytest.fixture
+def slow(
+    postgres_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Installation, Installation]]:
+    """Two processes, of which each stores row by row."""
+    monkeypatch.setattr(imports, "BATCH", 1)
+    with (
+        installation(postgres_database_url, POLICY) as one,
+        opened(postgres_database_url) as two,
+    ):
+        set_clock(one, day(200))
+        yield one, two
+
+
+@pytest.mark.postgres
+def test_an_import_does_not_end_another_that_is_under_way(
+    slow: tuple[Installation, Installation], quiet: Callable[..., Digest]
+) -> None:
+    """They have a row in common; each ends by itself, with what it stored."""
+    one, two = slow
+
+    def meanwhile() -> None:
+        report = run_import(two, "b.csv", "another", lambda: rows(order(0), order(20)))
+        assert (report.accepted, report.duplicates) == (1, 1)
+        assert pending(two) == []
+        assert [found.code for found in verify(two)] == ["import_open"]
+
+    report = run_import(one, "a.csv", "one", lambda: during(meanwhile), accept_valid=True)
+    assert report.accepted == 3
+    assert verify(one) == []
+    assert digest(one, day(200)) == quiet(order(0), order(5), order(8), order(20))
+
+
+@pytest.mark.postgres
+def test_the_same_file_is_imported_by_one_process_at_a_time(
+    slow: tuple[Installation, Installation],
+) -> None:
+    """The second would end the run of the first, which could store nothing more."""
+    one, two = slow
+
+    def meanwhile() -> None:
+        with pytest.raises(NotReady, match="another process is importing the same just now"):
+            run_import(two, "a.csv", "one", lambda: rows(order(0), order(20)))
+        assert stored(two) == 1
+
+    report = run_import(one, "a.csv", "one", lambda: during(meanwhile), accept_valid=True)
+    assert report.accepted == 3
+    assert verify(one) == []
+
+
+@pytest.mark.postgres
+def test_an_import_outlives_a_restart_of_the_server_as_its_own(
+    slow: tuple[Installation, Installation],
+) -> None:
+    """The server forgets who holds what; with its next rows the import takes it again."""
+    one, two = slow
+
+    def rest() -> Iterator[Row]:
+        yield draft(order(0))
+        forget_holders(two)
+        yield draft(order(5))
+        run_import(two, "b.csv", "another", lambda: rows(order(0)))
+        yield draft(order(8))
+
+    assert run_import(one, "a.csv", "one", rest, accept_valid=True).accepted == 3
+    assert verify(one) == []
+
+
+@pytest.mark.postgres
+def test_an_import_gives_way_to_one_that_took_over_while_the_server_was_away(
+    slow: tuple[Installation, Installation],
+) -> None:
+    one, two = slow
+
+    def stolen() -> Iterator[Row]:
+        yield draft(order(0))
+        forget_holders(two)
+        with two.db.hold(runs.name_of("one")) as keep:
+            assert keep is not None
+            yield draft(order(5))
+            raise AssertionError("it went on")
+
+    with pytest.raises(NotReady, match="another process is importing the same"):
+        run_import(one, "a.csv", "one", stolen, accept_valid=True)
+    report = run_import(two, "a.csv", "one", lambda: rows(order(0), order(5), order(8)))
+    assert (report.accepted, report.duplicates) == (1, 2)
+
+
+def forget_holders(inst: Installation) -> None:
+    """What a restart does to every connection that holds a name."""
+    ended = both(
+        "SELECT count(pg_terminate_backend(l.pid, 30000)) FROM pg_locks AS l"
+        " JOIN pg_database AS d ON d.oid = l.database"
+        " WHERE l.locktype = 'advisory' AND d.datname = current_database()"
+    )
+    with inst.db.read() as tx:
+        assert tx.value(ended) == 1
