@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from lifecycle.engine.alone import attempted, try_alone
 from lifecycle.engine.installation import Installation
@@ -171,9 +172,11 @@ def _is_fresh(inst: Installation, attempt: Attempt, now: datetime) -> bool:
 
 
 def _together(inst: Installation, customer_ids: Sequence[int], attempt: int) -> Applied:
-    worked = attempted(inst, attempt, lambda tx: work(inst, tx, customer_ids, ending=attempt))
+    """All of them at once; those whom nothing can fold by themselves afterwards."""
+    unit = partial(work, inst, customer_ids=customer_ids, ending=attempt, sparing=True)
+    worked = attempted(inst, attempt, unit)
     if isinstance(worked, Applied):
-        return worked
+        return worked + _spared(inst, worked)
     log.error(
         "a batch of %d customers failed; trying each alone", len(customer_ids), exc_info=worked
     )
@@ -181,4 +184,17 @@ def _together(inst: Installation, customer_ids: Sequence[int], attempt: int) -> 
     done = Applied()
     for customer_id in customer_ids:
         done += try_alone(inst, customer_id)
+    return done
+
+
+def _spared(inst: Installation, worked: Applied) -> Applied:
+    """Whom the batch had to leave out, each tried alone."""
+    done = Applied()
+    for spared in worked.spared:
+        log.error(
+            "customer %d of a batch cannot be folded; trying her alone",
+            spared.customer_id,
+            exc_info=spared.error,
+        )
+        done += try_alone(inst, spared.customer_id)
     return done

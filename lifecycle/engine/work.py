@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from lifecycle.domain import snapshot as snapshots
 from lifecycle.domain.fate import Fate
@@ -27,6 +28,14 @@ from lifecycle.store.sql import Tx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spared:
+    """A customer whom nothing could fold, left out so that the others of her batch go on."""
+
+    customer_id: int
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """What one round of work did."""
 
@@ -40,6 +49,7 @@ class Applied:
     woken: int = 0  # customers for whom a check or a waiting event had come due
     left: int = 0  # customers with whom others had just begun
     more: bool = False  # something was done, so there may be more: ask again
+    spared: tuple[Spared, ...] = ()  # nothing was written of these, and what waits goes on waiting
 
     def __add__(self, other: Applied) -> Applied:
         return Applied(
@@ -53,6 +63,7 @@ class Applied:
             woken=self.woken + other.woken,
             left=self.left + other.left,
             more=self.more or other.more,
+            spared=self.spared + other.spared,
         )
 
 
@@ -63,8 +74,11 @@ def work(
     *,
     ending: int | None = None,
     only: StoredEvent | None = None,
+    sparing: bool = False,
 ) -> Applied:
     """Fold what waits for these customers, or only one event of it, and write what follows.
+
+    With `sparing`, customers whose fold raises are left out and told; else it raises.
 
     The order matters on PostgreSQL: lock in one statement, read everything in later ones, the
     pending rows before the histories, the clock after the lock; clear exactly the rows read.
@@ -83,10 +97,12 @@ def work(
             for customer_id, waiting in pending.items()
         }
         until = min(now, only.event.occurred_at)
-    changes = list(_changes(tx, timeline, rows, pending, until))
+    spared: list[Spared] | None = [] if sparing else None
+    changes = list(_changes(tx, timeline, rows, pending, until, spared))
     version = timeline.at(now).number
     written = write(tx, changes, version, now)
-    folded = [stored for waiting in pending.values() for stored in waiting]
+    done = {change.row.id for change in changes}
+    folded = [stored for who, waiting in pending.items() if who in done for stored in waiting]
     events.clear_pending(tx, folded)
     if ending is not None:
         attempts.end(tx, [ending])
@@ -101,6 +117,7 @@ def work(
         messages=written.messages,
         fates=written.fates,
         woken=woken,
+        spared=tuple(spared or ()),
     )
 
 
@@ -110,17 +127,36 @@ def _changes(
     rows: Mapping[int, CustomerRow],
     pending: Mapping[int, Sequence[StoredEvent]],
     until: datetime,
-) -> Iterable[Change]:
+    spared: list[Spared] | None,
+) -> Iterator[Change]:
+    """One a customer; who cannot be folded goes to `spared`, where that is given."""
+    for customer_id, folding in _foldings(tx, timeline, rows, pending, until):
+        try:
+            yield folding()
+        except Exception as error:
+            if spared is None:
+                raise
+            spared.append(Spared(customer_id=customer_id, error=error))
+
+
+def _foldings(
+    tx: Tx,
+    timeline: Timeline,
+    rows: Mapping[int, CustomerRow],
+    pending: Mapping[int, Sequence[StoredEvent]],
+    until: datetime,
+) -> Iterator[tuple[int, Callable[[], Change]]]:
+    """How each customer is to be folded, once: on from where she was, or from the beginning."""
     again: dict[int, Snapshot | None] = {}
     for customer_id, row in rows.items():
         waiting = pending.get(customer_id, ())
         before = _usable(timeline, row)
         if row.folded_until is None:  # nothing of hers was folded yet, so nothing is recorded
-            yield _change(timeline, row, None, waiting, until)
+            yield customer_id, partial(_change, timeline, row, None, waiting, until)
         elif before is None or before.waits or any(is_late(before, one.event) for one in waiting):
             again[customer_id] = before
         else:
-            yield _change(timeline, row, before, waiting, until)
+            yield customer_id, partial(_change, timeline, row, before, waiting, until)
     if again:
         for customer_id, history in events.histories(tx, list(again), pending):
             row, before = rows[customer_id], again.pop(customer_id)
@@ -134,9 +170,15 @@ def _changes(
                 length=len(history),
                 believed=before is not None,
             )
-            yield _change(timeline, row, None, history, until, again=True, late=late)
+            yield (
+                customer_id,
+                partial(_change, timeline, row, None, history, until, again=True, late=late),
+            )
         for customer_id in again:  # all of her events have left the fold
-            yield _change(timeline, rows[customer_id], None, (), until, again=True)
+            yield (
+                customer_id,
+                partial(_change, timeline, rows[customer_id], None, (), until, again=True),
+            )
 
 
 def _usable(timeline: Timeline, row: CustomerRow) -> Snapshot | None:

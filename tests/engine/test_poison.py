@@ -10,20 +10,22 @@ from typing import Any
 
 import pytest
 
+from lifecycle.engine import apply
 from lifecycle.engine import work as unit
-from lifecycle.engine.alone import LONE_TRIES, POSTPONED
+from lifecycle.engine.alone import LONE_TRIES, POSTPONED, try_alone
 from lifecycle.engine.apply import CRASHED_AFTER, apply_pending, fire_due
 from lifecycle.engine.dead import Replayed, discard, list_dead, replay, show
 from lifecycle.engine.digest import Digest, digest
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.rebuild import rebuild
 from lifecycle.engine.verify import verify
+from lifecycle.engine.work import Applied
 from lifecycle.store import attempts, customers, events, runs, steps
 from lifecycle.store.attempts import Level
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import both
 from tests.engine.histories import RICH_POLICY
-from tests.scenarios.driver import day, order, page
+from tests.scenarios.driver import ANNA, day, order, page
 from tests.support.engine import (
     arrive,
     installation,
@@ -428,3 +430,23 @@ def test_what_a_crash_left_of_lone_attempts_is_cleared_by_the_next_work(
     repair(inst, "bad", GOOD)
     replay(inst, "shop", "bad", by="olga", why="repaired")
     assert digest(inst, day(40)) == quiet([order(0), order(10, "bad", GOOD), order(20)])
+
+
+def test_one_poisonous_event_has_nobody_else_tried_alone(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others of its batch are written as one: they lose no more than the time of a fold."""
+    alone: list[int] = []
+
+    def counted(inst: Installation, customer_id: int) -> Applied:
+        alone.append(customer_id)
+        return try_alone(inst, customer_id)
+
+    monkeypatch.setattr(apply, "try_alone", counted)
+    post(inst, *others(), order(0), order(10, "bad", BROKEN), *of("c9", order(3)))
+    with inst.db.read() as tx:
+        hers = customers.find(tx, ANNA)
+    work(inst)
+    assert alone == [hers]
+    assert pending(inst) == []
+    assert verify(inst) == []
