@@ -118,6 +118,7 @@ def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
     passed = _busy(inst, attempts.unfinished(tx), now)
     ids = claiming(tx, passed)
     if not ids:
+        _drop_what_is_over(inst, tx, now)
         waiting = len(events.pending_of(tx, passed)) if passed else 0
         return _Claim(attempt=None, together=(), suspects=(), left=waiting)
     suspects, busy = _unfinished(inst, tx, set(ids), now)
@@ -155,6 +156,17 @@ def _unfinished(
             if attempt.level is Level.BATCH:
                 attempts.dissolve(tx, attempt, token=attempts.TOKEN, started_at=now)
     return suspects, _busy(inst, unfinished, now) - suspects
+
+
+def _drop_what_is_over(inst: Installation, tx: Tx, now: datetime) -> None:
+    """Attempts with customers for whom nothing waits any more: others were faster, and their processes
+    died before they could tell. Should one live after all, it does without its attempt."""
+    for attempt in attempts.unfinished(tx):
+        if _is_fresh(inst, attempt, now) or events.pending_of(tx, attempt.customers):
+            continue
+        rows = customers.rows(tx, attempt.customers).values()
+        if not any(row.wake_at and row.wake_at <= inst.now(tx) for row in rows):
+            attempts.end(tx, [attempt.id])
 
 
 def _busy(inst: Installation, unfinished: Iterable[Attempt], now: datetime) -> set[int]:

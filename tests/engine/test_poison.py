@@ -450,3 +450,24 @@ def test_one_poisonous_event_has_nobody_else_tried_alone(
     assert alone == [hers]
     assert pending(inst) == []
     assert verify(inst) == []
+
+
+def test_an_attempt_with_somebody_whom_others_have_done_with_is_dropped(
+    inst: Installation,
+) -> None:
+    """Its process began it for nothing, as another was faster, and died before it could tell."""
+    arrive(inst, order(0))
+    with inst.db.read() as tx:
+        hers = customers.find(tx, ANNA)
+    with inst.db.write() as tx:
+        attempts.begin_alone(
+            tx,
+            token="another process",
+            level=Level.CUSTOMER,
+            customer_id=hers,
+            event_id=None,
+            started_at=inst.db.clock(tx) - CRASHED_AFTER,
+        )
+    apply_pending(inst)
+    with inst.db.read() as tx:
+        assert attempts.unfinished(tx) == []
