@@ -1,11 +1,15 @@
-"""How do answers look? Tables and colours for people, JSON for programs, progress on stderr only."""
+"""How do answers look? Tables and colours for people, JSON for programs, progress on stderr only.
+
+What somebody posted must never command a terminal, nor look like a line of ours: control characters
+are written out as in JSON, which itself would escape only some of them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +19,7 @@ from typing import Any
 
 import orjson
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -25,7 +29,10 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
+
+from lifecycle.intake.strict_json import visible
 
 PIPED_WIDTH = 200  # columns, when nobody says how wide the reader is
 
@@ -37,6 +44,17 @@ class OutputClosed(Exception):
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         raise OutputClosed
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Whoever prints a value may forget what could be in it; breaks of lines are for them to say."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            if control or text.isprintable():
+                yield segment
+            else:
+                yield Segment(_tamed(text), style)
 
 
 def out() -> Console:
@@ -74,12 +92,17 @@ def show(renderable: RenderableType) -> None:
 
 def json_document(value: object) -> None:
     """One indented JSON document."""
-    _write(orjson.dumps(plain(value), option=orjson.OPT_INDENT_2).decode())
+    _write(_tamed(orjson.dumps(plain(value), option=orjson.OPT_INDENT_2).decode()))
 
 
 def json_line(value: object) -> None:
     """One object on one line, written at once, for those who follow."""
-    _write(orjson.dumps(plain(value)).decode())
+    _write(visible(orjson.dumps(plain(value)).decode()))
+
+
+def _tamed(text: str) -> str:
+    """All but the breaks of lines."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def _write(text: str) -> None:
@@ -124,10 +147,18 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+class _Table(Table):
+    def add_row(self, *cells: RenderableType | None, **how: Any) -> None:
+        """A value that is text stands on a line of its own, whatever is in it."""
+        super().add_row(
+            *(visible(cell) if isinstance(cell, str) else cell for cell in cells), **how
+        )
+
+
 def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
     """A listing in the house's look; the columns named in `right` hold numbers."""
-    made = Table(
-        title=title,
+    made = _Table(
+        title=None if title is None else visible(title),
         title_style="bold",
         title_justify="left",
         box=box.SIMPLE_HEAD,

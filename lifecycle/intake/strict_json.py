@@ -19,6 +19,7 @@ from lifecycle.errors import Problem
 
 KIB = 1024
 SHOWN = 80  # characters of a wrong value that an answer repeats
+INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format (bidi), surrogate, breaks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +118,11 @@ def shown(value: object) -> str:
 
 
 def visible(text: str) -> str:
-    """Control and formatting characters and halves of a pair written out as `\\u….`."""
+    """Control and formatting characters, line breaks and halves of a pair as JSON escapes them."""
     if text.isprintable():
         return text
     return "".join(
-        char if char.isprintable() or char == " " else f"\\u{ord(char):04x}" for char in text
+        json.dumps(char)[1:-1] if unicodedata.category(char) in INVISIBLE else char for char in text
     )
 
 

@@ -21,7 +21,14 @@ from lifecycle.domain.instant import instant_text
 from lifecycle.domain.money import CURRENCIES, minor_units
 from lifecycle.domain.policy import ValueType
 from lifecycle.errors import Problem
-from lifecycle.intake.strict_json import Number, forbidden, not_finite, shown, too_large
+from lifecycle.intake.strict_json import (
+    INVISIBLE,
+    Number,
+    forbidden,
+    not_finite,
+    shown,
+    too_large,
+)
 from lifecycle.policy import zones
 
 _EXAMPLE = "2026-01-01T09:00:00+08:00"
@@ -108,12 +115,11 @@ def alike(text: str) -> str:
 
 
 _EXPECTED_ID = "text of 1 to 200 characters"
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format (bidi), surrogate, breaks
 
 
 def _refuse_invisible(text: str) -> None:
     for char in text:
-        if unicodedata.category(char) in _INVISIBLE:
+        if unicodedata.category(char) in INVISIBLE:
             raise forbidden(char, "")
 
 

@@ -15,14 +15,20 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle import resources
+from lifecycle.bootstrap import Access, build
 from lifecycle.cli import output
 from lifecycle.cli.lines import Palette
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.policy import After, OwnRhythm
 from lifecycle.domain.step import Step
 from lifecycle.policy.load import loads
+from lifecycle.settings import Settings
+from lifecycle.store import dead, events
 from tests.cli.conftest import Lifecycle
 from tests.policies import SCENARIO_POLICY
+from tests.scenarios.driver import happened
+from tests.support.engine import draft
 
 IMPORT = [sys.executable, "-m", "lifecycle", "import", "orders.csv", "-m", "online-retail"]
 
@@ -47,6 +53,71 @@ def on_a_terminal(arguments: list[str], folder: Path, columns: int = 80) -> str:
     os.close(screen)
     assert process.wait() == 0, seen.decode()
     return seen.decode()
+
+
+# -- what others have written
+
+
+COMMANDING = "\x1b[2J\x1b]0;mine\x07 two\nlines\u2028\u202e \x9b31m"
+TAMED = r"\u001b[2J\u001b]0;mine\u0007 two\nlines\u2028\u202e \u009b31m"
+
+
+@pytest.fixture
+def hostile(lifecycle: Lifecycle, orders: Path) -> Lifecycle:
+    """What was posted of anna, what failed with it, and why she was moved, would command a terminal."""
+    lifecycle("import", orders, "-m", "online-retail", "--clock", "2010-02-01T00:00:00Z")
+    settings = Settings(database_url="sqlite:///lifecycle.db", config_dir=resources.config_dir())
+    with build(settings, access=Access.WRITE) as engine:
+        names = {"attributes": {"owner": COMMANDING}}
+        told = happened("profile_changed", 0, "profile", **names)._replace(customer="anna")
+        at = datetime(2010, 1, 20, tzinfo=UTC)
+        engine.accept([draft(told._replace(occurred_at=at, received_at=at))])
+        engine.apply_pending()
+        with engine.db.write() as tx:
+            first = events.get(tx, "online-retail", "1")
+            assert first is not None
+            dead.quarantine(tx, first, reason="fold_failed", detail=COMMANDING, attempts=5, at=at)
+    lifecycle("dead", "discard", "online-retail", "1", "--by", "olga", "--why", COMMANDING)
+    lifecycle("customer", "move", "anna", "--to", "loyal", "--by", "olga", "--why", COMMANDING)
+    return lifecycle
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["explain", "anna"],
+        ["customer", "show", "anna"],
+        ["log"],
+        ["dead", "list"],
+        ["dead", "show", "online-retail", "1"],
+        ["dead", "discard", "online-retail", "1"],
+    ],
+)
+def test_nothing_that_was_posted_commands_a_terminal_or_looks_like_a_line_of_ours(
+    hostile: Lifecycle, home: Path, command: list[str]
+) -> None:
+    """In a pipe too, which may end at one; and in JSON, which says all the same what was posted."""
+    piped = hostile(*command).out
+    assert TAMED in piped
+    assert all(char.isprintable() or char == "\n" for char in piped)
+
+    seen = on_a_terminal([sys.executable, "-m", "lifecycle", *command], home, columns=500)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", seen)
+    assert TAMED in plain
+    assert all(char.isprintable() or char in "\r\n" for char in plain)
+
+    asked = hostile(*command, "--json")
+    assert all(char.isprintable() or char == "\n" for char in asked.out)
+    assert COMMANDING in texts(asked.json)
+
+
+def texts(value: object) -> list[str]:
+    """Every text in a JSON document."""
+    if isinstance(value, dict):
+        return [text for each in value.values() for text in texts(each)]
+    if isinstance(value, list):
+        return [text for each in value for text in texts(each)]
+    return [value] if isinstance(value, str) else []
 
 
 def test_on_a_terminal_long_work_shows_how_far_it_is(orders: Path, home: Path) -> None:

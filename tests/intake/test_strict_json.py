@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from lifecycle.errors import Problem
 from lifecycle.intake.native import Batch, read_batch
-from lifecycle.intake.strict_json import Number, parse
+from lifecycle.intake.strict_json import Number, parse, visible
 from tests.intake.bad_input import NOW, event, policy
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -19,6 +20,7 @@ _SCALARS = st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.float
 _JSON = st.recursive(
     _SCALARS, lambda inner: st.lists(inner) | st.dictionaries(_TEXT, inner), max_leaves=20
 )
+_DEEP = st.integers(1, 400).map(lambda depth: json.loads("[" * depth + "]" * depth))
 _SOUND = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**17), 10**17) | _TEXT,
     lambda inner: st.lists(inner) | st.dictionaries(_TEXT, inner),
@@ -51,7 +53,7 @@ def test_no_bytes_make_the_reader_fail(content: bytes) -> None:
     assert _outcome(b'{"events":[' + content) in {"read", 400, 413, 422}
 
 
-@given(field=st.sampled_from(_POINTED), value=_JSON)
+@given(field=st.sampled_from(_POINTED), value=_JSON | _DEEP)
 def test_no_value_makes_the_reader_fail(field: str, value: object) -> None:
     """NaN, infinities and any depth included; the pointer names the field that is wrong."""
     content = json.dumps({"events": [event(**{field: value})]}).encode()
@@ -86,6 +88,16 @@ def test_a_value_beyond_all_bounds_is_refused_and_its_neighbour_is_taken(odd: st
     assert not isinstance(first, Problem)
     assert isinstance(second, Problem)
     assert second.code in {"number_too_large", "limit_exceeded"}
+
+
+@given(text=st.text() | st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])))
+def test_what_is_made_visible_holds_nothing_invisible_and_says_the_same(text: str) -> None:
+    """Spaces of any width and characters that are newer than this program are left as they are."""
+    assert visible("\u3000\u00a0\ue000\U0001ffff") == "\u3000\u00a0\ue000\U0001ffff"
+    told = visible(text)
+    assert [char for char in told if category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}] == []
+    if not {'"', "\\"} & {*text}:
+        assert json.loads(f'"{told}"') == json.loads(json.dumps(text))
 
 
 def _outcome(content: bytes) -> object:
