@@ -151,7 +151,7 @@ def _tick(world: World, process: Process, engine: Engine, needed: Iterable[Tick]
             try:
                 tick.do()
             except Exception as error:  # noqa: BLE001 - as in `Clockwork`: the next tick must come
-                engine.complaints.about(f"tick {tick.name!r}", error)
+                engine.complaints.about("tick_failed", f"tick {tick.name!r}", error)
 
     for tick in needed:
         world.loop.start(process, tick.name, partial(keep, tick))

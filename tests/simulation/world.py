@@ -152,5 +152,5 @@ class _Telltale(Complaints):
         super().__init__(lambda: world.loop.now)
         self._world = world
 
-    def about(self, what: str, error: BaseException) -> None:
+    def about(self, event: str, what: str, error: BaseException) -> None:
         self._world.expect(error, what)
