@@ -4,6 +4,7 @@
 #   make test    set up what is needed, then run every test, on SQLite and on a real PostgreSQL
 #   make setup   only make .venv, with the `lifecycle` command in it
 #   make check   format, lint, types, import layers: what CI asks before it runs the tests
+#   make chaos   kill, cut off, stop and fill up everything, and prove that nothing is lost; SEED=7 repeats
 #   make bench   measure, and print a table of ratios
 #   make lock    pin what pyproject.toml asks for; LOCK_ARGS=--upgrade takes the newest versions
 #   make clean   remove .venv and every cache
@@ -21,7 +22,7 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no
 # Everything that mypy --strict and ruff look at.
 CODE := $(wildcard lifecycle workers scheduler.py tests benchmarks)
 
-.PHONY: help setup setup-dev run test check bench lock clean
+.PHONY: help setup setup-dev run test check chaos bench lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -42,6 +43,10 @@ check: setup-dev
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-cache
+
+# CHAOS_ARGS="sqlite --json out.json" for one database and figures; CHAOS_FULL=1 for more of everything.
+chaos: setup-dev
+	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 bench: setup
 	$(BIN)/lifecycle bench
