@@ -18,13 +18,14 @@ from lifecycle.domain.event import Event
 from tests.chaos.crew import Crew, Post
 from tests.chaos.fates import Ledger
 from tests.chaos.lives import zygote
-from tests.chaos.material import AFTERWARDS, Material
+from tests.chaos.material import AFTERWARDS, MOST_IN_A_POST, Material
 from tests.chaos.posters import Answers, Posters
 
 UNTIL = AFTERWARDS + timedelta(days=300)  # the digests are of this instant
 LOOK_EVERY = 0.05  # seconds
-AHEAD = 0.05  # how far posting may be ahead of killing
-SLOWEST, SLOWER = 10.0, 0.02  # events a second from then on, and as a share of what is left
+SPARE = 1.5  # so many more lives than kills are reckoned with
+STALLED_AFTER = 5.0  # seconds without a kill: there may be too little to do
+A_LITTLE = 0.03  # of what is left is posted then
 ENOUGH_ABORTS = 20  # of one poisonous event
 
 
@@ -69,6 +70,34 @@ class Told:
 
 Tell = Callable[[str], object]
 """Is told in a few words what is going on."""
+
+
+class _Ration:
+    """How much of a pass may be posted: each life that is to end brings its share of events."""
+
+    def __init__(self, events: int, crew: Crew) -> None:
+        self._crew = crew
+        self._all = events
+        self._share = events / max(1.0, crew.missing * SPARE)
+        self._lives = crew.toll.doomed
+        self._more = 0.0
+        self._seen = (0, 0)
+        self._since = self._stalled_since = time.monotonic()
+
+    def allowed(self, left: int) -> int:
+        """From now on, of those that are left."""
+        now, seen = time.monotonic(), (self._crew.toll.kills.total(), left)
+        if seen[0] != self._seen[0] or now - self._stalled_since > STALLED_AFTER:
+            self._more += 0 if seen[0] != self._seen[0] else max(MOST_IN_A_POST, A_LITTLE * left)
+            self._stalled_since = now
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+        lives = self._crew.toll.doomed - self._lives
+        return round(self._share * lives + self._more) - (self._all - left)
+
+    def nothing_for(self, seconds: float) -> bool:
+        """Neither a kill nor an answer."""
+        return time.monotonic() - self._since > seconds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,25 +151,22 @@ class Campaign:
         also: Callable[[], bool] = lambda: True,
         meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
-        """Until every point has been hit often enough, all is posted, and `also` holds; or time is up.
+        """Until every point has been hit often enough, all is posted, and `also` holds.
 
-        Events are posted as kills go on, so that no point is left without anything to do, however fast
-        the machine is.
+        Or until time is up, or nothing has happened for too long. Events are posted as lives begin, so
+        that none is left without anything to do, however fast the machine is.
         """
         deadline = time.monotonic() + limit
         self.crew.take_places(posts)
-        all_hits, all_left = self.crew.missing, self.posters.left
-        while time.monotonic() < deadline:
+        ration = _Ration(self.posters.left, self.crew)
+        while time.monotonic() < deadline and not ration.nothing_for(self.plan.patience):
             reached = self.crew.reached and also()
             if reached and not self.posters.left:
                 break
-            left = self.posters.left
-            hits_left = self.crew.missing / all_hits if all_hits else 0.0
-            ahead = left / max(1, all_left) < hits_left - AHEAD
-            self.posters.pace = max(SLOWEST, left * SLOWER) if ahead and not reached else None
+            self.posters.allow(None if reached else ration.allowed(self.posters.left))
             self.crew.tend(LOOK_EVERY)
             meanwhile()
-        self.posters.pace = None
+        self.posters.allow(None)
         self.crew.leave()
 
     def until_none(

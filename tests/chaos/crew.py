@@ -63,6 +63,7 @@ class Toll:
     aborts: int = 0  # by poison
     unable: int = 0  # lives that ended at once, as the database was away
     lives: int = 0
+    doomed: int = 0  # of these, those who were told to end at a point
     unforeseen: list[Unforeseen] = field(default_factory=list)
 
 
@@ -157,6 +158,7 @@ class Crew:
         place.fate, place.since = fate, time.monotonic()
         place.pid = self._zygote.begin(fate)
         self.toll.lives += 1
+        self.toll.doomed += fate.ends_at is not None
 
     def _fate(self, place: _Place) -> Fate:
         post = place.post

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -27,8 +26,8 @@ from lifecycle.domain.policy import Policy
 from lifecycle.engine.digest import digest
 from lifecycle.resources import config_dir
 from tests.chaos.material import SETS, Material, in_set
+from tests.oracle.digested import digested
 from tests.oracle.oracle import oracle
-from tests.oracle.truth import plain_all
 from tests.support.engine import installation, post, work
 
 SHIPPED_POLICY = config_dir() / "policy.yaml"
@@ -101,30 +100,5 @@ def oracle_digest(material: Material, until: datetime, sets: Sequence[str] = SET
 
 def _line(policy: Policy, history: Sequence[Event], until: datetime) -> bytes:
     """One customer, in the words of `lifecycle digest`."""
-    truth = oracle(policy, history, until)
-    told: dict[str, Any] = {
-        "customer": history[0].customer,
-        "state": truth.state,
-        "facts": plain_all(truth.facts),
-        "attributes": truth.attributes,
-        "tags": sorted(truth.tags),
-        "consents": {},
-        "steps": [
-            {
-                "rule": step.rule,
-                "from": step.from_state,
-                "to": step.to_state,
-                "trigger": step.trigger,
-                "cause": step.cause,
-                "at": instant_text(step.at),
-                "guard": step.guard,
-                "read": plain_all(step.read),
-                "version": step.version,
-                "by": step.by,
-                "why": step.why,
-            }
-            for step in truth.steps
-        ],
-        "messages": sorted((m.rule, m.cause, m.number) for m in truth.messages),
-    }
+    told = digested(history[0].customer, oracle(policy, history, until))
     return orjson.dumps(told, option=orjson.OPT_SORT_KEYS) + b"\n"

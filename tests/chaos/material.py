@@ -27,7 +27,8 @@ AFTERWARDS = datetime(2011, 12, 10, tzinfo=UTC)  # when the engine's clock begin
 SETS = ("a", "b", "c")
 SOURCE = "online-retail"
 TWICE = 0.2  # so much of it is posted once more
-MOST_IN_A_POST = 60
+MOST_IN_A_POST = 40
+FEW, MOST_OF_FEW = 10_000, 10  # so that there are enough posts to die at
 
 RAISES, ABORTS = "poison-raises", "poison-aborts"  # in the id of an event, for `entry`
 
@@ -68,17 +69,17 @@ def in_set(event: Event, name: str) -> Event:
 
 
 def posts(events: Sequence[Event], seed: int) -> list[list[Event]]:
-    """In batches of any size, shuffled, a fifth of it twice."""
+    """In batches of any size, shuffled, a fifth of it twice; smaller where there are few."""
     chance = random.Random(f"posts {seed}")
     every = [*events, *chance.sample(events, int(len(events) * TWICE))]
     chance.shuffle(every)
-    return list(_cut(every, chance))
+    return list(_cut(every, chance, most=MOST_IN_A_POST if len(every) > FEW else MOST_OF_FEW))
 
 
-def _cut(events: Sequence[Event], chance: random.Random) -> Iterator[list[Event]]:
+def _cut(events: Sequence[Event], chance: random.Random, *, most: int) -> Iterator[list[Event]]:
     start = 0
     while start < len(events):
-        size = chance.randint(1, MOST_IN_A_POST)
+        size = chance.randint(1, most)
         yield list(events[start : start + size])
         start += size
 

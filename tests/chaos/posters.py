@@ -81,7 +81,7 @@ class Answers:
 
 
 class Posters:
-    """Threads that post what is left, to any of the addresses, at most so many events a second."""
+    """Threads that post what is left, to any of the addresses, as far as they are let."""
 
     def __init__(self, ports: Sequence[int], answers: Answers) -> None:
         self._ports = ports
@@ -90,8 +90,7 @@ class Posters:
         self._in_hand = 0  # batches
         self._changed = threading.Condition()
         self._stopping = False
-        self._pause_until = 0.0
-        self.pace: float | None = None  # events a second, for all together
+        self._allowed: int | None = None  # events; None: all there are
         self._threads = [
             threading.Thread(target=self._run, args=(number,), name=f"poster-{number}", daemon=True)
             for number in range(THREADS)
@@ -120,6 +119,12 @@ class Posters:
             self._left.extend(batches)
             self._changed.notify_all()
 
+    def allow(self, events: int | None) -> None:
+        """So many of those that are left may be posted, to the end of the last batch; None: all."""
+        with self._changed:
+            self._allowed = events
+            self._changed.notify_all()
+
     @property
     def left(self) -> int:
         """Events that are not answered for yet; batches in hand count as one event."""
@@ -139,17 +144,17 @@ class Posters:
 
     def _next(self) -> list[Event] | None:
         with self._changed:
-            while not self._stopping:
-                wait = self._pause_until - time.monotonic()
-                if self._left and wait <= 0:
-                    batch = self._left.popleft()
-                    self._in_hand += 1
-                    if self.pace:
-                        now = max(self._pause_until, time.monotonic() - 1)
-                        self._pause_until = now + len(batch) / self.pace
-                    return batch
-                self._changed.wait(max(wait, 0.001) if self._left else None)
-            return None
+            self._changed.wait_for(lambda: self._stopping or self._may_post())
+            if self._stopping:
+                return None
+            batch = self._left.popleft()
+            self._in_hand += 1
+            if self._allowed is not None:
+                self._allowed -= len(batch)
+            return batch
+
+    def _may_post(self) -> bool:
+        return bool(self._left) and (self._allowed is None or self._allowed > 0)
 
     def _answered(self, turn: int, content: bytes) -> bool:
         """Posts once; whether that was the end of it."""

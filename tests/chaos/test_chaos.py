@@ -21,7 +21,7 @@ from tests.chaos.material import material
 from tests.chaos.outcome import Outcome
 
 SEED = int(os.environ.get("SEED", "1"))
-PATIENCE = 1_200.0  # seconds, which only a run that hangs uses up
+PATIENCE = 600.0  # seconds, which only a run that hangs uses up
 
 EVERY_POINT = 2  # kills
 AMONG_MANY = 3  # so that there are some in each pass
