@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
 from lifecycle.intake.values import unlisted
-from lifecycle.store import customers, reading, steps
+from lifecycle.store import reading, steps
 from lifecycle.store.sql import Tx
 
 BY_HAND = "moved"  # the rule that steps by an operator's move carry; no policy may take the name
@@ -39,7 +40,7 @@ def store_filters(tx: Tx, filters: LogFilters) -> steps.Filters:
     return steps.Filters(
         state=filters.state,
         rule=filters.rule,
-        customer_id=None if filters.customer is None else customers.find(tx, filters.customer),
+        customer_id=None if filters.customer is None else find(tx, filters.customer),
     )
 
 

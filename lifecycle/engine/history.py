@@ -14,6 +14,7 @@ from lifecycle.domain.timeline import Timeline
 from lifecycle.engine.cursor import opened, sealed
 from lifecycle.engine.explain.forms import Form, outcome_form
 from lifecycle.engine.explain.retold import Happening, Retold, retell
+from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
 from lifecycle.store import customers, events, reading
 from lifecycle.store import dead as dead_letters
@@ -70,7 +71,7 @@ def timeline(inst: Installation, key: str, limit: int, cursor: str | None) -> Ti
     What became of each event is told as of now: a late event may change it between two pages.
     """
     with inst.db.read() as tx:
-        customer_id = customers.find(tx, key)
+        customer_id = find(tx, key)
         query = ["timeline", customer_id]
         before = None if cursor is None else tuple(opened(cursor, query, (str, int, str, str)))
         entries = list(_entries(inst, tx, customer_id))

@@ -9,6 +9,7 @@ from lifecycle.domain.event import MOVED, OUR_SOURCE, Event
 from lifecycle.domain.policy import State
 from lifecycle.engine.accept import accept_within
 from lifecycle.engine.apply import apply_customers
+from lifecycle.engine.identities import known_key
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied
 from lifecycle.errors import UNCHANGED, Problem
@@ -24,7 +25,7 @@ def move(inst: Installation, key: str, to: str, *, by: str, why: str) -> Applied
     Raises NotFound for an unknown customer and Problem for a state that the policy does not have
     or that she is in already. Another event of hers may still overtake it: then it is in the log.
     """
-
+    key = known_key(key)
     name = f"move-{uuid4()}"  # outside of the unit, which may be run again: it is one move
 
     def unit(tx: Tx) -> int:

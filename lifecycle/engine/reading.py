@@ -18,6 +18,7 @@ from lifecycle.engine.explain.ahead import Ahead, ahead
 from lifecycle.engine.explain.words import Vocabulary
 from lifecycle.engine.filters import LogFilters, first_filters, store_filters
 from lifecycle.engine.history import TimelinePage, timeline
+from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
 from lifecycle.store import backlog, customers, events, reading, steps
 from lifecycle.store.customers import CustomerRow
@@ -99,7 +100,7 @@ class Health:
 def customer(inst: Installation, key: str) -> Customer:
     """Raises NotFound where no identifier is written like that."""
     with inst.db.read() as tx:
-        customer_id = customers.find(tx, key)
+        customer_id = find(tx, key)
         row = customers.rows(tx, [customer_id])[customer_id]
         now, policies = inst.now(tx), inst.timeline(tx)
         version = policies.at(now)

@@ -196,7 +196,7 @@ class _EventReader:
             _refusal("/id", _event_id, posted.get("id")),
             _refusal("/source", self._source, posted.get("source")),
             unknown,
-            _refusal("/customer_id", _customer_key, posted.get("customer_id")),
+            _refusal("/customer_id", customer_key, posted.get("customer_id")),
             None if said is None else _refusal("/occurred_at", self._occurred_at, said),
         ):
             if problem is not None:
@@ -234,7 +234,7 @@ class _EventReader:
         return PropertyReader(name, declared, self._policy)
 
     def _customer(self, posted: object, remarks: list[Remark]) -> str:
-        customer = _customer_key(posted)
+        customer = customer_key(posted)
         if customer != posted:
             kept = f'stored in Unicode form NFC, as "{visible(customer)}"'
             remarks.append(Remark(code="normalised", pointer="/customer_id", detail=kept))
@@ -271,7 +271,8 @@ def _event_id(posted: object) -> str:
     return identifier(posted, code="event_id", what="the id", longest=ID_LENGTH, spaces=False)
 
 
-def _customer_key(posted: object) -> str:
+def customer_key(posted: object) -> str:
+    """An identifier of a customer as it is stored; raises Problem for what cannot be one."""
     return identifier(
         posted, code="customer_key", what="customer_id", longest=ID_LENGTH, spaces=True
     )

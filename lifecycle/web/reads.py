@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Annotated, Literal
@@ -15,7 +14,7 @@ from starlette.responses import Response
 from lifecycle.domain.scope import Scope
 from lifecycle.engine import reading
 from lifecycle.engine.reading import LogEntry, LogFilters
-from lifecycle.errors import NotFound, Problem
+from lifecycle.errors import Problem
 from lifecycle.intake.native import ID_LENGTH
 from lifecycle.intake.strict_json import shown
 from lifecycle.web import problems
@@ -74,17 +73,7 @@ def filters(
                 got=shown(value),
                 expected="a name of the policy",
             )
-    return LogFilters(
-        customer=None if customer is None else known_key(customer), state=state, rule=rule
-    )
-
-
-def known_key(posted: str) -> str:
-    """The identifier as intake would have stored it; what it would have refused names nobody."""
-    key = unicodedata.normalize("NFC", posted)
-    if not key.isprintable() or len(key) > ID_LENGTH:
-        raise NotFound("no customer is known by this identifier")
-    return key
+    return LogFilters(customer=customer, state=state, rule=rule)
 
 
 def router(engine: Engine, feed: Feed, keys: Keys) -> APIRouter:
@@ -101,7 +90,7 @@ def router(engine: Engine, feed: Feed, keys: Keys) -> APIRouter:
         customer_id: str, limit: Limit = PAGE, cursor: CursorParameter = None
     ) -> TimelineShape:
         """Her events, transitions (the revoked ones too) and planned messages, the latest first."""
-        page = reading.timeline(engine.installation, known_key(customer_id), limit, cursor)
+        page = reading.timeline(engine.installation, customer_id, limit, cursor)
         return TimelineShape(
             entries=[entry_shape(entry) for entry in page.entries], cursor=page.cursor
         )
@@ -115,7 +104,7 @@ def router(engine: Engine, feed: Feed, keys: Keys) -> APIRouter:
     )
     def customer(customer_id: str) -> CustomerShape:
         """Where she is, what is known of her, and what happens next without a new event."""
-        return customer_shape(reading.customer(engine.installation, known_key(customer_id)))
+        return customer_shape(reading.customer(engine.installation, customer_id))
 
     @routes.get(
         "/v1/transitions",

@@ -349,6 +349,18 @@ def test_a_customer_who_is_not_there_is_told(shop: Lifecycle, command: list[str]
     assert ran.err == "error: no customer is known as 'nobody'\n"
 
 
+def test_a_customer_is_found_in_every_unicode_form(lifecycle: Lifecycle, orders: Path) -> None:
+    """What is typed, or pasted from a file name, may be composed otherwise than what is stored."""
+    orders.write_text(orders.read_text().replace("anna", "\u00c9va"), "utf-8")
+    lifecycle("import", orders, "-m", "online-retail", "--clock", CLOCK)
+    typed = "E\u0301va"
+    assert lifecycle("customer", "show", typed, "--json").json["customer_id"] == "\u00c9va"
+    assert lifecycle("explain", typed, "--json").json["customer"] == "\u00c9va"
+    assert len(lifecycle("log", "--customer", typed, "--json").json["transitions"]) == 1
+    moved = lifecycle("customer", "move", typed, "--to", "loyal", "--why", "a partner")
+    assert moved.out == "\u00c9va is now loyal\n"
+
+
 def test_an_explanation_tells_the_story_and_what_comes_next(shop: Lifecycle) -> None:
     ran = shop("explain", "anna")
     assert "What happened\n" in ran.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -69,6 +70,20 @@ def test_a_customer_is_shown_as_she_is_now(told: httpx.Client) -> None:
 def test_an_identifier_is_found_in_every_unicode_form(told: httpx.Client, path: str) -> None:
     assert get(told, f"/v1/customers/{path}")["customer_id"] == "\u00c9/1"
     assert get(told, f"/v1/customers/{path}/timeline")["entries"]
+
+
+def test_whoever_was_accepted_is_found_by_the_same_identifier(
+    client: httpx.Client, engine: Engine
+) -> None:
+    """Also with spaces of other scripts, private characters, and what is newer than this program."""
+    names = ["\u5f20\u3000\u4e09", "a\u00a0b", "\ue000x", "x\U0001ffff", "\uff23\uff11"]
+    posts = [event(id=str(n), customer_id=name) for n, name in enumerate(names)]
+    then(engine, client, *posts)
+    for name in names:
+        path = f"/v1/customers/{quote(name)}"
+        assert get(client, path)["customer_id"] == name
+        assert get(client, f"{path}/timeline")["entries"]
+        assert get(client, "/v1/transitions", customer=name)["transitions"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from lifecycle.engine.explain.ahead import ahead, asleep
 from lifecycle.engine.explain.chapters import chapters, standing
 from lifecycle.engine.explain.explanation import Behind, Explanation
 from lifecycle.engine.explain.retold import Retold, retell
+from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
 from lifecycle.store import customers, dead, events, messages, reading, steps
 from lifecycle.store.events import StoredEvent
@@ -27,7 +28,7 @@ def explain(inst: Installation, key: str, *, detailed: int = DETAILED) -> Explan
 
 
 def _explain(inst: Installation, tx: Tx, key: str, detailed: int) -> Explanation:
-    customer_id = customers.find(tx, key)
+    customer_id = find(tx, key)
     row = customers.rows(tx, [customer_id])[customer_id]
     timeline = inst.timeline(tx)
     now = inst.now(tx)
