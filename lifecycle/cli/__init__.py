@@ -30,6 +30,7 @@ from lifecycle.cli import (
     truth,
     up,
 )
+from lifecycle.intake.strict_json import visible
 
 app = typer.Typer(
     name="lifecycle",
@@ -116,6 +117,7 @@ def run(arguments: Sequence[str]) -> int:
     """The exit code; everything that can be said has been said, and stdout is flushed."""
     _say_what_can_be_said()
     try:
+        _refuse_other_encodings(arguments)
         code = commands().main(args=list(arguments), prog_name="lifecycle", standalone_mode=False)
         sys.stdout.flush()
     except (output.OutputClosed, BrokenPipeError, SystemExit):  # the last by Typer's own help
@@ -126,6 +128,18 @@ def run(arguments: Sequence[str]) -> int:
     if code == exits.Code.INTERRUPTED:  # which Typer makes of Ctrl-C, without a word
         return exits.tell(KeyboardInterrupt())
     return code if isinstance(code, int) else exits.Code.OK
+
+
+def _refuse_other_encodings(arguments: Sequence[str]) -> None:
+    """Bytes that are no text could be stored nowhere, and would fail somewhere inside."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise typer.BadParameter(
+                f"{visible(argument)} is not UTF-8, as everything on the command line must be;"
+                " is the terminal set to another encoding?"
+            ) from error
 
 
 def _say_what_can_be_said() -> None:

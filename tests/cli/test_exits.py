@@ -52,6 +52,12 @@ def one_line(text: str) -> str:
         (["import"], "Missing argument 'FILE'"),
         (["import", "x.csv"], "Missing option '--mapping'"),
         (["import", "x.csv", "-m", "m", "--effects", "maybe"], "Invalid value for '--effects'"),
+        (
+            ["explain", "caf\udce9"],
+            r"caf\udce9 is not UTF-8, as everything on the command line must",
+        ),
+        (["import", "caf\udce9.csv", "-m", "online-retail"], "is not UTF-8"),
+        (["customer", "move", "anna", "--to", "deal", "--why", "\udce9"], "is not UTF-8"),
         (["verify", "now"], "unexpected extra argument"),
         (["digest", "--at", "noon"], "'noon' is not an instant; write 2011-12-10T00:00:00Z"),
         (["digest", "--at", "2011-12-10T00:00:00"], "is not an instant"),  # whose midnight?
