@@ -30,7 +30,7 @@ from lifecycle.cli import (
     truth,
     up,
 )
-from lifecycle.intake.strict_json import visible
+from lifecycle.intake.strict_json import tame
 
 app = typer.Typer(
     name="lifecycle",
@@ -137,7 +137,7 @@ def _refuse_other_encodings(arguments: Sequence[str]) -> None:
             argument.encode()
         except UnicodeEncodeError as error:
             raise typer.BadParameter(
-                f"{visible(argument)} is not UTF-8, as everything on the command line must be;"
+                f"{tame(argument)} is not UTF-8, as everything on the command line must be;"
                 " is the terminal set to another encoding?"
             ) from error
 

@@ -14,7 +14,7 @@ from lifecycle.cli.opening import opened
 from lifecycle.cli.options import login, pointing_at_flags, with_settings
 from lifecycle.domain.instant import instant_from
 from lifecycle.domain.policy import FactKind
-from lifecycle.intake.strict_json import visible
+from lifecycle.intake.strict_json import tame
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def move(
         output.json_document(customer_shape(found).model_dump(mode="json", by_alias=True))
     else:
         output.show(
-            Text.assemble((visible(found.key), "bold"), " is now ", palette.state(found.state))
+            Text.assemble((tame(found.key), "bold"), " is now ", palette.state(found.state))
         )
 
 
@@ -113,7 +113,7 @@ def explain(
         output.json_document(told.to_json(limit))
     else:
         console = output.out()
-        for line in map(visible, told.lines(limit)):
+        for line in map(tame, told.lines(limit)):
             if console.is_terminal:
                 console.print(_styled(line, console), soft_wrap=True)
             else:

@@ -11,7 +11,7 @@ from rich.text import Text
 from lifecycle.cli import exits, output
 from lifecycle.cli.opening import opened
 from lifecycle.cli.options import login, with_settings
-from lifecycle.intake.strict_json import visible
+from lifecycle.intake.strict_json import tame
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _say_already(action: Action, *, json: bool) -> None:
     if json:
         output.json_document({"done": None, "already": action})
     else:
-        output.show(visible(f"Nothing was changed: it was already {_told(action)}."))
+        output.show(tame(f"Nothing was changed: it was already {_told(action)}."))
 
 
 def _told(action: Action) -> str:
@@ -176,9 +176,9 @@ def _listing(letters: list[DeadLetter]) -> Table:
         table.add_row(
             output.moment(letter.since),
             Text(letter.status, "red" if letter.status.value == Which.QUARANTINED else "dim"),
-            Text.assemble(event.type, (visible(f" {event.source}/{event.id}"), "dim")),
+            Text.assemble(event.type, (tame(f" {event.source}/{event.id}"), "dim")),
             event.customer,
-            Text.assemble((letter.reason, "bold"), visible(f": {letter.detail}")),
+            Text.assemble((letter.reason, "bold"), tame(f": {letter.detail}")),
         )
     return table
 

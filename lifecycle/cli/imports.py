@@ -24,7 +24,7 @@ from lifecycle.cli.opening import looked_over, opened, warn_of_policy
 from lifecycle.cli.options import with_settings
 from lifecycle.domain.fate import Fate
 from lifecycle.errors import NotFound
-from lifecycle.intake.strict_json import visible
+from lifecycle.intake.strict_json import tame
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -372,7 +372,7 @@ def _show(report: ImportReport, refused: _Refused, asked: _Asked) -> None:
 
 
 def _show_problem(problem: RowProblem, more: str = "") -> None:
-    told = Text.assemble(visible(problem.message), (more, "bold"), (f"  {problem.code}", "dim"))
+    told = Text.assemble(tame(problem.message), (more, "bold"), (f"  {problem.code}", "dim"))
     output.err().print(told, soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ from lifecycle.cli import output
 from lifecycle.domain.instant import instant_from
 from lifecycle.domain.policy import After, OwnRhythm
 from lifecycle.engine.explain.words import span
-from lifecycle.intake.strict_json import visible
+from lifecycle.intake.strict_json import tame
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +58,7 @@ class Palette:
     def fit(self, found: Sequence[LogEntry]) -> None:
         """No column is wider than these lines need, so that the cause has room on a terminal."""
         steps = [each.entry.row.step for each in found]
-        self.customer_width = max((len(visible(each.entry.customer)) for each in found), default=0)
+        self.customer_width = max((len(tame(each.entry.customer)) for each in found), default=0)
         self.from_width = max((len(step.from_state) for step in steps), default=0)
         self.to_width = max((len(step.to_state) for step in steps), default=0)
         self.rule_width = max((len(step.rule) for step in steps), default=0)
@@ -96,7 +96,7 @@ def line(
     found: LogEntry, palette: Palette, said: Said = output.moment, *, clipped: bool = False
 ) -> Text:
     """`2026-01-09 10:00:00  anna  intent → deal  ▸ first-purchase  order_paid shop/17`."""
-    customer, width = visible(found.entry.customer), palette.customer_width
+    customer, width = tame(found.entry.customer), palette.customer_width
     if clipped:
         width = min(width, CUSTOMER_WIDTH)
         customer = customer if len(customer) <= width else f"{customer[: width - 1]}…"
@@ -146,16 +146,16 @@ def _cause(found: LogEntry, palette: Palette) -> Text:
     kind, _, rest = step.cause.partition(":")
     later = (" (overturned since)", "yellow") if found.entry.row.revoked_at else ""
     if step.by:
-        return Text.assemble(("by hand ", "bold"), visible(f"{step.by}: {step.why}"), later)
+        return Text.assemble(("by hand ", "bold"), tame(f"{step.by}: {step.why}"), later)
     if kind == "check":
         return Text.assemble(palette.waited(step), later)
     source, _, name = rest.partition("|")
-    return Text.assemble(step.trigger, (visible(f" {source}/{name}"), "dim"), later)
+    return Text.assemble(step.trigger, (tame(f" {source}/{name}"), "dim"), later)
 
 
 def _revocation(found: LogEntry) -> Text:
     made = output.moment(found.entry.row.step.at)
     by = (found.overturned_by or "").removeprefix("event:").replace("|", "/", 1)
     return Text.assemble(
-        (f"overturned: of {made}", "red"), (visible(f" by {by}") if by else "", "dim")
+        (f"overturned: of {made}", "red"), (tame(f" by {by}") if by else "", "dim")
     )

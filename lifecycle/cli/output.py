@@ -32,7 +32,7 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.table import Table
 
-from lifecycle.intake.strict_json import visible
+from lifecycle.intake.strict_json import tame
 
 PIPED_WIDTH = 200  # columns, when nobody says how wide the reader is
 
@@ -54,7 +54,7 @@ class _Console(Console):
             if control or text.isprintable():
                 yield segment
             else:
-                yield Segment(_tamed(text), style)
+                yield Segment(_tame_lines(text), style)
 
 
 def out() -> Console:
@@ -92,17 +92,17 @@ def show(renderable: RenderableType) -> None:
 
 def json_document(value: object) -> None:
     """One indented JSON document."""
-    _write(_tamed(orjson.dumps(plain(value), option=orjson.OPT_INDENT_2).decode()))
+    _write(_tame_lines(orjson.dumps(plain(value), option=orjson.OPT_INDENT_2).decode()))
 
 
 def json_line(value: object) -> None:
     """One object on one line, written at once, for those who follow."""
-    _write(visible(orjson.dumps(plain(value)).decode()))
+    _write(tame(orjson.dumps(plain(value)).decode()))
 
 
-def _tamed(text: str) -> str:
+def _tame_lines(text: str) -> str:
     """All but the breaks of lines."""
-    return "\n".join(map(visible, text.split("\n")))
+    return "\n".join(map(tame, text.split("\n")))
 
 
 def _write(text: str) -> None:
@@ -150,15 +150,13 @@ def count(number: int, what: str) -> str:
 class _Table(Table):
     def add_row(self, *cells: RenderableType | None, **how: Any) -> None:
         """A value that is text stands on a line of its own, whatever is in it."""
-        super().add_row(
-            *(visible(cell) if isinstance(cell, str) else cell for cell in cells), **how
-        )
+        super().add_row(*(tame(cell) if isinstance(cell, str) else cell for cell in cells), **how)
 
 
 def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
     """A listing in the house's look; the columns named in `right` hold numbers."""
     made = _Table(
-        title=None if title is None else visible(title),
+        title=None if title is None else tame(title),
         title_style="bold",
         title_justify="left",
         box=box.SIMPLE_HEAD,

@@ -118,7 +118,19 @@ def shown(value: object) -> str:
 
 
 def visible(text: str) -> str:
-    """Control and formatting characters, line breaks and halves of a pair as JSON escapes them."""
+    """Whatever a reader might take for nothing, or for a plain space, as JSON escapes it."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char == " " else json.dumps(char)[1:-1] for char in text
+    )
+
+
+def tame(text: str) -> str:
+    """What could command a terminal or look like another line, as JSON escapes it; no other space.
+
+    Control and formatting characters, breaks of lines and halves of a pair.
+    """
     if text.isprintable():
         return text
     return "".join(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lifecycle.errors import Problem
 from lifecycle.intake.native import Batch, read_batch
-from lifecycle.intake.strict_json import Number, parse, visible
+from lifecycle.intake.strict_json import Number, parse, tame
 from tests.intake.bad_input import NOW, event, policy
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -91,10 +91,10 @@ def test_a_value_beyond_all_bounds_is_refused_and_its_neighbour_is_taken(odd: st
 
 
 @given(text=st.text() | st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])))
-def test_what_is_made_visible_holds_nothing_invisible_and_says_the_same(text: str) -> None:
+def test_what_is_tamed_holds_nothing_invisible_and_says_the_same(text: str) -> None:
     """Spaces of any width and characters that are newer than this program are left as they are."""
-    assert visible("\u3000\u00a0\ue000\U0001ffff") == "\u3000\u00a0\ue000\U0001ffff"
-    told = visible(text)
+    assert tame("\u3000\u00a0\ue000\U0001ffff") == "\u3000\u00a0\ue000\U0001ffff"
+    told = tame(text)
     assert [char for char in told if category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}] == []
     if not {'"', "\\"} & {*text}:
         assert json.loads(f'"{told}"') == json.loads(json.dumps(text))
