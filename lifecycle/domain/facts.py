@@ -507,7 +507,11 @@ class Exchange:
         self._quantum = Decimal(1).scaleb(-(minor_units(policy.currency) or 0))
 
     def convert(self, amount: Decimal, at: datetime) -> Decimal:
-        """At the rate in force at `at`; before the first dated rate, the first one serves."""
+        """At the rate in force at `at`.
+
+        Intake refuses money older than the first rate. Only a policy that was changed later can meet
+        some, and then the first one serves.
+        """
         rate = self._rates[max(bisect_right(self._since, at) - 1, 0)]
         exact = _EXACT.multiply(amount, rate)
         return exact.quantize(self._quantum, ROUND_HALF_EVEN, _EXACT)

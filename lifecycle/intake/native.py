@@ -152,6 +152,7 @@ class _EventReader:
             at = "/properties"
             given = fields.get("properties")
             properties = kind.read({} if given is None else given, self._limits, remarks)
+            kind.check_rate(properties, occurred_at or self._now)
         except Problem as problem:
             problem.pointer = f"{at}{problem.pointer}"
             raise

@@ -7,10 +7,12 @@ in capitals. A declared property that is null counts as left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from lifecycle.domain.builtin import PROFILE_CHANGED
+from lifecycle.domain.instant import instant_text
 from lifecycle.domain.policy import EventType, Policy, ValueType
 from lifecycle.errors import Problem
 from lifecycle.intake.draft import Remark
@@ -47,6 +49,9 @@ class PropertyReader:
         }
         self._money = _named(properties, ValueType.MONEY)
         self._currency = next(iter(_named(properties, ValueType.CURRENCY)), None)
+        self._rated_from: dict[str, datetime] = {}  # by currency: its first rate
+        for rate in sorted(policy.rates, key=lambda rate: rate.since):
+            self._rated_from.setdefault(rate.currency, rate.since)
         self._required = tuple(key for key, said in properties.items() if said.required)
         self._undeclared: dict[str, Remark] = {}
         if name == PROFILE_CHANGED:
@@ -76,6 +81,27 @@ class PropertyReader:
             problem.pointer = problem.pointer or f"/{escaped(key)}"
             raise
         return stored
+
+    def check_rate(self, stored: Values, occurred_at: datetime) -> None:
+        """Raises Problem for money that is older than the first rate of its currency."""
+        if self._currency is None:
+            return
+        code: str | None = stored.get(self._currency)
+        if code is None or code == self._policy.currency or not self._has_money(stored):
+            return
+        if occurred_at < (first := self._rated_from[code]):
+            raise Problem(
+                "currency_unknown",
+                f"the policy has no rate from {code} to its own currency, {self._policy.currency},"
+                f" for {instant_text(occurred_at)}",
+                pointer=f"/{escaped(self._currency)}",
+                got=code,
+                expected=f"money of {instant_text(first)} or later",
+                hint="to take older events in, add a rate of that time to the policy",
+            )
+
+    def _has_money(self, stored: Values) -> bool:
+        return any(key in stored for key in self._money)
 
     def faults(self, posted: object, limits: Limits) -> Iterator[Problem]:
         """Everything that is wrong with properties that `read` refuses, one after the other."""
@@ -124,13 +150,13 @@ class PropertyReader:
         """The currency of the event's money: its own, if there is a rate for it."""
         base = self._policy.currency
         code: str = stored.get(self._currency, base) if self._currency else base
-        if code == base or any(rate.currency == code for rate in self._policy.rates):
+        if code == base or code in self._rated_from:
             return code
         problem = unlisted(
             "currency_unknown",
             f"the policy has no rate from {code} to its own currency, {base}",
             code,
-            {base, *(rate.currency for rate in self._policy.rates)},
+            {base, *self._rated_from},
         )
         problem.pointer = f"/{self._currency}"
         raise problem

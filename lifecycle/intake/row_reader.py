@@ -111,7 +111,7 @@ class RowReader:
         name = fields[self._customer_at]
         customer = self._customers.get(name) or self._customer(name)
         occurred_at = self._instant(fields[self._time_at])
-        properties = reader.properties(fields)
+        properties = reader.properties(fields, occurred_at)
         return Draft(
             event=Event(
                 self._source,
@@ -323,7 +323,15 @@ class _EventReader:
         self._reader = PropertyReader(rule.type, declared, policy)
         self._short = _short_way(rule, places, declared, policy, comma=comma) if declared else None
 
-    def properties(self, fields: Fields) -> dict[str, Any]:
+    def properties(self, fields: Fields, occurred_at: datetime) -> dict[str, Any]:
+        stored = self._stored(fields)
+        try:
+            self._reader.check_rate(stored, occurred_at)
+        except Problem as problem:
+            raise self._bad(problem) from None
+        return stored
+
+    def _stored(self, fields: Fields) -> dict[str, Any]:
         if self._short is None:
             return self._long_way(fields)
         constants, values = self._short
@@ -351,15 +359,23 @@ class _EventReader:
         try:
             return self._reader.read(posted, LIMITS, [])
         except Problem as problem:
-            name = problem.pointer.removeprefix("/").split("/")[0]
+            name = _property(problem)
             if name in self._decimals:
                 self._as_written(problem, fields[self._decimals[name]])
-            raise _BadField(self._columns.get(name, name), problem) from None
+            raise self._bad(problem) from None
+
+    def _bad(self, problem: Problem) -> _BadField:
+        name = _property(problem)
+        return _BadField(self._columns.get(name, name), problem)
 
     def _as_written(self, problem: Problem, text: str) -> None:
         """What is told of a number is what stands in the file, and how the mapping reads that."""
         problem.got = shown(text)
         problem.hint = _comma_hint(text, comma=self._comma) or problem.hint
+
+
+def _property(problem: Problem) -> str:
+    return problem.pointer.removeprefix("/").split("/")[0]
 
 
 _Read = Callable[[Any], Any]

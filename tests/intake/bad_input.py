@@ -197,6 +197,7 @@ _ROWS: list[tuple[str, bytes, int, str, str, str]] = [
     ("21", _paid(True), 422, "amount_format", _AMOUNT, "neither"),
     ("21", _paid("1", currency="EURO"), 422, "currency_unknown", f"{_PROPERTIES}/currency", '"EUR"'),
     ("21", _paid("1", currency="CHF"), 422, "currency_unknown", f"{_PROPERTIES}/currency", "no rate"),
+    ("21", posted(occurred_at="2019-12-31T23:59:59+08:00", properties={"amount": "1", "currency": "usd"}), 422, "currency_unknown", f"{_PROPERTIES}/currency", "no rate from USD to its own currency, CNY, for 2019-12-31T15:59:59Z"),
     ("21", _paid("1.000", currency="JPY"), 422, "too_many_decimals", _AMOUNT, "JPY has no decimals"),
     ("21", _paid("12.505"), 422, "too_many_decimals", _AMOUNT, "CNY has 2 decimals"),
     ("22", posted(properties={"gift": "yes"}), 422, "expected_boolean", f"{_PROPERTIES}/gift", "neither"),

@@ -108,6 +108,25 @@ def test_money_is_kept_as_exact_text(posted_value: object, stored_value: str) ->
     assert stored(amount=posted_value) == {"amount": stored_value}
 
 
+@pytest.mark.parametrize(
+    ("occurred_at", "properties"),
+    [
+        (
+            "2020-01-01T00:00:00+08:00",
+            {"amount": "1", "currency": "USD"},
+        ),  # the first rated instant
+        ("2019-12-31T23:59:59+08:00", {"amount": "1", "currency": "CNY"}),
+        ("2019-12-31T23:59:59+08:00", {"amount": "1"}),
+        ("2019-12-31T23:59:59+08:00", {"currency": "USD"}),  # there is no money to be exchanged
+    ],
+)
+def test_only_foreign_money_needs_a_rate_of_its_own_time(
+    occurred_at: str, properties: dict[str, str]
+) -> None:
+    draft = read(posted(occurred_at=occurred_at, properties=properties))
+    assert draft.event.properties == properties
+
+
 def test_no_digit_of_a_number_is_lost() -> None:
     """A float would make 0.1000000000000000055 of it."""
     exact = "123456789.123456789123456789"
