@@ -130,7 +130,9 @@ def _clock(
 
     def start(tx: Tx) -> None:
         before = clock_row.read(tx)
-        clock_row.write(tx, begin(wanted, before, db.clock(tx), alone=alone))
+        lived_until = None if before or wanted is None else clock_row.lived_until(tx)
+        origin = begin(wanted, before, db.clock(tx), alone=alone, lived_until=lived_until)
+        clock_row.write(tx, origin)
 
     if wanted is not None or found is not None:
         db.run(start)
@@ -218,7 +220,8 @@ def _now_if_begun(db: Database, tx: Tx, wanted: ClockSpec | None) -> datetime:
     found, real = clock_row.read(tx), db.clock(tx)
     if wanted is None:
         return ClockSpec.parse(found.spec).at(found, real) if found else real
-    origin = begin(wanted, found, real, alone=db.dialect == "sqlite")
+    lived_until = None if found else clock_row.lived_until(tx)
+    origin = begin(wanted, found, real, alone=db.dialect == "sqlite", lived_until=lived_until)
     return wanted.at(origin, real) if origin else real
 
 

@@ -96,16 +96,22 @@ class ClockSpec:
 
 
 def begin(
-    spec: ClockSpec | None, found: Origin | None, real_now: datetime, *, alone: bool
+    spec: ClockSpec | None,
+    found: Origin | None,
+    real_now: datetime,
+    *,
+    alone: bool,
+    lived_until: datetime | None,
 ) -> Origin | None:
     """The row that a process writes when it starts with `spec`; None is real time, and no row.
 
-    The same spec goes on where the clock stood. Another one starts anew, never earlier than what the
-    database has lived through, and never under the hands of another process, which only `alone`
-    rules out: raises Unusable.
+    The same spec goes on where the clock stood. Another one starts anew: never earlier than what the
+    database has lived through, which `lived_until` tells of one in real time (None: nothing yet), nor
+    while another process winds the clock that it has. Raises Unusable. Whether another one runs in
+    real time nobody knows; only `alone` rules it out.
     """
     if found is None:
-        return None if spec is None else _origin(spec, spec.start, real_now, run_for=WOUND_FOR)
+        return None if spec is None else _anew(spec, real_now, lived_until)
     if spec is not None and str(spec) == found.spec:
         return spec.wind(found, real_now)
     wanted = f"LIFECYCLE_CLOCK={spec}" if spec else "real time"
@@ -115,15 +121,26 @@ def begin(
             f"{wanted}: {kept}, and another process keeps it running;"
             " use the same clock, or stop that process first"
         )
-    lived_until = ClockSpec.parse(found.spec).at(found, real_now)
+    stood_at = ClockSpec.parse(found.spec).at(found, real_now)
     start = spec.start if spec else real_now
-    if start < lived_until:
+    if start < stood_at:
         raise Unusable(
             f"{wanted} would turn the clock back: {kept}, and has lived until"
-            f" {lived_until:%Y-%m-%dT%H:%M:%SZ}; nothing was changed."
+            f" {stood_at:%Y-%m-%dT%H:%M:%SZ}; nothing was changed."
             " Set that clock again, one that starts later, or use another database"
         )
     return None if spec is None else _origin(spec, start, real_now, run_for=WOUND_FOR)
+
+
+def _anew(spec: ClockSpec, real_now: datetime, lived_until: datetime | None) -> Origin:
+    """In a database that has been in real time until now, or is new."""
+    if lived_until is not None and spec.start < lived_until:
+        raise Unusable(
+            f"LIFECYCLE_CLOCK={spec} would turn the clock back: this database has lived in real time"
+            f" until {lived_until:%Y-%m-%dT%H:%M:%SZ}; nothing was changed."
+            " Unset it, set one that starts later, or use another database"
+        )
+    return _origin(spec, spec.start, real_now, run_for=WOUND_FOR)
 
 
 def _origin(

@@ -313,6 +313,25 @@ def test_a_clock_is_not_turned_back(sqlite: Settings) -> None:
         assert reader.now() == STILL.start
 
 
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_clock_does_not_start_before_what_happened_in_real_time(
+    settings: Settings, applied: bool
+) -> None:
+    """Whether it was only taken in, or folded as well; where nothing has happened, any clock may start."""
+    past = ClockSpec.parse("2011-12-10T00:00:00Z")
+    with build(settings) as engine:
+        now = engine.now()
+        received = past.start if applied else now
+        engine.accept([draft(order(0)._replace(occurred_at=past.start, received_at=received))])
+        if applied:
+            engine.apply_pending()
+    with pytest.raises(Unusable, match="this database has lived in real time until"):
+        build(replace(settings, clock=past))
+    later = ClockSpec.parse(f"{now + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}")
+    with build(replace(settings, clock=later)) as engine:
+        assert engine.now() == later.start
+
+
 @pytest.mark.postgres
 def test_a_clock_in_use_is_not_taken_from_another_process(postgres_settings: Settings) -> None:
     later = ClockSpec.parse("2027-01-01T00:00:00Z")

@@ -21,7 +21,7 @@ STANDING = ClockSpec.parse("2011-12-10T00:00:00Z")
 
 def started(spec: ClockSpec, found: Origin | None, real_now: datetime) -> Origin:
     """The row after a process has started with this clock, alone on its database."""
-    origin = begin(spec, found, real_now, alone=True)
+    origin = begin(spec, found, real_now, alone=True, lived_until=None)
     assert origin is not None
     return origin
 
@@ -157,10 +157,10 @@ def test_another_clock_may_start_later_but_never_earlier() -> None:
 
 def test_real_time_comes_back_unless_the_database_has_lived_beyond_it() -> None:
     past = started(STANDING, None, REAL)
-    assert begin(None, past, REAL, alone=True) is None
+    assert begin(None, past, REAL, alone=True, lived_until=None) is None
     ahead = started(ClockSpec.parse("2030-01-01T00:00:00Z"), None, REAL)
     with pytest.raises(Unusable, match="real time would turn the clock back"):
-        begin(None, ahead, REAL, alone=True)
+        begin(None, ahead, REAL, alone=True, lived_until=None)
 
 
 @pytest.mark.parametrize("spec", [None, ClockSpec.parse("2020-01-01T00:00:00Z")])
@@ -170,10 +170,18 @@ def test_a_clock_that_another_process_keeps_running_is_not_taken_from_it(
     """Where several processes may work, the row in use stays; once it has run down it is free."""
     used = started(A_DAY_A_SECOND, None, REAL)
     with pytest.raises(Unusable, match="another process keeps it running"):
-        begin(spec, used, REAL + SECOND, alone=False)
-    assert begin(A_DAY_A_SECOND, used, REAL + SECOND, alone=False) is not None
-    assert begin(spec, used, REAL + WOUND_FOR, alone=False) != used
+        begin(spec, used, REAL + SECOND, alone=False, lived_until=None)
+    assert begin(A_DAY_A_SECOND, used, REAL + SECOND, alone=False, lived_until=None) is not None
+    assert begin(spec, used, REAL + WOUND_FOR, alone=False, lived_until=None) != used
+
+
+def test_a_database_that_has_lived_in_real_time_is_not_turned_back_either() -> None:
+    """What it took in and fired would lie ahead of the clock, and be a future event or a late one."""
+    said = "lived in real time until 2011-12-10T00:00:01Z; nothing was changed"
+    with pytest.raises(Unusable, match=said):
+        begin(STANDING, None, REAL, alone=True, lived_until=START + SECOND)
+    assert begin(STANDING, None, REAL, alone=True, lived_until=START) is not None
 
 
 def test_without_a_made_up_clock_there_is_no_row() -> None:
-    assert begin(None, None, REAL, alone=False) is None
+    assert begin(None, None, REAL, alone=False, lived_until=None) is None
