@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -32,6 +32,9 @@ DEFAULT_PORT = 8000
 LOOPBACK = "127.0.0.1"
 DEFAULT_PREFIX = "lifecycle"
 BROKERS = ("redis", "rediss", "amqp", "amqps")
+CA_OPTION = (
+    "ssl_ca_certs"  # of a broker's URL: the file of the authority that signs its certificate
+)
 HIGHEST_PORT = 65535
 
 SETTINGS_FILE = "settings.yaml"
@@ -43,6 +46,7 @@ VARIABLES = {
     "config_dir": "LIFECYCLE_CONFIG_DIR",
     "broker_url": "LIFECYCLE_BROKER_URL",
     "broker_prefix": "LIFECYCLE_BROKER_PREFIX",
+    "require_broker": "LIFECYCLE_REQUIRE_BROKER",
     "port": "LIFECYCLE_PORT",
     "metrics_port": "LIFECYCLE_METRICS_PORT",
     "metrics_host": "LIFECYCLE_METRICS_HOST",
@@ -55,6 +59,7 @@ FLAGS = {
     "config_dir": "--config-dir",
     "broker_url": "--broker",
     "broker_prefix": "--broker-prefix",
+    "require_broker": "--require-broker",
     "port": "--port",
     "metrics_port": "--metrics-port",
     "metrics_host": "--metrics-host",
@@ -97,6 +102,7 @@ class Settings:
     config_dir: Path  # policy.yaml, settings.yaml, mappings/
     broker_url: str | None = None  # redis(s)://… or amqp(s)://…; None: nothing carries rings
     broker_prefix: str = DEFAULT_PREFIX  # of every name on the broker
+    require_broker: bool = False  # refuse to start without one that serves, instead of polling
     port: int = DEFAULT_PORT  # of the API; 0: any free one
     metrics_port: int | None = None  # of a process without an API; None: it serves no metrics
     metrics_host: str = LOOPBACK  # the address on which it does
@@ -119,6 +125,7 @@ def read_settings(
     config_dir = _config_dir(named.get("config_dir"))
     values = dict(_filed(config_dir)) | named
     broker, prefix, port = (values.get(f) for f in ("broker_url", "broker_prefix", "port"))
+    required = values.get("require_broker")
     metrics_port, metrics_host = values.get("metrics_port"), values.get("metrics_host")
     clock, log, log_level = (values.get(f) for f in ("clock", "log", "log_level"))
     return Settings(
@@ -126,6 +133,7 @@ def read_settings(
         config_dir=config_dir,
         broker_url=None if broker is None else _broker_url(broker),
         broker_prefix=DEFAULT_PREFIX if prefix is None else _prefix(prefix),
+        require_broker=False if required is None else _yes_or_no(required),
         port=DEFAULT_PORT if port is None else _port(port),
         metrics_port=None if metrics_port is None else _port(metrics_port),
         metrics_host=LOOPBACK if metrics_host is None else _address(metrics_host),
@@ -203,6 +211,11 @@ def _broker_url(value: _Value) -> str:
         raise Unusable(
             f"{value.where}: no host is named; write {parts.scheme}://host or {parts.scheme}://host:port"
         )
+    for file in parse_qs(parts.query).get(CA_OPTION, ()):
+        if not Path(file).is_absolute() or not Path(file).is_file():
+            raise Unusable(
+                f"{value.where}: {CA_OPTION} names {file!r}, where no file is; write its whole path"
+            )
     return value.text
 
 
@@ -213,6 +226,12 @@ def _prefix(value: _Value) -> str:
             " then letters, digits, - and _, 64 at the most"
         )
     return value.text
+
+
+def _yes_or_no(value: _Value) -> bool:
+    if value.text not in {"true", "false"}:
+        raise Unusable(f"{value.where}: {value.text[:40]!r} is neither true nor false")
+    return value.text == "true"
 
 
 def _port(value: _Value) -> int:

@@ -11,11 +11,14 @@ import time
 from typing import Any
 
 import pika
+import pika.exceptions
 from dramatiq import Consumer, MessageProxy
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.middleware import Middleware
 
+from workers.amqp import parameters_of
 from workers.line import Line
+from workers.troubles import Unfit
 
 CONNECT_SECONDS = 2
 HEARTBEAT_SECONDS = 15  # two of them unanswered, and the ring of a machine that vanished is free
@@ -27,9 +30,17 @@ class AmqpBells(RabbitmqBroker):
     """dramatiq's broker for RabbitMQ, with queues for rings and none for delayed or dead messages."""
 
     def __init__(self, url: str, line: Line, middleware: list[Middleware]) -> None:
-        super().__init__(url=url, confirm_delivery=True, middleware=middleware)
+        super().__init__(confirm_delivery=True, middleware=middleware)
         self.line = line
         self.parameters = _impatient(url)
+
+    def unfit(self) -> Unfit | None:
+        """Asks the server, which may take some seconds."""
+        try:
+            pika.BlockingConnection(self.parameters).close()
+        except (pika.exceptions.AMQPError, OSError) as error:
+            return Unfit.by(error)
+        return None
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
         """No queue for delayed messages goes with it: what is due lies in the database."""
@@ -60,7 +71,7 @@ class AmqpBells(RabbitmqBroker):
 
 def _impatient(url: str) -> pika.URLParameters:
     """The URL's, but no try takes long: whoever needs more of them tries again, and nobody waits."""
-    parameters = pika.URLParameters(url)
+    parameters = parameters_of(url)
     parameters.socket_timeout = CONNECT_SECONDS
     parameters.stack_timeout = CONNECT_SECONDS
     parameters.connection_attempts = 1

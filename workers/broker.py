@@ -1,4 +1,4 @@
-"""Which broker does LIFECYCLE_BROKER_URL name? Redis, RabbitMQ, or none, and then everyone polls."""
+"""Which broker does LIFECYCLE_BROKER_URL name, and can it be relied on? Redis, RabbitMQ, or none, and then everyone polls."""
 
 from __future__ import annotations
 
@@ -9,17 +9,60 @@ from dramatiq import Broker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware
 
-from lifecycle.errors import Unusable
-from lifecycle.settings import VARIABLES, Settings
+from lifecycle.errors import Unavailable, Unusable
+from lifecycle.logs.lines import Teller
+from lifecycle.settings import FLAGS, VARIABLES, Settings
 from workers.line import Line
+from workers.troubles import Trouble, Unfit
+
+tell = Teller("lifecycle")
 
 NONE = "none"
+REQUIRED = VARIABLES["require_broker"]
+
+
+def examine(settings: Settings, *, listens: bool = True) -> None:
+    """Asked once, when a process starts: refuses what must not be used, warns of what does not serve.
+
+    `listens`: somebody in this process listens to the broker, and tells by himself when it is away.
+    Raises Unusable, or Unavailable where a broker is required that may yet come.
+    """
+    if settings.broker_url is None:
+        if settings.require_broker:
+            raise Unusable(
+                f"a broker is required ({REQUIRED}, {FLAGS['require_broker']}) and none is named;"
+                f" name one with {VARIABLES['broker_url']}, or require none"
+            )
+        return
+    unfit = _unfit(settings)
+    if unfit is None:
+        return
+    told = f"the broker at {shown(settings.broker_url)} does not serve: {unfit.why}"
+    if unfit.trouble is Trouble.FORGETS:
+        raise Unusable(told)
+    if settings.require_broker:
+        refused = f"{told}; nothing was started, as {REQUIRED} is set"
+        raise Unavailable(refused) if unfit.trouble is Trouble.AWAY else Unusable(refused)
+    if unfit.trouble is Trouble.OLD or not listens:
+        tell.warning(
+            "broker_unfit",
+            "{told}; done without it as far as it fails, work is found within seconds all the same",
+            told=told,
+        )
+
+
+def _unfit(settings: Settings) -> Unfit | None:
+    broker, _ = broker_for(settings)
+    try:
+        return broker.unfit()  # type: ignore[attr-defined,no-any-return] # both of ours have it
+    finally:
+        broker.close()
 
 
 def broker_for(settings: Settings, middleware: Iterable[Middleware] = ()) -> tuple[Broker, Line]:
     """The broker, and whether it answers. Without a URL: one in memory, whose line is always away.
 
-    It need not be there yet. Raises Unusable for one that cannot be used whenever it comes.
+    It need not be there yet. Raises Unusable where the URL or its package is not right.
     """
     url = settings.broker_url
     if url is None:
@@ -32,7 +75,7 @@ def broker_for(settings: Settings, middleware: Iterable[Middleware] = ()) -> tup
             f"{VARIABLES['broker_url']} is {line.shown}, and the package {error.name!r} that talks to"
             f" it is not installed; `pip install {error.name}`, or unset it to do without a broker"
         ) from error
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # the latter for an option that nobody knows
         raise Unusable(
             f"{VARIABLES['broker_url']}: {line.shown} is not understood: {error}"
         ) from error
@@ -41,11 +84,9 @@ def broker_for(settings: Settings, middleware: Iterable[Middleware] = ()) -> tup
 
 def _named(url: str, line: Line, middleware: list[Middleware]) -> Broker:
     if urlsplit(url).scheme in {"redis", "rediss"}:
-        from workers.redis_bells import RedisBells, refuse_one_that_forgets
+        from workers.redis_bells import RedisBells
 
-        bells = RedisBells(url, line, middleware)
-        refuse_one_that_forgets(bells.client, line.shown)
-        return bells
+        return RedisBells(url, line, middleware)
     from workers.amqp_bells import AmqpBells
 
     return AmqpBells(url, line, middleware)

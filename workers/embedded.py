@@ -10,7 +10,7 @@ from lifecycle.bootstrap import Access, Complaints, Engine, build
 from lifecycle.metrics import Metrics
 from lifecycle.settings import Settings
 from workers.bells import APPLY, DUE
-from workers.broker import broker_for
+from workers.broker import examine
 from workers.clockwork import Clockwork, ticks
 from workers.inprocess import InProcessWorkers
 from workers.intake import intake_of
@@ -25,8 +25,7 @@ def running(settings: Settings) -> Iterator[Engine]:
     events that systems post to it are taken in.
     """
     complaints = Complaints()
-    if settings.broker_url is not None:
-        broker_for(settings)[0].close()  # or says why it cannot be used
+    examine(settings)
     workers = InProcessWorkers(complaints)
     ring_apply, ring_due = partial(workers.ring, APPLY), partial(workers.ring, DUE)
     with build(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from lifecycle.logs.lines import Teller
+from workers.troubles import why
 
 tell = Teller("lifecycle")
 
@@ -40,7 +41,7 @@ class Line:
                 "the broker at {broker} does not answer ({why});"
                 " looking into the database instead, every second, until it does",
                 broker=self.shown,
-                why=f"{type(error).__name__}: {error}",  # of a ring, which carries nothing
+                why=why(error),  # of a ring, which carries nothing
             )
 
     def found(self, queue: str) -> None:

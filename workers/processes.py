@@ -22,7 +22,7 @@ from lifecycle.metrics import Metrics
 from lifecycle.settings import VARIABLES, Settings
 from workers import bells
 from workers.bells import APPLY, DUE
-from workers.broker import broker_for
+from workers.broker import broker_for, examine
 from workers.clockwork import SWEEP_EVERY, Clockwork, Tick, ticks
 from workers.intake import intake_of
 from workers.line import Line
@@ -44,6 +44,7 @@ Ring = Callable[[str], object]
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[Engine]:
     """An engine that rings for what it accepts. It does no work, and needs no broker to accept."""
+    examine(settings, listens=False)
     complaints = Complaints()
     with (
         _ringing(settings, complaints) as ringer,
@@ -55,6 +56,7 @@ def serving(settings: Settings) -> Iterator[Engine]:
 @contextlib.contextmanager
 def scheduling(settings: Settings) -> Iterator[Engine]:
     """Ticks that ring. Any number of such processes do the work of one; without a broker, it is theirs."""
+    examine(settings)
     complaints = Complaints()
     with contextlib.ExitStack() as opened:
         ringer = opened.enter_context(_ringing(settings, complaints))
@@ -95,6 +97,7 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
     With the workers start the sweeps of this process, and its intake of what systems post to the broker;
     with them they end; then the engine is closed.
     """
+    examine(settings)
     with contextlib.ExitStack() as opened:
         complaints = Complaints()
         ring = opened.enter_context(_ringing(settings, complaints)).ring

@@ -11,8 +11,11 @@ finds whatever a lost ring was for.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import redis
 from dramatiq import Broker, Consumer, Message, MessageProxy
@@ -20,14 +23,15 @@ from dramatiq.middleware import Middleware
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from lifecycle.errors import Unusable
 from workers.bells import ring_for
 from workers.line import Line
+from workers.troubles import Trouble, Unfit
 
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 5  # longer than a worker waits for a ring, so that silence means a lost connection
 AGAIN_SECONDS = 1.0  # after a failure
 KEEPS_EVERYTHING = "noeviction"
+OLDEST = (6, 2)  # before it, what a dead consumer had in hand cannot be asked for (XPENDING … IDLE)
 
 
 class RedisBells(Broker):
@@ -43,6 +47,17 @@ class RedisBells(Broker):
             # Once more for a connection that went stale; whoever needs more asks again.
             retry=Retry(NoBackoff(), 1),
         )
+        self.client.connection_pool.make_connection()  # reaches nobody: are the options known?
+
+    def unfit(self) -> Unfit | None:
+        """Asks the server; one that must not be asked is taken as it is."""
+        try:
+            info = self.client.info()
+        except redis.exceptions.NoPermissionError:
+            return None
+        except redis.RedisError as error:
+            return Unfit.by(error)
+        return _forgets(info) or _is_old(info)
 
     def declare_queue(self, queue_name: str) -> None:
         """No queue for delayed messages goes with it: what is due lies in the database.
@@ -114,18 +129,24 @@ class _Listener(Consumer):
     nack = ack
 
 
-def refuse_one_that_forgets(client: redis.Redis, shown: str) -> None:
-    """Raises Unusable if it would drop keys when its memory is full: events may wait there.
+def _forgets(info: Mapping[str, Any]) -> Unfit | None:
+    policy = info.get("maxmemory_policy", KEEPS_EVERYTHING)
+    if policy == KEEPS_EVERYTHING:
+        return None
+    return Unfit(
+        trouble=Trouble.FORGETS,
+        why=f"it throws keys away when its memory is full (maxmemory-policy {policy}), and what"
+        f" waits in it would be lost; set `maxmemory-policy {KEEPS_EVERYTHING}`, or name another",
+    )
 
-    A server that does not answer, or must not be asked, is taken as it is.
-    """
-    try:
-        policy = client.info("memory").get("maxmemory_policy", KEEPS_EVERYTHING)
-    except redis.RedisError:
-        return
-    if policy != KEEPS_EVERYTHING:
-        raise Unusable(
-            f"{shown}: this Redis throws keys away when its memory is full (maxmemory-policy"
-            f" {policy}), and what waits in it would be lost; set `maxmemory-policy noeviction`,"
-            " or name another server"
-        )
+
+def _is_old(info: Mapping[str, Any]) -> Unfit | None:
+    version = str(info.get("redis_version", ""))
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) >= OLDEST:
+        return None
+    return Unfit(
+        trouble=Trouble.OLD,
+        why=f"it is Redis {version}, and its stream cannot be taken from before"
+        f" {OLDEST[0]}.{OLDEST[1]}; install a newer one, or name another",
+    )

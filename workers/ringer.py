@@ -9,6 +9,7 @@ from lifecycle.bootstrap import Complaints
 from lifecycle.engine.readiness import Broker
 from lifecycle.errors import Unavailable
 from workers.bells import APPLY
+from workers.troubles import why
 
 STOP_SECONDS = 5.0
 
@@ -98,6 +99,6 @@ class Ringer:
 
 def _told(error: Exception) -> Unavailable:
     """In its own words: a ring carries nothing that they could quote."""
-    told = Unavailable(f"the broker did not take it ({type(error).__name__}: {error})")
+    told = Unavailable(f"the broker did not take it ({why(error)})")
     told.__traceback__ = error.__traceback__  # by which complaints are told apart
     return told

@@ -32,6 +32,19 @@ def _setting(name: str, metavar: str, help_text: str) -> inspect.Parameter:
     )
 
 
+def _switch(name: str, help_text: str) -> inspect.Parameter:
+    """A flag without a value; left out, the environment and the file decide."""
+    option = typer.Option(
+        FLAGS[name],
+        help=f"{help_text} [{VARIABLES[name]}]",
+        rich_help_panel="Settings",
+        show_default=False,
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option]
+    )
+
+
 SHARED = (
     _setting(
         "database_url",
@@ -86,6 +99,10 @@ BROKER = (
         "NAME",
         "What names on the broker begin with, where installations share one; left out: lifecycle.",
     ),
+    _switch(
+        "require_broker",
+        "Refuse to start while the broker is away, does not let us in or is too old; else work is found without it.",
+    ),
 )
 
 LOOPBACK = "127.0.0.1"
@@ -97,6 +114,13 @@ Host = Annotated[
         help="Where to listen; until there are keys, this machine's own addresses only. 0.0.0.0: all.",
     ),
 ]
+
+
+def _text(given: str | bool | None) -> str | None:
+    """As the environment would say it."""
+    if isinstance(given, bool):
+        return "true" if given else None
+    return given
 
 
 def parse_instant(text: str, *, flag: str) -> datetime:
@@ -146,7 +170,7 @@ def with_settings(
 
         @functools.wraps(command)
         def wrapper(**given: Any) -> _R:
-            flags = {parameter.name: given.pop(parameter.name) for parameter in shared}
+            flags = {parameter.name: _text(given.pop(parameter.name)) for parameter in shared}
             return command(read_settings(flags), **given)
 
         # Typer reads these two, and would otherwise look through to the command itself.

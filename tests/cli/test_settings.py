@@ -137,6 +137,24 @@ def test_a_broker_that_cannot_be_is_refused_without_repeating_its_password(
     assert "\n" not in str(refused.value)
 
 
+def test_a_broker_is_required_only_where_somebody_says_so(tmp_path: Path) -> None:
+    assert not read_settings({}, {}).require_broker
+    assert read_settings({"require_broker": "true"}, {}).require_broker
+    assert read_settings({}, {"LIFECYCLE_REQUIRE_BROKER": "true"}).require_broker
+    assert read_settings(config(tmp_path, "require_broker: true"), {}).require_broker
+    not_here = {"LIFECYCLE_REQUIRE_BROKER": "false"}
+    assert not read_settings(config(tmp_path, "require_broker: true"), not_here).require_broker
+    with pytest.raises(Unusable, match="LIFECYCLE_REQUIRE_BROKER: 'yes' is neither true nor false"):
+        read_settings({}, {"LIFECYCLE_REQUIRE_BROKER": "yes"})
+
+
+@pytest.mark.parametrize("named", ["ca.pem", "/nowhere/ca.pem"])
+def test_the_file_of_a_broker_s_authority_is_looked_for_at_once(named: str) -> None:
+    """A process that asked for it only when it connects would take the broker for away, for ever."""
+    with pytest.raises(Unusable, match=rf"LIFECYCLE_BROKER_URL: ssl_ca_certs names '{named}'"):
+        read_settings({}, {"LIFECYCLE_BROKER_URL": f"amqps://:hush@h/%2F?ssl_ca_certs={named}"})
+
+
 @pytest.mark.parametrize("prefix", ["1st", "a b", "a:b", "über", "x" * 65])
 def test_a_prefix_that_could_not_begin_every_name_is_refused(prefix: str) -> None:
     with pytest.raises(Unusable, match=r"LIFECYCLE_BROKER_PREFIX: .* allowed: a letter"):

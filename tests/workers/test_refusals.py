@@ -80,7 +80,13 @@ def test_a_broker_whose_package_is_not_installed(
 
 
 @pytest.mark.parametrize(
-    "url", ["amqp://127.0.0.1:1/%2F?heartbeat=never", "redis://127.0.0.1:1/0?socket_timeout=soon"]
+    "url",
+    [
+        "amqp://127.0.0.1:1/%2F?heartbeat=never",
+        "redis://127.0.0.1:1/0?socket_timeout=soon",
+        "redis://127.0.0.1:1/0?ssl_ca_certs=/ca",
+        "amqp://127.0.0.1:1/%2F?ssl_ca_certs=/ca",
+    ],
 )
 def test_options_of_a_url_that_make_no_sense(url: str, tmp_path: Path) -> None:
     with pytest.raises(

@@ -22,6 +22,7 @@ import pika.exceptions
 from lifecycle.errors import Unavailable
 from lifecycle.intake.queued import read_message
 from lifecycle.logs.lines import Teller
+from workers.amqp import parameters_of
 from workers.intake.taking import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -32,6 +33,7 @@ from workers.intake.taking import (
     log_refused,
     told,
 )
+from workers.troubles import why
 
 tell = Teller("lifecycle")
 
@@ -58,7 +60,7 @@ class AmqpQueue:
         self, engine: Engine, url: str, stop: threading.Event, *, prefix: str = "lifecycle"
     ) -> None:
         self._engine = engine
-        self._parameters = pika.URLParameters(url)
+        self._parameters = parameters_of(url)
         # A RabbitMQ short of memory blocks whoever publishes; a stop must not wait for that.
         self._parameters.blocked_connection_timeout = BLOCKED.total_seconds()
         self._stop = stop
@@ -88,8 +90,9 @@ class AmqpQueue:
         try:
             self._connected()
         except (pika.exceptions.AMQPError, OSError) as error:
-            why = f"{type(error).__name__} {error.__cause__ or error}".strip()
-            raise Unavailable(f"{self._queue}: RabbitMQ failed ({why}); trying again") from error
+            raise Unavailable(
+                f"{self._queue}: RabbitMQ failed ({why(error)}); trying again"
+            ) from error
 
     def _connected(self) -> None:
         """For as long as the connection lasts."""
@@ -135,8 +138,8 @@ class AmqpQueue:
         else:
             for each in {one.tag for one in messages} - {one.tag for one, _ in refused}:
                 channel.basic_ack(each)
-        for message, why in refused:
-            self._reject(channel, message, why)
+        for message, problems in refused:
+            self._reject(channel, message, problems)
             channel.basic_ack(message.tag)
         log_refused(f"AMQP queue {self._queue}", self._rejected, taken)
 

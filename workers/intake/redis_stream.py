@@ -39,6 +39,7 @@ from workers.intake.taking import (
     log_refused,
     told,
 )
+from workers.troubles import why
 
 tell = Teller("lifecycle")
 
@@ -350,7 +351,7 @@ def _entries(reply: Any, **_: object) -> list[Entry]:
 def _why(error: redis.RedisError) -> str:
     """What Redis refuses it may quote, with what was posted; of a connection only we speak."""
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return f"{type(error).__name__}: {error}"
+        return why(error)
     return code_of(error)
 
 
