@@ -19,6 +19,7 @@ import pytest
 import redis
 
 from tests.support import rabbitmq
+from tests.support.proxy import Proxy
 from tests.support.redis import WheelServer, fresh_prefix
 from tests.workers.conftest import Many, names, order, post, until
 from workers.clockwork import SWEEP_EVERY
@@ -222,6 +223,41 @@ def test_with_redis_away_everything_goes_on_and_it_heals_by_itself(
     assert log.count("a ring failed") == 1
     _, _, log = worker.end(signal.SIGTERM)
     assert "broker" not in log
+    assert many.violations() == []
+
+
+@pytest.mark.rabbitmq
+def test_with_rabbitmq_away_everything_goes_on_and_it_heals_by_itself(
+    amqp_url: str, many: Many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off amid their work, serve and worker say so once each; both find the way back by themselves."""
+    with rabbitmq.fresh_prefix(amqp_url, *QUEUES) as prefix, Proxy(amqp_url) as line:
+        monkeypatch.setenv("LIFECYCLE_BROKER_URL", line.instead_of(amqp_url))
+        monkeypatch.setenv("LIFECYCLE_BROKER_PREFIX", prefix)
+        server = many.start("serve", "--port", "0")
+        address = server.logged(r"http://127\.0\.0\.1:\d+")[0]
+        worker = many.work()
+        rung = sorted(seconds_until_applied(many, address, customer) for customer in names(5))
+        assert rung[2] < SOON
+        line.cut()
+        worker.logged("WARNING .* the broker at .* does not answer")
+        polled = sorted(
+            seconds_until_applied(many, address, customer) for customer in names(5, "meanwhile")
+        )
+        assert polled[2] < SOON
+        line.mend()
+        worker.logged("WARNING .* the broker at .* answers again")
+        until(lambda: is_there(amqp_url, prefix))
+        took = sorted(
+            seconds_until_applied(many, address, customer) for customer in names(5, "later")
+        )
+        assert took[2] < SOON
+        put(amqp_url, prefix, order("by-queue"))
+        until(lambda: many.count("step") == 16)
+        _, _, log = server.end(signal.SIGTERM)
+        assert log.count("a ring failed") == 1
+        _, _, log = worker.end(signal.SIGTERM)
+        assert "the broker" not in log
     assert many.violations() == []
 
 
