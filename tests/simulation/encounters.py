@@ -59,7 +59,7 @@ def meeting(world: World) -> Iterator[None]:
         stack.enter_context(patch.object(unit, "fold", met.choking(unit.fold)))  # type: ignore[attr-defined]
         stack.enter_context(patch.object(events, "pending_of", met.amid(events.pending_of)))
         with world.store.sqlite.write() as tx:
-            clock_row.write(tx, begin(CLOCK, None, world.real_now(), alone=True))
+            clock_row.write(tx, begin(CLOCK, None, world.real_now(), alone=True, lived_until=None))
         yield
 
 
