@@ -7,6 +7,7 @@ cell only in the order of events. `read` gives the value that guards see, `exact
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from bisect import bisect_right, insort
 from collections.abc import Callable, Mapping
@@ -25,7 +26,9 @@ Cell = Any  # its shape is its accumulator's business
 Take = Callable[[Event], Any]  # the value of an event's property, None where it has none
 Update = Callable[[list[Cell], Event], None]
 
-_EXACT = Context(prec=60)  # wide enough that sums of money never round, whatever their order
+# Wide enough that sums never round, whatever their order: a number has at most 30 digits, anywhere
+# around the point, and 59 such places stand in a sum of them, and one more for ten times as many.
+_EXACT = Context(prec=80)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -282,21 +285,25 @@ class WindowedTotal(Accumulator):
         self._empty = empty
         self._take = take
         self.within: timedelta = within
+        exact = isinstance(empty, Decimal)
+        self._plus: Callable[[Any, Any], Any] = _EXACT.add if exact else operator.add
+        self._minus: Callable[[Any, Any], Any] = _EXACT.subtract if exact else operator.sub
 
     def empty(self) -> list[Any]:
         return [[], self._empty]
 
     def updater(self, index: int, role: str) -> Update:
-        within, take, sign = self.within, self._take[role], 1 if role == "add" else -1
+        within, take, plus = self.within, self._take[role], self._plus
+        change, nothing = (plus if role == "add" else self._minus), self._empty
 
         def update(cells: list[Cell], event: Event) -> None:
             value = take(event)
             if value is None:
                 return
             cell, at = cells[index], event.occurred_at
-            entries = cell[0]
-            entries.append((at, value * sign))
-            cell[1] += value * sign
+            entries, signed = cell[0], change(nothing, value)
+            entries.append((at, signed))
+            cell[1] = plus(cell[1], signed)
             if entries[0][0] <= at - within:
                 cell[1] = self._within(cell, at)
                 del entries[: bisect_right(entries, at - within, key=_instant_of)]
@@ -305,11 +312,11 @@ class WindowedTotal(Accumulator):
 
     def _within(self, cell: Cell, at: datetime) -> Any:
         entries, total = cell
-        since = at - self.within
+        minus, since = self._minus, at - self.within
         for instant, value in entries:
             if instant > since:
                 break
-            total -= value
+            total = minus(total, value)
         return total
 
     def read(self, cell: Cell, at: datetime) -> int | float:

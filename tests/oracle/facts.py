@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from itertools import pairwise
 from typing import Any
 
@@ -36,7 +36,8 @@ def value_of(fact: Fact, policy: Policy, history: Sequence[Event], at: datetime)
             return len(here) - (len(inside(fact.less_event)) if fact.less_event else 0)
         case FactKind.SUM:
             taken = having(fact.less_event, fact.less_property or "") if fact.less_event else []
-            return sum(having(fact.event, prop), Decimal(0)) - sum(taken, Decimal(0))
+            with localcontext(prec=200):  # far beyond what any of them needs
+                return sum(having(fact.event, prop), Decimal(0)) - sum(taken, Decimal(0))
         case FactKind.FIRST:
             return min(instants, default=None)
         case FactKind.LAST:

@@ -74,6 +74,10 @@ ZONES = ("UTC", "Asia/Shanghai", "America/New_York", "Australia/Lord_Howe", "Pac
 CURRENCIES = {"CNY": 2, "JPY": 0, "KWD": 3, "USD": 2, "EUR": 2}  # with their minor units
 ITEMS = ("tea", "cup", "壶")
 TIERS = ("gold", "silver")
+HUGE, TINY = (
+    "-987654321098765432109876543210",
+    f"0.{'0' * 28}1",
+)  # added up, they have more digits than most sums
 UNKNOWN = "newsletter_shared"  # declared nowhere, kept as an interaction
 
 ORDER = EventType(
@@ -461,7 +465,7 @@ def _properties(choose: Choices, type_: str, world: World) -> dict[str, Any]:
             told = _money(choose, world.currency) | {
                 "item": choose.one(ITEMS),
                 "pieces": choose.number(-1, 4),
-                "weight": choose.one(("0.5", "0.50", "10", "9.99", "-1")),
+                "weight": choose.one(("0.5", "0.50", "10", "9.99", "-1", HUGE, TINY)),
                 "gift": choose.maybe(),
                 "wanted_at": choose.one(("2026-01-05T00:00:00Z", "2026-03-01T06:30:00Z")),
                 "wanted_on": choose.one(("2026-01-05", "2026-03-01", "2028-02-29")),
