@@ -10,7 +10,7 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from bisect import bisect_right, insort
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
@@ -524,22 +524,30 @@ class Exchange:
         return exact.quantize(self._quantum, ROUND_HALF_EVEN, _EXACT)
 
 
-def fed_by(fact: Fact, policy: Policy) -> list[tuple[str, str]]:
-    """(event type, role) pairs that move a fact; INTERACTION stands for every interaction."""
+def fed_by(fact: Fact, policy: Policy, known: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """(event type, role) pairs that move a fact of this policy.
+
+    Of the types that it does not declare, those `known` are named, and INTERACTION stands for the rest.
+    """
     pairs = [(fact.event, "add")]
     if fact.less_event is not None:
         pairs.append((fact.less_event, "less"))
     return [
         (kind, role)
         for name, role in pairs
-        for kind in (interactions(policy) if name == INTERACTION else (name,))
+        for kind in (interactions(policy, known) if name == INTERACTION else (name,))
     ]
 
 
-def interactions(policy: Policy) -> tuple[str, ...]:
-    """Every declared or built-in type that counts as interaction, and INTERACTION for unknown ones."""
-    declared = sorted(kind.name for kind in policy.events.values() if kind.interaction)
-    return (*declared, INTERACTION)
+def interactions(policy: Policy, known: Iterable[str] = ()) -> tuple[str, ...]:
+    """Every type that counts as interaction: those declared so, and whatever is not declared."""
+    declared = {kind.name for kind in policy.events.values() if kind.interaction}
+    return (*sorted(declared.union(known) - _others(policy)), INTERACTION)
+
+
+def _others(policy: Policy) -> set[str]:
+    """The types that do not count as interaction."""
+    return {kind.name for kind in policy.events.values() if not kind.interaction}
 
 
 def definition(fact: Fact, policy: Policy) -> str:
@@ -552,7 +560,8 @@ def definition(fact: Fact, policy: Policy) -> str:
         money = f"{policy.currency} {rates}"
     parts = (
         fact.kind.value,
-        fed_by(fact, policy),
+        (fact.event, fact.less_event),
+        sorted(_others(policy)) if INTERACTION in {fact.event, fact.less_event} else (),
         fact.property,
         fact.property_type and fact.property_type.value,
         fact.less_property,

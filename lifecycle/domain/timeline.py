@@ -226,13 +226,14 @@ class Timeline:
         ordered = sorted(versions, key=lambda version: (version.effective_at, version.number))
         keepers: dict[str, Accumulator] = {}
         feeds: dict[str, list[tuple[str, str]]] = {}
+        self._known = frozenset(kind for version in ordered for kind in version.policy.events)
         for version in ordered:
             takers: Takers = {}
             for fact in version.policy.facts:
                 kept = accumulator(fact, version.policy, takers)
                 if kept.definition not in keepers:
                     keepers[kept.definition] = kept
-                    feeds[kept.definition] = fed_by(fact, version.policy)
+                    feeds[kept.definition] = fed_by(fact, version.policy, self._known)
         self.keepers: tuple[Accumulator, ...] = tuple(keepers.values())
         self.shape = hashlib.sha256("\n".join(keepers).encode()).hexdigest()[:16]
         index = {meaning: cell for cell, meaning in enumerate(keepers)}
@@ -242,7 +243,6 @@ class Timeline:
         self._updates = _updates(index, feeds, self.keepers)
         self._copied = _overriding(self.keepers, "copy")
         self._loaded = _overriding(self.keepers, "load")
-        self._known = frozenset(kind for version in ordered for kind in version.policy.events)
         self._unknown = self._updates.get(INTERACTION, ())
 
     def index_at(self, instant: datetime) -> int:

@@ -78,7 +78,7 @@ HUGE, TINY = (
     "-987654321098765432109876543210",
     f"0.{'0' * 28}1",
 )  # added up, they have more digits than most sums
-UNKNOWN = "newsletter_shared"  # declared nowhere, kept as an interaction
+UNKNOWN = "newsletter_shared"  # kept as an interaction, where no version declares it otherwise
 
 ORDER = EventType(
     name="order_paid",
@@ -233,7 +233,7 @@ class _PolicyMaker:
             currency=self.currency,
             attributes=ATTRIBUTES,
             states=tuple(State(name=s, labels={}, initial=s == "s0") for s in self.states),
-            events=EVENTS,
+            events=self.events(),
             facts=tuple(self.facts),
             transitions=tuple(rules),
             outreach=tuple(
@@ -246,6 +246,13 @@ class _PolicyMaker:
             ),
             unknown_events=UnknownEvents.KEEP,
         )
+
+    def events(self) -> Mapping[str, EventType]:
+        """Mostly the same; what one version declares may be unknown to another."""
+        if not self.choose.rarely():
+            return EVENTS
+        shared = EventType(name=UNKNOWN, properties={}, interaction=self.choose.maybe())
+        return EVENTS | {UNKNOWN: shared}
 
     def length(self) -> timedelta:
         return self.choose.one(LENGTHS) * STEP

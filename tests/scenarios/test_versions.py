@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lifecycle.domain.fold import fold
 from lifecycle.domain.instant import BEGINNING
 from lifecycle.domain.policy import PolicyVersion
 from lifecycle.domain.timeline import Timeline
 from lifecycle.policy import loads
 from tests.policies import SCENARIO_POLICY, scenario_policy
-from tests.scenarios.driver import day, order, page
+from tests.scenarios.driver import day, happened, order, page
 
 BY_RATE = "rates: {{USD: {{2020-01-01: {rate}}}}}\nfacts:\n  revenue: {{sum: order_paid.amount}}\n"
 
@@ -51,6 +53,24 @@ def test_a_fact_in_money_is_another_fact_at_other_rates() -> None:
         for version in timeline.versions
     ]
     assert revenue == ["70", "80"]
+
+
+@pytest.mark.parametrize("interaction", [False, True])
+def test_what_only_a_later_version_declares_is_unknown_to_the_earlier_one(
+    interaction: bool,
+) -> None:
+    """An unknown type counts as an interaction there, whatever it is declared to be afterwards."""
+    declared = f"events:\n  webinar_joined: {{interaction: {str(interaction).lower()}}}\n"
+    later = SCENARIO_POLICY.replace("events:\n", declared)
+    timeline = versions(SCENARIO_POLICY, later, from_day=200)
+    joined = happened("webinar_joined", 50)
+    folded = fold(timeline, None, [order(0), joined], day(199))
+    assert [(step.rule, step.at) for step in folded.steps][:2] == [
+        ("first", day(0)),
+        ("quiet", day(110)),
+    ]
+    seen = [folded.snapshot.cells[version.facts()["last_seen_at"]] for version in timeline.versions]
+    assert seen == [day(50), day(50 if interaction else 0)]
 
 
 def test_guards_of_outreach_that_said_no_are_counted_too() -> None:
