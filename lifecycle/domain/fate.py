@@ -9,15 +9,16 @@ class Fate(StrEnum):
     """Each is documented by who moves a message out of it."""
 
     QUEUED = "queued"
-    """Waits for `not_before`. The sender makes it sent; `apply` cancels or suppresses it when its
-    cause no longer stands; the sweep expires it."""
+    """Waits for `not_before`. The sender makes it sent; `apply` cancels it when its cause no longer
+    stands, and decides anew where that brought it for another instant; the sweep expires it."""
 
     WITHHELD = "withheld"
     """An import planned it for a time that had passed when the import ended. Final, whatever
     becomes of its cause."""
 
     EXPIRED = "expired"
-    """It was not sent before `expires_at`. Final; an import or an outage never sends old news."""
+    """It was not sent before `expires_at`: an import or an outage never sends old news. `apply`
+    decides anew where its cause turns out to have brought it for another instant."""
 
     CANCELLED = "cancelled"
     """Its cause was revoked before it was sent. `apply` queues it again when the same cause

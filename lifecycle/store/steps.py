@@ -158,6 +158,15 @@ def earlier(
     return [entry for _, entry in page], cursor
 
 
+def mislogged(tx: Tx, limit: int = 1000) -> list[tuple[str, str, int, int]]:
+    """Steps of which the log does not tell once that they were made, and once if they were revoked.
+
+    Of each the customer's key, the rule, and how often the log says either. Reads the whole log.
+    """
+    with tx.whole_tables():
+        return [(row[0], row[1], row[2], row[3]) for row in tx.rows(_MISLOGGED, limit)]
+
+
 _COLUMNS = (
     's.id, s.customer_id, s.seq, s.rule, s.from_state, s.to_state, s."trigger", s.cause, s."at",'
     ' s.guard, s."read", s.version, s."by", s.why, s.recorded_at, s.revoked_by, s.revoked_at'
@@ -243,6 +252,15 @@ _LINES = (
 )
 _FORWARD = both(f"{_LINES} LIMIT ?", columns=20)
 _BACKWARD = both(f"{_LINES} DESC LIMIT ?", columns=20)
+_MISLOGGED = both(
+    "SELECT c.key, s.rule, coalesce(l.made, 0), coalesce(l.revoked, 0) FROM step AS s"
+    " JOIN customer AS c ON c.id = s.customer_id LEFT JOIN (SELECT step_id,"
+    " sum(CASE WHEN revoked THEN 0 ELSE 1 END) AS made,"
+    " sum(CASE WHEN revoked THEN 1 ELSE 0 END) AS revoked FROM step_log GROUP BY step_id) AS l"
+    " ON l.step_id = s.id WHERE coalesce(l.made, 0) <> 1"
+    " OR coalesce(l.revoked, 0) <> CASE WHEN s.revoked_at IS NULL THEN 0 ELSE 1 END"
+    " ORDER BY s.id LIMIT ?"
+)
 
 
 def _write_lines(tx: Tx, step_ids: Sequence[int], *, revoked: bool) -> None:

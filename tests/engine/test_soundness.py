@@ -188,11 +188,23 @@ TAMPERING: dict[str, tuple[str, set[str]]] = {
     ),
     "whether a cause stands": (
         "UPDATE message SET live = NOT live WHERE customer_id = 2",
-        {"messages"},
+        {"messages", "fates"},
     ),
     "another cause of a message": (
         "UPDATE message SET cause = 'event:shop|none' WHERE id = (SELECT max(id) FROM message)",
         {"messages"},
+    ),
+    "when a message was planned for": (
+        "UPDATE message SET planned_at = caused_at WHERE live AND rule = 'thanks'",
+        {"messages"},
+    ),
+    "the channels of a message": (
+        "UPDATE message SET channels = '[\"fax\"]' WHERE id = (SELECT min(id) FROM message WHERE live)",
+        {"messages"},
+    ),
+    "since when she is where she is": (
+        "UPDATE customer SET entered_at = NULL WHERE key = 'c001'",
+        {"state"},
     ),
     "a snapshot of another": (
         "UPDATE customer SET snapshot = (SELECT max(snapshot) FROM customer) WHERE key = 'c001'",
@@ -217,6 +229,68 @@ def test_tampering_is_found_and_a_rebuild_repairs_it(lived: Installation, change
     assert verify(lived) == []
     assert standing(lived) == sound
     assert digest(lived, day(END)) == was
+
+
+# What is on record and follows from nothing: it is told, and no rebuild can know better.
+BEYOND_REPAIR: dict[str, tuple[str, set[str]]] = {
+    "cancelled, although the cause stands": (
+        "UPDATE message SET fate = 'cancelled', reason = 'superseded' WHERE live AND fate = 'queued'",
+        {"fates"},
+    ),
+    "overtaken, although the cause stands": (
+        "UPDATE message SET fate = 'overtaken' WHERE live AND fate = 'sent'",
+        {"fates"},
+    ),
+    "queued, although the cause was revoked": (
+        "UPDATE message SET fate = 'queued', sent_at = NULL WHERE NOT live AND fate = 'overtaken'",
+        {"fates"},
+    ),
+    "sent, although the cause was revoked": (
+        "UPDATE message SET fate = 'sent' WHERE NOT live AND fate = 'overtaken'",
+        {"fates"},
+    ),
+    "sent at no time": ("UPDATE message SET sent_at = NULL WHERE fate = 'sent'", {"fates"}),
+    "sent, and still queued": (
+        "UPDATE message SET sent_at = fate_at WHERE fate = 'queued'",
+        {"fates"},
+    ),
+    "to be sent before its time": (
+        "UPDATE message SET not_before = caused_at WHERE fate = 'queued' AND rule = 'thanks'",
+        {"fates"},
+    ),
+    "a step that the log does not tell of": (
+        "DELETE FROM step_log WHERE id = (SELECT min(id) FROM step_log)",
+        {"log"},
+    ),
+    "a step that the log tells of twice": (
+        "INSERT INTO step_log (step_id, revoked) SELECT step_id, revoked FROM step_log WHERE NOT revoked",
+        {"log"},
+    ),
+    "a revocation that the log does not tell of": ("DELETE FROM step_log WHERE revoked", {"log"}),
+    "a revocation of what stands": (
+        "INSERT INTO step_log (step_id, revoked) SELECT id, NOT false FROM step WHERE seq = 1",
+        {"log"},
+    ),
+}
+
+
+@pytest.mark.parametrize("change", BEYOND_REPAIR)
+def test_what_is_on_record_fits_what_follows_from_the_events(
+    lived: Installation, change: str
+) -> None:
+    sql, codes = BEYOND_REPAIR[change]
+    tamper(lived, sql)
+    assert found(lived) == codes
+
+
+def test_nothing_is_recorded_of_a_customer_who_was_never_folded(inst: Installation) -> None:
+    arrive(inst, order(0))
+    post(inst, *of("bob", order(0)))
+    tamper(inst, "UPDATE step SET customer_id = 2")
+    assert {(found.customer, found.code) for found in verify(inst)} == {
+        ("anna", "steps"),
+        ("bob", "unfolded"),
+    }
 
 
 def standing(inst: Installation) -> dict[str, list[Any]]:
