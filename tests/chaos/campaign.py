@@ -25,6 +25,7 @@ UNTIL = AFTERWARDS + timedelta(days=300)  # the digests are of this instant
 LOOK_EVERY = 0.05  # seconds
 SPARE = 1.5  # so many more lives than kills are reckoned with
 STALLED_AFTER = 5.0  # seconds without a kill: there may be too little to do
+IDLE = 120.0  # seconds without a kill or an answer: this pass will not come to its end
 A_LITTLE = 0.03  # of what is left is posted then
 ENOUGH_ABORTS = 20  # of one poisonous event
 
@@ -41,6 +42,7 @@ class Plan:
     poisoned: bool = True  # whether a fifth of all is posted beside poison
     aborts: int = 4  # poisonous events that end the process
     restarts: int = 3  # of PostgreSQL, at least
+    workers: int = 3  # of PostgreSQL's; where much else goes wrong there are two more
     stops: int = 3  # lives that are stopped amid their work, and continued
     passes: Sequence[str] | None = None  # of PostgreSQL's; None: all
     disk: bool = True  # whether a disk is filled as well
@@ -159,7 +161,7 @@ class Campaign:
         deadline = time.monotonic() + limit
         self.crew.take_places(posts)
         ration = _Ration(self.posters.left, self.crew)
-        while time.monotonic() < deadline and not ration.nothing_for(self.plan.patience):
+        while time.monotonic() < deadline and not ration.nothing_for(IDLE):
             reached = self.crew.reached and also()
             if reached and not self.posters.left:
                 break
@@ -176,11 +178,16 @@ class Campaign:
 
         That poison has ended a process is progress too, as there is an end to that.
         """
-        before, since = None, time.monotonic()
+        best: tuple[int, ...] | None = None
+        since = time.monotonic()
         while any(state := left()):
             aborts = min(self.crew.toll.aborts, len(self.poison) * ENOUGH_ABORTS)
-            if (state, aborts) != before:
-                before, since = (state, aborts), time.monotonic()
+            now = (
+                sum(state[:2]) - aborts,
+                *state[2:],
+            )  # what waits first, then what is merely open
+            if best is None or now < best:
+                best, since = now, time.monotonic()
             elif time.monotonic() - since > self.plan.patience:
                 return state
             self.crew.tend(look_every)

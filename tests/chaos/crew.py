@@ -112,6 +112,18 @@ class Crew:
         self._read_ledger()
         self._to_continue.clear()
 
+    def stop(self) -> None:
+        """Everybody is told to end, finishes what is at hand, and nobody takes over."""
+        there = {place.pid: place for place in self._places if place.pid is not None}
+        for pid in there:
+            send(pid, signal.SIGTERM)
+        self._places = []
+        while there:
+            for end in self._zygote.ends(1.0):
+                role = there.pop(end.pid).post.command[0]
+                if end.code not in {Code.OK, -signal.SIGTERM}:  # the latter: it had not begun yet
+                    self.toll.unforeseen.append(Unforeseen(role=role, code=end.code))
+
     @property
     def missing(self) -> int:
         """Kills that have not come yet, of those who are here."""

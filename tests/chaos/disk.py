@@ -161,7 +161,7 @@ def _run(under_way: Campaign, url: str, crew: list[Post], ballast: Path) -> Told
         left = under_way.until_none(
             lambda: (under_way.posters.left, pending_count(db), attempts_open(db))
         )
-    under_way.crew.leave()
+    under_way.crew.stop()
     return _told(under_way, url, refused, left)
 
 

@@ -37,7 +37,7 @@ def run(plan: Plan, tell: Tell) -> Outcome:
             points=tuple(Point),
             sabotage=plan.sabotage,
         )
-        calm = [dataclasses.replace(up, points=(), sabotage=None)]
+        calm = [dataclasses.replace(up, points=())]
         beside_kills, beside_poison = poisoning.divided(plan, posts(plan.material.of(), plan.seed))
         with under_way.a_pass("killed at every point"):
             under_way.post(beside_kills)

@@ -110,7 +110,7 @@ def _healed(under_way: Campaign, url: str, calm: Sequence[Post]) -> str | None:
         stuck = under_way.until_none(
             lambda: (under_way.posters.left, pending_count(db), attempts_open(db))
         )
-    under_way.crew.leave()
+    under_way.crew.stop()
     if stuck is None:
         return None
     unanswered, waiting, open_ = stuck

@@ -5,8 +5,10 @@ None of them is in the program: they are put into the forks that are the process
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from lifecycle.engine import apply
@@ -15,12 +17,16 @@ from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied
 from lifecycle.intake.draft import Draft
 from lifecycle.store import customers, events
+from lifecycle.store.attempts import Attempt
+from lifecycle.store.customers import CustomerRow
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import Tx
 
 FORGOTTEN = "every tenth batch is answered for and not stored"
 CLEARED_EARLY = "pending rows are deleted in a transaction of their own, before the one that folds"
 NO_LOCK = "customers are folded without being locked"
+
+DAWDLING = 0.3  # seconds; under a lock it would harm nobody
 
 
 def apply_defect(name: str) -> None:
@@ -75,7 +81,18 @@ def _clear_early() -> None:
 
 
 def _never_lock() -> None:
+    """Nobody is kept off a customer, and there is time for two of them between reading and folding."""
+    rows = customers.rows
+
     def lock(tx: Tx, customer_ids: Iterable[int]) -> list[int]:
         return sorted(customer_ids)
 
-    customers.lock = lock
+    def dawdling(tx: Tx, customer_ids: Iterable[int]) -> dict[int, CustomerRow]:
+        found = rows(tx, customer_ids)
+        time.sleep(DAWDLING)
+        return found
+
+    def nobody(inst: Installation, unfinished: Iterable[Attempt], now: datetime) -> set[int]:
+        return set()
+
+    customers.lock, customers.rows, apply._busy = lock, dawdling, nobody
