@@ -30,6 +30,7 @@ VARIABLES = (
     "CLOCK",
     "BROKER_URL",
     "BROKER_PREFIX",
+    "REQUIRE_BROKER",
 )
 
 
