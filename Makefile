@@ -48,7 +48,7 @@ check: setup-dev
 chaos: setup-dev
 	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
-bench: setup
+bench: setup-dev
 	$(BIN)/lifecycle bench
 
 # The newest Python that runs here, is new enough and can make a virtual environment. A name on the

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import due, folding, importing, intake, late
+from benchmarks import distributed, due, folding, importing, intake, late
 from benchmarks.measure import Result, show
 
 CASES: dict[str, Callable[[float], list[Result]]] = {
     "fold": folding.run,
     "import": importing.run,
     "intake": intake.run,
+    "distributed": distributed.run,
     "due": due.run,
     "late": late.run,
 }

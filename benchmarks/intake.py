@@ -25,7 +25,7 @@ def run(scale: float) -> list[Result]:
     results = []
     for kind in databases.KINDS:
         plain = _plain(kind, int(3_000 * scale))
-        ours = _ours(f"HTTP → applied, {kind}", kind, _live(int(60_000 * scale)))
+        ours = _ours(f"HTTP → applied, {kind}", kind, live(int(60_000 * scale)))
         ours.floor, ours.goal = FLOORS[kind]
         ours.beside = plain.name
         past = _ours(f"HTTP → applied, the past, {kind}", kind, _past(int(20_000 * scale)))
@@ -36,23 +36,23 @@ def run(scale: float) -> list[Result]:
 def _ours(name: str, kind: str, events: list[Event]) -> Result:
     with databases.empty(kind) as url:
         command, environment = lifecycle_up(), {"LIFECYCLE_DATABASE_URL": url}
-        load = _load(command, environment, events, lambda: _nothing_pending(url))
-    return _result(name, load, len(events) - WARMING)
+        load = _load(command, environment, events, lambda: nothing_pending(url))
+    return result_of(name, load, len(events) - WARMING)
 
 
 def _plain(kind: str, count: int) -> Result:
     with databases.empty(kind) as url:
         own = straightforward.own_database(url)
         command = [sys.executable, "-m", "benchmarks.straightforward", own]
-        load = _load(command, {}, _live(count), lambda: straightforward.nothing_pending(own))
-    return _result(f"straightforward, {kind}", load, count)
+        load = _load(command, {}, live(count), lambda: straightforward.nothing_pending(own))
+    return result_of(f"straightforward, {kind}", load, count)
 
 
 def _past(count: int) -> list[Event]:
     return simulated(default_policy(), count + WARMING)
 
 
-def _live(count: int) -> list[Event]:
+def live(count: int) -> list[Event]:
     return as_if_live(_past(count))
 
 
@@ -64,16 +64,16 @@ def _load(
 ) -> Load:
     warm, measured = bodies(events[:WARMING], "warm"), bodies(events[WARMING:], "run")
     with running(command, environment) as (pid, port):
-        post_all(pid, port, warm, is_done)
-        return post_all(pid, port, measured, is_done)
+        post_all([pid], port, warm, is_done)
+        return post_all([pid], port, measured, is_done)
 
 
-def _nothing_pending(url: str) -> bool:
+def nothing_pending(url: str) -> bool:
     with databases.engine(url, access=Access.READ) as engine, engine.db.read() as tx:
         return reading.backlog(tx).pending == 0
 
 
-def _result(name: str, load: Load, count: int) -> Result:
+def result_of(name: str, load: Load, count: int) -> Result:
     p99 = percentile(load.latencies, 0.99) * 1000
     return Result(
         name=name,

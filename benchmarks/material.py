@@ -15,7 +15,7 @@ from lifecycle.domain.instant import BEGINNING
 from lifecycle.domain.policy import Policy, PolicyVersion
 from lifecycle.domain.timeline import Timeline
 from lifecycle.intake import mapping_file, simulate, table
-from lifecycle.intake.draft import Draft
+from lifecycle.intake.draft import Draft, content_hash
 from lifecycle.resources import config_dir
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,6 +70,20 @@ def as_if_live(events: list[Event]) -> list[Event]:
     begun = datetime.now(UTC) - LIVE
     return [
         event._replace(occurred_at=begun + (event.occurred_at - first) * (LIVE / (last - first)))
+        for event in events
+    ]
+
+
+def drafts(events: list[Event]) -> list[Draft]:
+    """As intake hands them on."""
+    return [
+        Draft(
+            event=event,
+            dated=True,
+            body_hash=content_hash(event.customer, event.type, event.occurred_at, event.properties),
+            backfill=False,
+            too_late=False,
+        )
         for event in events
     ]
 

@@ -25,7 +25,7 @@ class Result:
     seconds: float
     floor: float | None = None  # what the design demands; of a latency, the most it allows
     goal: float | None = None
-    latency: bool = False  # `rate` is milliseconds, and less is better
+    latency: bool = False  # `rate` is milliseconds, or a share, and less is better
     cpu_seconds: float | None = None  # of the process under test
     load_cpu_seconds: float | None = None  # of whoever made the load
     beside: str | None = None  # name of the result that it is compared with
@@ -59,8 +59,12 @@ def watched() -> Iterator[Watch]:
     watch.cpu_seconds = time.process_time() - cpu
 
 
-def cpu_of(pid: int) -> float:
-    """CPU seconds that a process has used so far, its threads included; Linux only, else 0."""
+def cpu_of(*pids: int) -> float:
+    """CPU seconds that these processes have used so far, threads included; Linux only, else 0."""
+    return sum(map(_cpu_of, pids))
+
+
+def _cpu_of(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
     except FileNotFoundError:
@@ -110,7 +114,9 @@ def _rate(result: Result) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value == int(value) else f"{value:.2f}"
 
 
 def _ratio(result: Result, rates: dict[str, float]) -> str:

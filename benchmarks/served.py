@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -27,25 +28,24 @@ class Load:
     """What posting took."""
 
     seconds: float  # from the first post until nothing was pending
-    cpu_seconds: float  # of the server
+    cpu_seconds: float  # of the processes that serve and work
     load_cpu_seconds: float  # of the process that posted
     latencies: list[float]  # seconds a request
 
 
 @contextmanager
-def running(command: Sequence[str], environment: dict[str, str]) -> Iterator[tuple[int, int]]:
-    """The process id and port of a server, once it answers; it is ended by its id."""
-    port = _free_port()
+def begun(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process without a voice; it is ended by its id, also where it stands still."""
     process = subprocess.Popen(
-        [*command, "--port", str(port)],
+        command,
         env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        _await_answer(process, port)
-        yield process.pid, port
+        yield process
     finally:
+        process.send_signal(signal.SIGCONT)
         process.terminate()
         try:
             process.wait(timeout=40)
@@ -54,32 +54,48 @@ def running(command: Sequence[str], environment: dict[str, str]) -> Iterator[tup
             process.wait()
 
 
+@contextmanager
+def running(command: Sequence[str], environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """The process id and port of a server, once it answers; it is ended by its id."""
+    port = _free_port()
+    with begun([*command, "--port", str(port)], environment) as process:
+        _await_answer(process, port)
+        yield process.pid, port
+
+
 def lifecycle_up() -> list[str]:
     return [sys.executable, "-m", "lifecycle", "up"]
 
 
-def post_all(pid: int, port: int, bodies: list[bytes], is_done: Callable[[], bool]) -> Load:
+def post_all(
+    pids: Sequence[int], port: int, bodies: list[bytes], is_done: Callable[[], bool]
+) -> Load:
     """Post every body and wait until `is_done`; raises where an answer is not 200."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     poster = spawn.Process(target=_post, args=(theirs, port, bodies))
     poster.start()
     ours.recv()  # it is connected, and waits
-    before, begun = cpu_of(pid), time.perf_counter()
+    before, started = cpu_of(*pids), time.perf_counter()
     ours.send("go")
     answer = ours.recv()
     failure, latencies, load_cpu = answer
     if failure is not None:
         raise RuntimeError(failure)
+    await_done(is_done)
+    seconds = time.perf_counter() - started
+    used = cpu_of(*pids) - before
+    poster.join()
+    return Load(seconds=seconds, cpu_seconds=used, load_cpu_seconds=load_cpu, latencies=latencies)
+
+
+def await_done(is_done: Callable[[], bool]) -> None:
+    """Returns as soon as it is so, by a look every twenty milliseconds."""
     deadline = time.monotonic() + PATIENCE
     while not is_done():
         if time.monotonic() > deadline:
             raise TimeoutError("events are still pending")
         time.sleep(_STEP)
-    seconds = time.perf_counter() - begun
-    used = cpu_of(pid) - before
-    poster.join()
-    return Load(seconds=seconds, cpu_seconds=used, load_cpu_seconds=load_cpu, latencies=latencies)
 
 
 def _post(pipe: Connection, port: int, bodies: list[bytes]) -> None:
@@ -94,11 +110,11 @@ def _post(pipe: Connection, port: int, bodies: list[bytes]) -> None:
 
     def work(connection: http.client.HTTPConnection, mine: list[bytes]) -> None:
         for body in mine:
-            begun = time.perf_counter()
+            asked = time.perf_counter()
             connection.request("POST", "/v1/events", body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             content = answer.read()
-            latencies.append(time.perf_counter() - begun)
+            latencies.append(time.perf_counter() - asked)
             if answer.status != http.HTTPStatus.OK:
                 failures.append(f"{answer.status} {content[:300]!r}")
                 return
