@@ -13,6 +13,7 @@ from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from itertools import islice, takewhile
 from typing import Any
 
 import orjson
@@ -244,7 +245,10 @@ class Extreme(Accumulator):
 
 
 class Distinct(Accumulator):
-    """How many different values; a value's newest instant is kept, for windows."""
+    """How many different values; a value's newest instant is kept, in their order, for windows.
+
+    What has left the window is let go when the next value comes: the fold never looks back.
+    """
 
     def __init__(self, take: Take) -> None:
         self._take = take
@@ -253,12 +257,20 @@ class Distinct(Accumulator):
         return {}
 
     def updater(self, index: int, role: str) -> Update:
-        take = self._take
+        take, within = self._take, self.within
 
         def update(cells: list[Cell], event: Event) -> None:
             value = take(event)
-            if value is not None:
-                cells[index][orjson.dumps(canonical(value)).decode()] = event.occurred_at
+            if value is None:
+                return
+            cell, at = cells[index], event.occurred_at
+            name = orjson.dumps(canonical(value)).decode()
+            if within is not None:
+                cell.pop(name, None)  # to stand behind the others
+                gone = takewhile(lambda instant: instant <= at - within, cell.values())
+                for old in list(islice(cell, sum(1 for _ in gone))):
+                    del cell[old]
+            cell[name] = at
 
         return update
 
@@ -272,7 +284,8 @@ class Distinct(Accumulator):
         return cell.copy()
 
     def load(self, dumped: Any) -> Cell:
-        return {value: instant_from(instant) for value, instant in dumped.items()}
+        cell = {value: instant_from(instant) for value, instant in dumped.items()}
+        return dict(sorted(cell.items(), key=_newest)) if self.within is not None else cell
 
 
 class WindowedTotal(Accumulator):
@@ -382,6 +395,10 @@ class WindowedExtreme(Accumulator):
 
     def load(self, dumped: Any) -> Cell:
         return [(instant_from(at), self._number(value)) for at, value in dumped]
+
+
+def _newest(entry: tuple[str, datetime]) -> datetime:
+    return entry[1]
 
 
 def _one(event: Event) -> int:

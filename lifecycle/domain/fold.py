@@ -538,8 +538,12 @@ class _Run:
         self._own_marks.add(check.name)
         if mark.stay != self._stay:
             mark.stay, mark.spent = self._stay, []
-        mark.spent.append(anchor)
-        count = mark.counts[anchor] = mark.counts.get(anchor, 0) + 1
+        count = mark.counts.get(anchor, 0) + 1
+        if check.name in self._timeline.wavering:
+            mark.spent.append(anchor)
+            mark.counts[anchor] = count
+        else:  # or a customer who is checked often would be remembered at ever greater length
+            mark.spent, mark.counts = [anchor], {anchor: count}
         return count
 
     # -- the result --------------------------------------------------------------------------

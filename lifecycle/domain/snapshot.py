@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Mark:
-    """What a timed check has spent; a fold that spends more works on a copy."""
+    """What a timed check has spent; a fold that spends more works on a copy.
+
+    Of a check whose anchor only goes forward, the newest is remembered; none before it comes back.
+    """
 
     stay: int  # the stay in a state during which `spent` was collected
     spent: list[datetime]  # anchors at which it was evaluated during that stay

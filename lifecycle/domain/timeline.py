@@ -122,6 +122,7 @@ class Version:
         ]
         self.calendar = tuple(check for check in standing if check.anchor is None)
         self._standing = tuple(check for check in standing if check.anchor is not None)
+        self.timed = (*checks, *self._standing)
         self._checks: dict[str, tuple[Check, ...]] = {
             state: (*(check for check in checks if leaves(check, state)), *self._standing)
             for state in self.states
@@ -217,7 +218,8 @@ class Timeline:
     """The policy versions in force, by the instant from which each judges.
 
     Facts of all versions are kept side by side, so that each is right over the whole history; two
-    versions that define a fact alike share its cell. `shape` names that set of cells.
+    versions that define a fact alike share its cell. `shape` names that set of cells, and which checks
+    are `wavering`: a snapshot of another shape remembers other things.
     """
 
     def __init__(self, versions: Sequence[PolicyVersion]) -> None:
@@ -235,9 +237,11 @@ class Timeline:
                     keepers[kept.definition] = kept
                     feeds[kept.definition] = fed_by(fact, version.policy, self._known)
         self.keepers: tuple[Accumulator, ...] = tuple(keepers.values())
-        self.shape = hashlib.sha256("\n".join(keepers).encode()).hexdigest()[:16]
         index = {meaning: cell for cell, meaning in enumerate(keepers)}
         self.versions = tuple(Version(version, index, self.keepers) for version in ordered)
+        self.wavering = _wavering(self.versions)  # checks whose anchor may go back
+        remembered = "\n".join([*keepers, *sorted(self.wavering)])
+        self.shape = hashlib.sha256(remembered.encode()).hexdigest()[:16]
         self.newest = max(version.number for version in ordered)  # published last
         self._starts = [version.effective_at for version in ordered]
         self._updates = _updates(index, feeds, self.keepers)
@@ -282,6 +286,16 @@ class Timeline:
             state=self.versions[0].policy.initial,
             cells=tuple(keeper.empty() for keeper in self.keepers),
         )
+
+
+def _wavering(versions: Sequence[Version]) -> frozenset[str]:
+    """The timed checks that not every version anchors alike; the anchors of all others only go forward."""
+    anchors: dict[str, set[tuple[int | None, bool]]] = {}
+    for version in versions:
+        for check in version.timed:
+            kind = (check.anchor, check.transition is None)
+            anchors.setdefault(check.name, set()).add(kind)
+    return frozenset(name for name, kinds in anchors.items() if len(kinds) > 1)
 
 
 def _overriding(

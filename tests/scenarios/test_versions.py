@@ -73,6 +73,23 @@ def test_what_only_a_later_version_declares_is_unknown_to_the_earlier_one(
     assert seen == [day(50), day(50 if interaction else 0)]
 
 
+def test_what_was_spent_stays_spent_where_a_later_version_counts_from_an_earlier_anchor() -> None:
+    """Fired for the first order under the old version, which counted from the last one: and once.
+
+    What the old version alone would have let be forgotten cannot be folded on from.
+    """
+    first_order = "facts:\n  first_order_at: {first: order_paid}\n"
+    old = scenario_policy(care=True).replace("facts:\n", first_order)
+    new = old.replace(
+        "on: {after: 30d, since: last_order_at}", "on: {after: 30d, since: first_order_at}"
+    )
+    timeline = versions(old, new, from_day=200)
+    folded = fold(timeline, None, [order(0), order(100)], day(300))
+    cared = [message for message in folded.messages if message.rule == "care"]
+    assert [message.planned_at for message in cared] == [day(30), day(130)]
+    assert timeline.shape != versions(old, old, from_day=200).shape
+
+
 def test_guards_of_outreach_that_said_no_are_counted_too() -> None:
     """Nothing is planned, and nothing is forgotten: the customer's card tells how often."""
     rule = "{name: thanks, on: {event: order_paid}, channels: [email], when: orders >= 3}"
