@@ -23,25 +23,33 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from lifecycle.bootstrap import Engine
     from lifecycle.domain.policy import Policy
     from lifecycle.engine.reading import Customer
 
 app = typer.Typer(no_args_is_help=True, help="One customer.")
 
 Key = Annotated[str, typer.Argument(metavar="CUSTOMER", help="Any identifier of hers.")]
+MaybeKey = Annotated[str | None, typer.Argument(metavar="CUSTOMER", help="Any identifier of hers.")]
+Number = Annotated[
+    int | None,
+    typer.Option("--number", metavar="N", help="Instead: the number by which the log calls her."),
+]
 Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
 
 
 @app.command("show")
 @with_settings()
-def show(settings: Settings, customer: Key, *, json: Json = False) -> None:
+def show(
+    settings: Settings, customer: MaybeKey = None, *, number: Number = None, json: Json = False
+) -> None:
     """Her state, facts, attributes and consents as of now, and the next timed check."""
     from lifecycle.bootstrap import Access
     from lifecycle.engine import reading
 
     with opened(settings, Access.READ) as engine:
         policy = engine.policy()
-        found = reading.customer(engine.installation, customer)
+        found = reading.customer(engine.installation, _whom(engine, customer, number))
     if json:
         from lifecycle.web.shapes import customer_shape
 
@@ -89,8 +97,9 @@ def move(
 @with_settings()
 def explain(
     settings: Settings,
-    customer: Key,
+    customer: MaybeKey = None,
     *,
+    number: Number = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -108,7 +117,7 @@ def explain(
     from lifecycle.engine.explain import explain as tell
 
     with opened(settings, Access.READ) as engine:
-        told = tell(engine.installation, customer)
+        told = tell(engine.installation, _whom(engine, customer, number))
     if json:
         output.json_document(told.to_json(limit))
     else:
@@ -118,6 +127,18 @@ def explain(
                 console.print(_styled(line, console), soft_wrap=True)
             else:
                 console.print(line, soft_wrap=True)
+
+
+def _whom(engine: Engine, customer: str | None, number: int | None) -> str:
+    """Her key, however she was named."""
+    from lifecycle.engine import reading
+
+    if (customer is None) is (number is None):
+        raise typer.BadParameter("name the customer either by an identifier, or by --number")
+    if number is None:
+        assert customer is not None
+        return customer
+    return reading.key_of(engine.installation, number)
 
 
 _HEADINGS = frozenset(

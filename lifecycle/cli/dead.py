@@ -34,6 +34,10 @@ app = typer.Typer(no_args_is_help=True, help="Events that left the fold, and why
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The system that posted it.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Its id there.")]
+MaybeSource = Annotated[
+    str | None, typer.Argument(metavar="SOURCE", help="The system that posted it.")
+]
+MaybeId = Annotated[str | None, typer.Argument(metavar="ID", help="Its id there.")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Left out: your login.")]
 Why = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Kept with the event.")]
 Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
@@ -68,13 +72,28 @@ def list_letters(
 
 @app.command("show")
 @with_settings()
-def show(settings: Settings, source: Source, id: Id, *, json: Json = False) -> None:
+def show(
+    settings: Settings,
+    source: MaybeSource = None,
+    id: MaybeId = None,
+    *,
+    number: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Instead of both: the number by which the log calls it."),
+    ] = None,
+    json: Json = False,
+) -> None:
     """One event that is dead or was: what it says, why it left, and what was done about it."""
     from lifecycle.bootstrap import Access
     from lifecycle.engine import dead
     from lifecycle.engine.explain.forms import event_form
 
+    if (number is None) is (source is None or id is None):
+        raise typer.BadParameter("name the event either by SOURCE and ID, or by --number")
     with opened(settings, Access.READ) as engine:
+        if source is None or id is None:
+            assert number is not None
+            source, id = dead.name_of(engine.installation, number)
         shown = dead.show(engine.installation, source, id)
     if json:
         output.json_document(
@@ -189,6 +208,8 @@ def _of_event(stored: StoredEvent) -> Iterator[tuple[str, str]]:
     yield "type", event.type
     yield "occurred", f"{output.moment(event.occurred_at)} UTC"
     yield "received", f"{output.moment(event.received_at)} UTC"
+    if stored.request_id is not None:
+        yield "request", stored.request_id
     for name, value in event.properties.items():
         yield name, str(value)
 

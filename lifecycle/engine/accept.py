@@ -91,7 +91,7 @@ def accept_within(
     """The same within a transaction of the caller's."""
     initial = inst.timeline(tx).versions[0].policy.initial
     news = [
-        events.NewEvent(event=draft.event, body_hash=draft.body_hash, dated=draft.dated)
+        events.NewEvent(draft.event, draft.body_hash, draft.dated, draft.request_id)
         for draft in drafts
     ]
     too_late = {index: _lateness(draft) for index, draft in enumerate(drafts) if draft.too_late}

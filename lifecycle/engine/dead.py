@@ -27,6 +27,7 @@ __all__ = [
     "Status",
     "discard",
     "list_dead",
+    "name_of",
     "replay",
     "show",
 ]
@@ -75,6 +76,15 @@ def show(inst: Installation, source: str, id: str) -> Shown:
     """Raises NotFound for an event that is not known, and for one that never left the fold."""
     with inst.db.read() as tx:
         return _shown(tx, source, id)
+
+
+def name_of(inst: Installation, number: int) -> tuple[str, str]:
+    """Source and id of the event that the log calls by a number; raises NotFound where there is none."""
+    with inst.db.read() as tx:
+        stored = events.by_row_ids(tx, [number]).get(number)
+    if stored is None:
+        raise NotFound(f"there is no event of the number {number}")
+    return stored.event.source, stored.event.id
 
 
 def replay(

@@ -36,6 +36,7 @@ __all__ = [
     "customer",
     "earlier",
     "health",
+    "key_of",
     "latest",
     "log_end",
     "timeline",
@@ -56,6 +57,7 @@ class Next:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
     key: str  # the first identifier under which something was posted
+    number: int  # by which the log of the processes calls her
     identifiers: tuple[str, ...]  # all of them, the key included
     state: str
     label: str  # of the state, in English where the policy has it
@@ -97,6 +99,12 @@ class Health:
         return self.oldest is not None and self.oldest > OVERDUE
 
 
+def key_of(inst: Installation, number: int) -> str:
+    """The key of the customer whom the log calls by a number; raises NotFound where there is none."""
+    with inst.db.read() as tx:
+        return customers.key_of(tx, number)
+
+
 def customer(inst: Installation, key: str) -> Customer:
     """Raises NotFound where no identifier is written like that."""
     with inst.db.read() as tx:
@@ -108,6 +116,7 @@ def customer(inst: Installation, key: str) -> Customer:
         following = ahead(policies, found, now)
         return Customer(
             key=row.key,
+            number=row.id,
             identifiers=tuple(customers.identifiers(tx, customer_id)),
             state=row.state,
             label=Vocabulary(version.policy).state(row.state),

@@ -39,6 +39,7 @@ class Draft(NamedTuple):
     too_late: bool  # judged once, here, by the policy in force
     warnings: tuple[Remark, ...] = ()
     line: int | None = None  # of the file where it stands; none where it came otherwise
+    request_id: str | None = None  # of the post, or batch of a queue, by which it came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

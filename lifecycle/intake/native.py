@@ -76,7 +76,13 @@ class Posted:
 
 
 def read_batch(
-    body: bytes, policy: Policy, now: datetime, default_source: str, limits: Limits = LIMITS
+    body: bytes,
+    policy: Policy,
+    now: datetime,
+    default_source: str,
+    limits: Limits = LIMITS,
+    *,
+    request_id: str | None = None,
 ) -> Batch:
     """Every event of a body as a draft, or as the Problem that keeps it out; `now` is of receipt.
 
@@ -84,14 +90,27 @@ def read_batch(
     same id: that is for whoever stores them to judge, as if they had come one after the other.
     """
     posted = envelope(None if _blank(body) else scan(body, limits), body)
-    return read_events(posted, policy, now, default_source, limits)
+    return read_events(posted, policy, now, default_source, limits, request_id=request_id)
 
 
 def read_events(
-    posted: Posted, policy: Policy, now: datetime, default_source: str, limits: Limits = LIMITS
+    posted: Posted,
+    policy: Policy,
+    now: datetime,
+    default_source: str,
+    limits: Limits = LIMITS,
+    *,
+    request_id: str | None = None,
 ) -> Batch:
     """The same, of events that were found in whatever envelope."""
-    reader = _EventReader(policy, now, default_source, backfill=posted.backfill, limits=limits)
+    reader = _EventReader(
+        policy,
+        now,
+        default_source,
+        backfill=posted.backfill,
+        limits=limits,
+        request_id=request_id,
+    )
     careful = may_be_unsound(posted.body)
     long = len(posted.body) > EVENT_BYTES
     items: list[Draft | Problem] = []
@@ -119,7 +138,14 @@ class _EventReader:
     """Reads the events of one batch; what they share is worked out once."""
 
     def __init__(
-        self, policy: Policy, now: datetime, source: str, *, backfill: bool, limits: Limits
+        self,
+        policy: Policy,
+        now: datetime,
+        source: str,
+        *,
+        backfill: bool,
+        limits: Limits,
+        request_id: str | None,
     ) -> None:
         self._policy = policy
         self._now = now
@@ -128,6 +154,7 @@ class _EventReader:
         self._earliest = now - policy.lateness if limited and policy.lateness else None
         self._backfill = backfill
         self._limits = limits
+        self._request_id = request_id
         self._default_source = source
         self._sources: dict[str, str] = {}  # as posted → as stored
         self._types: dict[str, PropertyReader] = {}  # by name
@@ -172,6 +199,7 @@ class _EventReader:
             backfill=self._backfill,
             too_late=self._earliest is not None and event.occurred_at < self._earliest,
             warnings=tuple(remarks),
+            request_id=self._request_id,
         )
 
     def also(self, posted: object, first: Problem) -> list[Problem]:

@@ -28,7 +28,14 @@ Fields = Sequence[tuple[bytes, bytes]]
 """Of an entry, in their order; Redis lets a name come twice, and nothing may get lost by it."""
 
 
-def read_entry(fields: Fields, policy: Policy, now: datetime, limits: Limits = LIMITS) -> Batch:
+def read_entry(
+    fields: Fields,
+    policy: Policy,
+    now: datetime,
+    limits: Limits = LIMITS,
+    *,
+    request_id: str | None = None,
+) -> Batch:
     """An entry of a stream: `event` with one JSON object, or `events` with an array of them.
 
     Beside it may stand `backfill` with `true`. The entry's own id names nothing: who adds an entry
@@ -46,11 +53,17 @@ def read_entry(fields: Fields, policy: Policy, now: datetime, limits: Limits = L
         raise
     at = [f"/{name}{pointer}" for pointer in posted.at]
     posted = replace(posted, at=at, backfill=backfill)
-    return read_events(posted, policy, now, REDIS_SOURCE, limits)
+    return read_events(posted, policy, now, REDIS_SOURCE, limits, request_id=request_id)
 
 
 def read_message(
-    body: bytes, message_id: str | None, policy: Policy, now: datetime, limits: Limits = LIMITS
+    body: bytes,
+    message_id: str | None,
+    policy: Policy,
+    now: datetime,
+    limits: Limits = LIMITS,
+    *,
+    request_id: str | None = None,
 ) -> Batch:
     """The body of an AMQP message: one event, an array of them, or what HTTP takes.
 
@@ -64,7 +77,7 @@ def read_message(
         posted = _several(value, body)
     else:
         posted = _one(_named(value, message_id), body)
-    return read_events(posted, policy, now, AMQP_SOURCE, limits)
+    return read_events(posted, policy, now, AMQP_SOURCE, limits, request_id=request_id)
 
 
 def _named(value: object, message_id: str | None) -> object:

@@ -32,12 +32,13 @@ def log_to_stderr(settings: Settings, level: int, *, serving: bool = False) -> N
     handler.setFormatter(JsonForm() if json else TextForm(threads=serving, stacks=shown))
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level if settings.log_level is None else settings.log_level.number)
+    root.setLevel(logging.WARNING)
+    ours = level if settings.log_level is None else settings.log_level.number
+    logging.getLogger("lifecycle").setLevel(ours)
     # These tell of every skipped tick and every stopped thread; what matters is told by ours.
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.ERROR)
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # one lost connection is five errors to it
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
     if serving:
         logging.captureWarnings(capture=True)
         threading.excepthook = _thread_ended

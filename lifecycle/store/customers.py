@@ -117,6 +117,14 @@ def find(tx: Tx, key: str) -> int:
     return customer_id
 
 
+def key_of(tx: Tx, customer_id: int) -> str:
+    """The own key of the customer of that number; `NotFound` if there is none."""
+    found = rows(tx, [customer_id])
+    if customer_id not in found:
+        raise NotFound(f"there is no customer of the number {customer_id}")
+    return found[customer_id].key
+
+
 def identifiers(tx: Tx, customer_id: int) -> list[str]:
     """Every identifier that names the customer, in the order in which they were first posted."""
     return [row[0] for row in tx.rows(_IDENTIFIERS, customer_id)]

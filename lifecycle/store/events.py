@@ -21,6 +21,9 @@ from lifecycle.store import runs
 from lifecycle.store.identities import Named, find_or_make
 from lifecycle.store.sql import Row, Tx, as_records, both, bulk, either
 
+BY_IMPORT = "import-"
+"""How the request ids of what imports stored begin, and nobody else's."""
+
 
 class NewEvent(NamedTuple):
     """A valid event to be accepted."""
@@ -28,6 +31,7 @@ class NewEvent(NamedTuple):
     event: Event
     body_hash: bytes  # of the content that a repetition is compared with; 16 bytes suffice
     dated: bool  # the poster said when; otherwise `occurred_at` is no part of that content
+    request_id: str | None = None  # by which it came; of a repetition nothing is kept
 
 
 class StoredEvent(NamedTuple):
@@ -38,6 +42,11 @@ class StoredEvent(NamedTuple):
     event: Event
     identity_id: int
     held_by: int | None = None  # the import run with whose events it waits
+    request_id: str | None = None  # by which it came first; `import-7`: by that import run
+
+    @property
+    def by_import(self) -> bool:
+        return self.request_id is not None and self.request_id.startswith(BY_IMPORT)
 
 
 class Added(NamedTuple):
@@ -184,9 +193,9 @@ def known(tx: Tx, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Kn
             row_id=row[0],
             customer_id=row[1],
             event=_event(tx, row),
-            body_hash=bytes.fromhex(row[10]),
-            dated=bool(row[11]),
-            dead=row[12],
+            body_hash=bytes.fromhex(row[11]),
+            dated=bool(row[12]),
+            dead=row[13],
         )
     return found
 
@@ -202,13 +211,13 @@ _Key = tuple[str, str]  # source, id
 
 _TYPES = (
     "s text, e text, n bigint, t text, o timestamptz, r timestamptz, d boolean, p text, h text,"
-    " run bigint, id bigint"
+    " run bigint, q text, id bigint"
 )
 _INTO = (
     "source, event_id, identity_id, type, occurred_at, received_at, dated, properties, body_hash,"
-    " run_id"
+    " run_id, request_id"
 )
-_FROM = "s, e, n, t, o, r, d, p, h, nullif(run, 0)"
+_FROM = "s, e, n, t, o, r, d, p, h, nullif(run, 0), nullif(q, '')"
 _INSERT_RETURNING = bulk(
     _TYPES,
     f"INSERT INTO event ({_INTO}) SELECT {_FROM} FROM [rows]"
@@ -294,7 +303,7 @@ def _rows(
     rows: list[Row] = []
     received_at, received = None, None  # most often one instant for the whole batch
     for key in sorted(first):
-        event, body_hash, dated = news[first[key]]
+        event, body_hash, dated, request_id = news[first[key]]
         name = named.get(event.customer)
         if name is None:
             continue
@@ -312,6 +321,7 @@ def _rows(
                 dumps(event.properties).decode(),
                 body_hash.hex(),
                 run_id or 0,
+                request_id or "",
                 last + len(rows) + 1,
             )
         )
@@ -348,7 +358,7 @@ def _wait(
 
 _COLUMNS = (
     "e.id, i.customer_id, e.source, e.event_id, i.key, e.type, e.occurred_at, e.received_at,"
-    " e.properties, e.identity_id"
+    f" e.properties, e.identity_id, coalesce(e.request_id, '{BY_IMPORT}' || e.run_id)"
 )
 _KNOWN = either(
     sqlite=(
@@ -366,7 +376,7 @@ _KNOWN = either(
         " JOIN identity AS i ON i.id = e.identity_id"
         " LEFT JOIN dead AS d ON d.event_id = e.id"
     ),
-    columns=13,
+    columns=14,
 )
 
 
@@ -402,7 +412,7 @@ def _repeated(new: NewEvent, row_id: int, named: Mapping[str, Named]) -> Known:
 _PENDING = both(
     f"SELECT {_COLUMNS}, NULL FROM identity AS i CROSS JOIN pending AS p CROSS JOIN event AS e"
     " WHERE i.customer_id IN [ids] AND p.identity_id = i.id AND e.id = p.event_id",
-    columns=11,
+    columns=12,
 )
 _HELD = both(
     f"SELECT {_COLUMNS}, m.run_id FROM identity AS i CROSS JOIN imported AS m"
@@ -412,7 +422,7 @@ _HELD = both(
     " AND e.identity_id = m.identity_id AND e.run_id = m.run_id"
     " AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
     " AND NOT EXISTS (SELECT 1 FROM pending AS p WHERE p.event_id = e.id)",
-    columns=11,
+    columns=12,
 )
 _SETTLED = both(
     f"SELECT {_COLUMNS}, NULL FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
@@ -421,7 +431,7 @@ _SETTLED = both(
     " AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.event_id = e.id)"
     " AND (e.run_id IS NULL OR NOT EXISTS (SELECT 1 FROM imported AS m"
     " WHERE m.identity_id = e.identity_id AND m.run_id = e.run_id AND m.waiting > 0))",
-    columns=11,
+    columns=12,
 )
 _COUNTS = both(
     "SELECT i.customer_id, count(*) FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
@@ -431,7 +441,7 @@ _COUNTS = both(
 _ALL_OF = both(
     f"SELECT {_COLUMNS}, NULL FROM identity AS i JOIN event AS e ON e.identity_id = i.id"
     " WHERE i.customer_id = ?",
-    columns=11,
+    columns=12,
 )
 _BY_KEY = both(
     f"SELECT {_COLUMNS}, NULL FROM event AS e JOIN identity AS i ON i.id = e.identity_id"
@@ -440,7 +450,7 @@ _BY_KEY = both(
 _BY_ROW = both(
     f"SELECT {_COLUMNS}, NULL FROM event AS e JOIN identity AS i ON i.id = e.identity_id"
     " WHERE e.id IN [ids]",
-    columns=11,
+    columns=12,
 )
 
 
@@ -468,10 +478,11 @@ def _by_customer(tx: Tx, rows: list[Row]) -> dict[int, list[StoredEvent]]:
         received,
         said,
         identity,
+        request_id,
         held,
     ) in rows:
         event = Event(source, event_id, key, kind, from_db(at), from_db(received), loads(said))
-        stored = StoredEvent(row_id, customer_id, event, identity, held)
+        stored = StoredEvent(row_id, customer_id, event, identity, held, request_id)
         mine = found.get(customer_id)
         if mine is None:
             found[customer_id] = [stored]
@@ -486,7 +497,8 @@ def _stored(tx: Tx, row: Row) -> StoredEvent:
         customer_id=row[1],
         event=_event(tx, row),
         identity_id=row[9],
-        held_by=row[10],
+        held_by=row[11],
+        request_id=row[10],
     )
 
 

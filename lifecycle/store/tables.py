@@ -83,6 +83,7 @@ class AcceptedEvent(SQLModel, table=True):
     properties: str = Field(sa_column=Column("properties", Text(), nullable=False))
     body_hash: str = Field(sa_column=Column("body_hash", Text(), nullable=False))  # hex
     run_id: int | None = Field(sa_column=Column("run_id", big()))
+    request_id: str | None = Field(sa_column=Column("request_id", Text()))
 
 
 class Pending(SQLModel, table=True):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +20,12 @@ from starlette.requests import Request
 from lifecycle.domain.scope import Scope
 from lifecycle.engine.keyring import FRESH_SECONDS, NOBODY, Caller, Keyring
 from lifecycle.errors import LifecycleError, Problem
+from lifecycle.logs.failure import told
+from lifecycle.logs.lines import Teller
 from lifecycle.web import problems
 from lifecycle.web.access import Declared, Need, Open, asked_for
 
-log = logging.getLogger("lifecycle.web")
+tell = Teller("lifecycle.web")
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CHALLENGES = ('Bearer realm="lifecycle"', 'Basic realm="lifecycle", charset="UTF-8"')
@@ -80,7 +81,12 @@ class Keys:
         try:
             self._ring.note_use(caller)
         except LifecycleError as error:
-            log.warning("that the key %s is in use was not written down: %s", caller.name, error)
+            tell.warning(
+                "key_use_not_noted",
+                "that the key {key} is in use was not written down: {why}",
+                key=caller.name,
+                why=told(error),
+            )
 
 
 class Door:

@@ -7,6 +7,7 @@ and says in HTTP what they said.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from lifecycle.engine.accept import Accepted, Conflict, ConflictProblem, Duplica
 from lifecycle.engine.group_commit import GroupCommit
 from lifecycle.errors import Problem
 from lifecycle.intake.native import EXPLAINED, Batch, Draft, read_batch
+from lifecycle.logs.lines import Field
 from lifecycle.web import problems
 from lifecycle.web.body import read_json_body
 from lifecycle.web.door import caller_of
@@ -46,11 +48,14 @@ class Intake:
     async def post(self, request: Request) -> Response:
         body = await read_json_body(request)
         loop = asyncio.get_running_loop()
-        source = caller_of(request).name or SOURCE
-        batch, stored = await loop.run_in_executor(self._readers, self._take, body, source)
+        source, request_id = caller_of(request).name or SOURCE, problems.request_id_of(request)
+        batch, stored = await loop.run_in_executor(
+            self._readers, self._take, body, source, request_id
+        )
         results = await asyncio.wrap_future(stored) if stored else []
         told = outcomes(batch, results)
         self._engine.observer.took_in(WAY, told.counts)
+        request.state.told = told.summary()
         return answer(request, told)
 
     def stop(self) -> None:
@@ -58,8 +63,11 @@ class Intake:
         self._readers.shutdown()
         self._commits.stop()
 
-    def _take(self, body: bytes, source: str) -> tuple[Batch, Future[list[Result]] | None]:
-        batch = read_batch(body, self._engine.policy(), self._engine.now(), source)
+    def _take(
+        self, body: bytes, source: str, request_id: str
+    ) -> tuple[Batch, Future[list[Result]] | None]:
+        policy, now = self._engine.policy(), self._engine.now()
+        batch = read_batch(body, policy, now, source, request_id=request_id)
         drafts = [item for item in batch.items if isinstance(item, Draft)]
         return batch, self._commits.submit(drafts) if drafts else None
 
@@ -71,6 +79,12 @@ class Outcomes:
     counts: dict[str, int]  # by status, every status
     lines: list[Answer]  # one an event
     failed: list[Problem]  # of those that are not stored
+
+    def summary(self) -> dict[str, Field]:
+        """For the log, by what the program calls it; what there was none of is left out."""
+        codes = Counter(problem.code for problem in self.failed)
+        counts: dict[str, Field] = {name: count for name, count in self.counts.items() if count}
+        return counts | {"codes": codes} if codes else counts
 
 
 def outcomes(batch: Batch, results: Sequence[Result]) -> Outcomes:

@@ -1,11 +1,12 @@
 """What holds for every request and every answer, whatever it is about.
 
-A request id; headers that keep browsers from doing anything clever; and no exception that leaks.
+A request id, and a line of the log under it; headers that keep browsers from doing anything clever;
+and no exception that leaks.
 """
 
 from __future__ import annotations
 
-import secrets
+import logging
 import time
 from collections.abc import MutableMapping
 from typing import Any
@@ -14,8 +15,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lifecycle.engine.observer import Observer
-from lifecycle.logs.lines import Teller
-from lifecycle.web import problems
+from lifecycle.logs import context
+from lifecycle.logs.lines import Field, Line, Teller
+from lifecycle.web import problems, request_ids
 
 tell = Teller("lifecycle.web")
 
@@ -30,6 +32,7 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds, and never news
 
 
 class Guard:
@@ -46,8 +49,12 @@ class Guard:
             raise NotImplementedError(f"no {scope['type']} is spoken here")
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = secrets.token_hex(8)
+        request_id = request_ids.of(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
+        with context.about(request_id=request_id):
+            await self._answer_as(request_id, scope, receive, send)
+
+    async def _answer_as(self, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
         asked = _as_get(scope)
         begun = time.perf_counter()
@@ -58,22 +65,18 @@ class Guard:
                 started = True
                 seconds = time.perf_counter() - begun
                 self._observer.answered(_route(asked), message["status"], seconds)
+                _tell_of(asked, message["status"], seconds)
                 message = {**message, "headers": _with_ours(message["headers"], request_id)}
             await send(message)
 
         try:
             await self._app(asked, receive, send_guarded)
         except ClientDisconnect:
-            tell.debug(
-                "request_abandoned",
-                "the client of request {request_id} went away before it was read",
-                request_id=request_id,
-            )
+            tell.info("request_abandoned", "the client went away before its request was read")
         except Exception as error:
             tell.error(
                 "request_failed",
-                "request {request_id} failed: {method} {route}",
-                request_id=request_id,
+                "{method} {route} failed",
                 method=scope["method"],
                 route=_route(asked),
                 error=error,
@@ -82,6 +85,23 @@ class Guard:
                 raise  # the connection is cut: half an answer must not look like a whole one
             answer = problems.response(problems.internal_error(), Request(scope))
             await answer(scope, receive, send_guarded)
+
+
+def _tell_of(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
+    """One line a request: what was asked, and how many of the events that it posted became what."""
+    level = logging.DEBUG if _route(scope) in PROBES else logging.INFO
+    if not tell.hears(level):
+        return
+    fields: dict[str, Field] = {
+        "method": scope["method"],
+        "route": _route(scope),
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        "code": scope["state"].get("code"),
+        "key": getattr(scope["state"].get("caller"), "name", None),
+        **scope["state"].get("told", {}),
+    }
+    tell.all(level, [Line("request", "{method} {route}: {status} in {ms} ms", fields)])
 
 
 def _route(scope: MutableMapping[str, Any]) -> str:

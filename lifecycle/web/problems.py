@@ -144,6 +144,7 @@ def response(
     more: Mapping[str, Any] = {},
     headers: Mapping[str, str] | None = None,
 ) -> Response:
+    request.state.code = problem.code  # for the log
     given = dict(headers or {})
     if problem.status == 503:
         given.setdefault("Retry-After", str(RETRY_SECONDS))

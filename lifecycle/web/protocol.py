@@ -7,14 +7,17 @@ happened: it may be half of somebody else's.
 
 from __future__ import annotations
 
-import secrets
 from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lifecycle.errors import Problem
+from lifecycle.logs.lines import Teller
+from lifecycle.web import request_ids
 from lifecycle.web.guard import HEADERS
 from lifecycle.web.problems import document
+
+tell = Teller("lifecycle.web")
 
 HEAD_BYTES = 64 * 1024  # of a request line and its headers
 
@@ -62,7 +65,8 @@ class StrictProtocol(HttpToolsProtocol):
 
 
 def _refusal() -> bytes:
-    request_id = secrets.token_hex(8)
+    request_id = request_ids.new()
+    tell.info("request_unreadable", "refused what is not HTTP", request_id=request_id, status=400)
     problem = Problem(
         "http_invalid",
         "this is not a valid HTTP/1.1 request",

@@ -36,6 +36,7 @@ class CountsShape(Shape):
 
 class CustomerShape(Shape):
     customer_id: str = Field(description="the first identifier under which something was posted")
+    number: int = Field(description="by which the log of the processes calls her")
     identifiers: list[str] = Field(description="every identifier of hers")
     state: str
     label: str = Field(description="of the state, in English where the policy has it")
@@ -85,6 +86,10 @@ class EventShape(Shape):
     type: str
     customer_id: str = Field(description="the identifier under which it was posted")
     received_at: datetime
+    number: int = Field(description="by which the log of the processes calls it")
+    request_id: str | None = Field(
+        description="of the post or batch by which it came first; `import-7`: by that import"
+    )
     properties: dict[str, Any]
     stage: Literal["applied", "ahead", "pending", "held", "dead"] = Field(
         description="how far it has come; ahead: its time has not come; held: by its import"
@@ -165,6 +170,7 @@ class ReadyShape(Shape):
 def customer_shape(found: Customer) -> CustomerShape:
     return CustomerShape(
         customer_id=found.key,
+        number=found.number,
         identifiers=list(found.identifiers),
         state=found.state,
         entered_at=found.entered_at,
@@ -249,6 +255,8 @@ def _event(entry: EventEntry) -> EventShape:
         type=event.type,
         customer_id=event.customer,
         received_at=event.received_at,
+        number=entry.stored.row_id,
+        request_id=entry.stored.request_id,
         properties=dict(event.properties),
         stage=entry.stage.value,
         outcome=entry.outcome,

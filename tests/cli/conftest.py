@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from lifecycle import cli
+from tests.support.logs import as_it_was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +55,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def lifecycle(home: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Lifecycle]:
     """Runs `lifecycle …` in `home`."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
 
     def run(*arguments: str | Path) -> Ran:
         capsys.readouterr()
@@ -64,9 +62,8 @@ def lifecycle(home: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Lifecy
         told = capsys.readouterr()
         return Ran(code=code, out=told.out, err=told.err)
 
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with as_it_was():
+        yield run
 
 
 ORDERS = """\

@@ -370,6 +370,42 @@ def test_an_explanation_tells_the_story_and_what_comes_next(shop: Lifecycle) -> 
     assert shop("explain", "anna", "--json").json["state"] == "deal"
 
 
+def test_a_customer_is_found_by_the_number_that_the_log_calls_her(shop: Lifecycle) -> None:
+    number = str(shop("customer", "show", "anna", "--json").json["number"])
+    assert shop("customer", "show", "--number", number).out == shop("customer", "show", "anna").out
+    told = shop("explain", "--number", number, "--json").json
+    assert (told["customer"], told["number"]) == ("anna", int(number))
+
+
+@pytest.mark.parametrize("command", [["customer", "show"], ["explain"]])
+def test_she_is_named_in_one_way_and_must_be_there(shop: Lifecycle, command: list[str]) -> None:
+    either = "name the customer either by an identifier, or by --number"
+    for wrong in ([], ["anna", "--number", "1"]):
+        ran = shop(*command, *wrong)
+        assert (ran.code, either in ran.err) == (Code.USAGE, True)
+    ran = shop(*command, "--number", "4711")
+    assert (ran.code, ran.err) == (
+        Code.REFUSED,
+        "error: there is no customer of the number 4711\n",
+    )
+
+
+def test_an_explanation_names_the_request_by_which_each_event_came(
+    shop: Lifecycle, home: Path
+) -> None:
+    """But not the import, which everything of a history has in common."""
+    assert "by request" not in shop("explain", "anna").out
+    spoil(home, "UPDATE event SET request_id = 'order-service-7' WHERE event_id = '1'")
+    told = shop("explain", "anna")
+    assert ", by request order-service-7.\n" in told.out
+    by_event = {
+        chapter["event"]["id"]: chapter["event"]["request_id"]
+        for chapter in shop("explain", "anna", "--json").json["chapters"]
+        if chapter["event"]
+    }
+    assert by_event == {"1": "order-service-7", "2": "import-1"}
+
+
 def test_a_move_by_hand_is_in_the_log_with_who_and_why(shop: Lifecycle) -> None:
     ran = shop("customer", "move", "anna", "--to", "loyal", "--why", "by phone", "--by", "olga")
     assert (ran.code, ran.out) == (Code.OK, "anna is now loyal\n")
@@ -544,6 +580,19 @@ def test_a_discarded_letter_never_counts_unless_somebody_replays_it(late: Lifecy
     assert entered(late) == "2010-01-05T10:00:00Z"
     late("dead", "replay", "online-retail", "1")
     assert entered(late) == "2010-01-01T10:00:00Z"
+
+
+def test_a_dead_letter_is_found_by_the_number_that_the_log_calls_it(late: Lifecycle) -> None:
+    event = late("dead", "show", "online-retail", "1", "--json").json["event"]
+    shown = late("dead", "show", "--number", str(event["number"]))
+    assert shown.out == late("dead", "show", "online-retail", "1").out
+    assert "import-1" in shown.out
+    ran = late("dead", "show", "--number", "4711")
+    assert (ran.code, ran.err) == (Code.REFUSED, "error: there is no event of the number 4711\n")
+    either = "name the event either by SOURCE and ID, or by --number"
+    for wrong in ([], ["online-retail"], ["online-retail", "1", "--number", "1"]):
+        ran = late("dead", "show", *wrong)
+        assert (ran.code, either in ran.err) == (Code.USAGE, True), wrong
 
 
 @pytest.mark.parametrize("command", ["show", "replay", "discard"])

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lifecycle.logs.stderr import CHATTY, log_to_stderr
+from lifecycle.logs.stderr import log_to_stderr
 from lifecycle.settings import LogForm, LogLevel, Settings
+from tests.support.logs import as_it_was
 
 Written = Callable[[], list[str]]
 """The lines that were written since it was last asked."""
@@ -21,17 +19,8 @@ Written = Callable[[], list[str]]
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in (*CHATTY, "pika", "asyncio")}
-    hooks = threading.excepthook, sys.excepthook, sys.unraisablehook
-    yield
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-    threading.excepthook, sys.excepthook, sys.unraisablehook = hooks
+    with as_it_was():
+        yield
 
 
 @pytest.fixture

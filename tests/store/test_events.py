@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from lifecycle.errors import NotFound, NotReady
 from lifecycle.store import customers, dead, events, runs
 from lifecycle.store.database import Database
-from lifecycle.store.events import Added, Known, NewEvent
+from lifecycle.store.events import Added, Known, NewEvent, StoredEvent
 from tests.store.made import (
     RECEIVED,
     add,
@@ -485,3 +486,35 @@ def test_any_split_into_batches_stores_the_same(db: Database) -> None:
             key=lambda each: each.event.key,
         )
         assert history(db, f"c{c}") == [each.event.id for each in expected]
+
+
+# --- requests ----------------------------------------------------------------------------------
+
+
+def test_an_event_says_by_which_request_it_came_first(db: Database) -> None:
+    """Wherever it is read; one that came otherwise says nothing."""
+    first = new("1")._replace(request_id="r1")
+    add(db, first, new("2"))
+    add(db, first._replace(request_id="r2"))
+    with db.read() as tx:
+        ids = [customers.find(tx, "ann")]
+        waiting = events.pending_of(tx, ids)
+        by_name = events.get(tx, "shop", "1"), events.get(tx, "shop", "2")
+        told: dict[str, Iterable[StoredEvent | None]] = {
+            "pending": waiting[ids[0]],
+            "history": dict(events.histories(tx, ids, waiting))[ids[0]],
+            "all": events.all_of(tx, ids[0]),
+            "by row": events.by_row_ids(tx, [each.row_id for each in waiting[ids[0]]]).values(),
+            "by name": by_name,
+        }
+    for where, found in told.items():
+        assert [stored and stored.request_id for stored in found] == ["r1", None], where
+
+
+def test_what_an_import_stored_says_by_which_one(db: Database) -> None:
+    run = begun_run(db)
+    add(db, new("1"), run_id=run)
+    end_run(db, run)
+    with db.read() as tx:
+        [stored] = events.all_of(tx, customers.find(tx, "ann"))
+    assert (stored.request_id, stored.by_import) == (f"import-{run}", True)

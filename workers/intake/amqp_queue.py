@@ -30,7 +30,6 @@ from workers.intake.taking import (
     Refusal,
     Stopped,
     Taker,
-    log_refused,
     told,
 )
 from workers.troubles import why
@@ -108,7 +107,12 @@ class AmqpQueue:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=PREFETCH)
         channel.confirm_delivery()  # or a rejected message might not be there when it is acknowledged
-        taker = Taker(self._engine, partial(self._pause, connection), way="amqp")
+        taker = Taker(
+            self._engine,
+            partial(self._pause, connection),
+            way="amqp",
+            named=f"AMQP queue {self._queue}",
+        )
         deliveries = channel.consume(self._queue, inactivity_timeout=WAIT.total_seconds())
         while not self._stop.is_set():
             if messages := self._delivered(connection, channel, deliveries):
@@ -141,7 +145,6 @@ class AmqpQueue:
         for message, problems in refused:
             self._reject(channel, message, problems)
             channel.basic_ack(message.tag)
-        log_refused(f"AMQP queue {self._queue}", self._rejected, taken)
 
     def _reject(self, channel: Any, message: Message, refused: Sequence[Refusal]) -> None:
         """Published by us, as RabbitMQ's own dead-lettering could not say why; confirmed on return."""

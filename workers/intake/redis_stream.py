@@ -36,7 +36,6 @@ from workers.intake.taking import (
     Refusal,
     Stopped,
     Taker,
-    log_refused,
     told,
 )
 from workers.troubles import why
@@ -95,7 +94,7 @@ class RedisStream:
         # A host's name and a process's number may come again; what was random does not.
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._redis: Any = _client(url)  # its types know nothing of our ways to read replies
-        self._taker = Taker(engine, self._pause, way="redis")
+        self._taker = Taker(engine, self._pause, way="redis", named=f"Redis stream {self._stream}")
         self._look = _Every(look_every)
         self._tidy = _Every(TIDY_EVERY)
 
@@ -136,7 +135,6 @@ class RedisStream:
     def _take(self, entries: Sequence[Entry]) -> None:
         taken = self._taker.take([partial(read_entry, entry.fields) for entry in entries])
         self._acknowledge(entries, [one.refused for one in taken])
-        log_refused(f"Redis stream {self._stream}", self._rejected, taken)
 
     def _acknowledge(self, entries: Sequence[Entry], refused: Sequence[Sequence[Refusal]]) -> None:
         """What is refused goes to the rejected ones in the same transaction of Redis.

@@ -6,6 +6,8 @@ and when this returns, it is durable. A database that is away is waited for: it 
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from lifecycle.engine.accept import Accepted, Conflict, ConflictProblem, Duplica
 from lifecycle.engine.observer import Observer
 from lifecycle.errors import LifecycleError, Problem, digest_of
 from lifecycle.intake.draft import Batch, Draft
+from lifecycle.logs import context
 from lifecycle.logs.lines import Teller
 
 tell = Teller("lifecycle")
@@ -31,8 +34,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between looks for a database th
 
 T = TypeVar("T")
 
-Read = Callable[[Policy, datetime], Batch]
-"""Reads one message; raises Problem where it cannot be read as a whole."""
+
+class Read(Protocol):
+    """Reads one message; raises Problem where it cannot be read as a whole."""
+
+    def __call__(self, *, policy: Policy, now: datetime, request_id: str) -> Batch: ...
+
 
 Pause = Callable[[float], None]
 """Waits so many seconds; raises Stopped when the consumer is to stop."""
@@ -73,9 +80,10 @@ class Taken:
 class Taker:
     """Stores messages; used by one thread."""
 
-    def __init__(self, engine: Engine, pause: Pause, *, way: str) -> None:
+    def __init__(self, engine: Engine, pause: Pause, *, way: str, named: str) -> None:
         self._engine = engine
         self._way = way  # in, as it is counted
+        self._named = named  # where the messages come from, for the log
         self._pause = pause
 
     def ready(self) -> None:
@@ -84,18 +92,30 @@ class Taker:
 
     def take(self, reads: Sequence[Read]) -> list[Taken]:
         """One outcome a message, in their order; run twice, the second time finds duplicates."""
-        policy = self._patiently(self._engine.policy)
-        now = self._patiently(self._engine.now)
-        batches = [self._batch(read, policy, now) for read in reads]
-        taken: list[Taken] = []
-        for some in _together(batches):
-            taken += self._stored(some)
-        self._engine.observer.took_in(self._way, _outcomes(taken))
-        return taken
+        request_id, begun = secrets.token_hex(8), time.perf_counter()
+        with context.about(request_id=request_id):
+            policy = self._patiently(self._engine.policy)
+            now = self._patiently(self._engine.now)
+            batches = [self._batch(read, policy, now, request_id) for read in reads]
+            taken: list[Taken] = []
+            for some in _together(batches):
+                taken += self._stored(some)
+            outcomes = _outcomes(taken)
+            self._engine.observer.took_in(self._way, outcomes)
+            tell.info(
+                "batch_taken",
+                "{messages} messages of {way} in {ms} ms",
+                way=self._way,
+                messages=len(taken),
+                ms=round((time.perf_counter() - begun) * 1000, 1),
+                **outcomes,
+            )
+            _tell_refused(self._named, taken)
+            return taken
 
-    def _batch(self, read: Read, policy: Policy, now: datetime) -> Batch | Problem:
+    def _batch(self, read: Read, policy: Policy, now: datetime, request_id: str) -> Batch | Problem:
         try:
-            return read(policy, now)
+            return read(policy=policy, now=now, request_id=request_id)
         except Problem as problem:
             return problem
         except Exception as error:  # noqa: BLE001 - a defect of ours must not stop the queue
@@ -179,18 +199,17 @@ def _members(problem: Problem) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value}
 
 
-def log_refused(where: str, kept: str, taken: Sequence[Taken]) -> None:
+def _tell_refused(queue: str, taken: Sequence[Taken]) -> None:
     """One line a batch, with codes and counts and nothing of what was posted."""
     codes = Counter(refusal.problem.code for one in taken for refusal in one.refused)
     if codes:
         tell.warning(
             "messages_refused",
-            "{queue}: {refused} of {messages} messages refused ({why}); kept in {kept_in}",
-            queue=where,
+            "{queue}: {refused} of {messages} messages refused ({why})",
+            queue=queue,
             refused=sum(bool(one.refused) for one in taken),
             messages=len(taken),
             why=", ".join(f"{code} {count}" for code, count in codes.most_common()),
-            kept_in=kept,
         )
 
 

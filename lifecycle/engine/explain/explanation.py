@@ -36,6 +36,7 @@ class Explanation:
     """One customer end to end, as far as she has been folded."""
 
     customer: str  # her own key
+    number: int  # by which the log of the processes calls her
     identifiers: tuple[str, ...]  # all that name her, her key included
     now: datetime  # of the engine's clock
     folded_until: datetime | None  # None: none of her events has been applied
@@ -61,6 +62,7 @@ class Explanation:
         standing = self.standing
         return {
             "customer": self.customer,
+            "number": self.number,
             "identifiers": list(self.identifiers),
             "as_of": instant_text(self.now),
             "folded_until": instant_or_none(self.folded_until),

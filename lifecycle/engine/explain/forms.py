@@ -39,12 +39,14 @@ def instant_or_none(at: datetime | None) -> str | None:
 def event_form(stored: StoredEvent) -> Form:
     event = stored.event
     return {
+        "number": stored.row_id,
         "source": event.source,
         "id": event.id,
         "customer_id": event.customer,
         "type": event.type,
         "occurred_at": instant_text(event.occurred_at),
         "received_at": instant_text(event.received_at),
+        "request_id": stored.request_id,
         "properties": dict(event.properties),
     }
 
@@ -53,7 +55,7 @@ def name_form(stored: StoredEvent | None) -> Form | None:
     """Only what names an event, and its two instants."""
     if stored is None:
         return None
-    wanted = ("source", "id", "type", "occurred_at", "received_at")
+    wanted = ("number", "source", "id", "type", "occurred_at", "received_at")
     return {name: value for name, value in event_form(stored).items() if name in wanted}
 
 

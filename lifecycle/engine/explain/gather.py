@@ -39,6 +39,7 @@ def _explain(inst: Installation, tx: Tx, key: str, detailed: int) -> Explanation
     recorded = steps.all_of(tx, customer_id)
     return Explanation(
         customer=row.key,
+        number=row.id,
         identifiers=tuple(customers.identifiers(tx, customer_id)),
         now=now,
         folded_until=row.folded_until,

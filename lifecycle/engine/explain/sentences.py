@@ -143,6 +143,8 @@ class Sentences:
             parts.append(f"with {told}")
         if chapter.late:
             parts.append(f"which {arrival(stored)}")
+        if stored.request_id is not None and not stored.by_import:
+            parts.append(f"by request {stored.request_id}")
         return f"{', '.join(parts)}."
 
     def _due(self, cause: str, at: datetime) -> str:
