@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import distributed, due, folding, importing, intake, late
+from benchmarks import distributed, due, folding, importing, intake, late, noisy
 from benchmarks.measure import Result, show
 
 CASES: dict[str, Callable[[float], list[Result]]] = {
@@ -18,6 +18,7 @@ CASES: dict[str, Callable[[float], list[Result]]] = {
     "distributed": distributed.run,
     "due": due.run,
     "late": late.run,
+    "noisy": noisy.run,
 }
 
 

@@ -19,6 +19,7 @@ from lifecycle.domain.policy import Policy
 from lifecycle.domain.timeline import Timeline
 from lifecycle.engine import accept, apply, policies
 from lifecycle.engine.accept import Result
+from lifecycle.engine.backlog import Backlog
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.readiness import Broker
@@ -88,6 +89,7 @@ def build(
             broker=broker,
             observer=observer or Unobserved(),
             complaints=complaints or Complaints(),
+            max_pending=settings.max_pending,
         )
     except BaseException:
         db.close()
@@ -245,6 +247,7 @@ class Engine:
         broker: Callable[[], Broker],
         observer: Observer,
         complaints: Complaints,
+        max_pending: int,
     ) -> None:
         self.installation = installation
         self.db = installation.db
@@ -254,6 +257,7 @@ class Engine:
         self._stops_clock = stops_clock
         self._ring = ring
         self._broker = broker
+        self._backlog = Backlog(installation, max_pending)
         self._rounds = 0  # of work that changed somebody's steps
         self._changed = threading.Condition()
 
@@ -285,8 +289,16 @@ class Engine:
 
     # -- work
 
+    def refuse_if_behind(self) -> None:
+        """Raises Overloaded while more events wait to be applied than may (`max_pending`)."""
+        self._backlog.refuse_if_full()
+
     def accept(self, drafts: Sequence[Draft]) -> list[Result]:
-        """Durable on return. The ring afterwards may fail: the sweep finds the events all the same."""
+        """Durable on return. The ring afterwards may fail: the sweep finds the events all the same.
+
+        Raises as `refuse_if_behind` does, with nothing stored.
+        """
+        self.refuse_if_behind()
         results = accept.accept(self.installation, drafts)
         killpoint(Point.INTAKE_AFTER_COMMIT)
         try:

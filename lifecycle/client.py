@@ -1,6 +1,6 @@
 """How does a Python program post events? With this module alone, and the standard library.
 
-    with Client("http://127.0.0.1:8000", source="shop") as events:
+    with Client("http://127.0.0.1:8000", key=os.environ["LIFECYCLE_KEY"]) as events:
         events.post("order_paid", "ann", {"amount": "250.00"}, id="order-1001")
 
 Events wait in a bounded buffer, go out in batches on a thread of the client's own, and are posted
@@ -52,7 +52,10 @@ LONGEST_TOLD_PAUSE = 300.0  # seconds, when the engine names them (Retry-After)
 REMEMBERED = 1_000  # refusals that are kept until `flush` or `close` raises them
 
 FINAL = frozenset({400, 409, 413, 422})  # what the engine refuses events with, if it says why
-"""Whatever else comes back may be another one soon: a proxy's page, a path not there yet, a 5xx."""
+"""Whatever else comes back may be another one soon: a proxy's page, a path not there yet, a 5xx, a 429.
+
+So may a 401 or a 403, once somebody has put the key right: until then events wait, and none is lost.
+"""
 
 Event = dict[str, Any]
 
@@ -109,6 +112,8 @@ class NotDelivered(ClientError):
 class Client:
     """Takes events in for one engine; safe to share between threads, not between forks.
 
+    `key` is shown with every request, as an engine asks for it that has any. Events that name no source,
+    where there is no `source` here either, get the name of that key.
     `on_refused` is called for every refused event, on the client's own thread, and must not wait for
     the client. Without it, refusals
     are logged, and raised as EventsRefused by the next `flush` or `close`.
@@ -118,6 +123,7 @@ class Client:
         self,
         url: str,
         *,
+        key: str | None = None,
         source: str | None = None,
         on_refused: Callable[[Refused], object] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -134,7 +140,8 @@ class Client:
         self._batch = batch
         self._linger = linger
         self._wait = wait
-        self._sender = _Sender(url, headers or {}, timeout, tls)
+        shown = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._sender = _Sender(url, {**(headers or {}), **shown}, timeout, tls)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting: deque[bytes] = deque()  # events as they are sent, the oldest first
@@ -403,11 +410,13 @@ class _Sender:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             return _Answer(status=0, said=f"{type(error).__name__}: {error}")
+        said = _json(content)
+        code = f" ({said['code']})" if isinstance(said, dict) and "code" in said else ""
         return _Answer(
             status=response.status,
-            said=f"HTTP {response.status} {response.reason}",
+            said=f"HTTP {response.status} {response.reason}{code}",
             wait=_seconds(response.getheader("Retry-After")),
-            body=_json(content),
+            body=said,
         )
 
     def _exchange(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:

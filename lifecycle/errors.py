@@ -6,6 +6,7 @@ LifecycleError
 ├── MappingRefused          an import mapping with every finding at once
 ├── Unusable                the installation cannot run as it is configured (exit 78)
 ├── Unavailable             a service that we need does not answer (exit 69)
+│   └── Overloaded          more came than can be taken in just now: which bound, and when to come again
 │   └── TookTooLong         it ended a statement of ours that ran for longer than any may
 ├── NotFound                no such customer, event, policy version
 ├── NotReady                an answer would be wrong now (events pending, checks due)
@@ -58,7 +59,8 @@ class Problem(LifecycleError):
 
     `code` is stable and machine-readable; `pointer` is a JSON pointer, or line:column, or a flag;
     `got` is what was found (clipped and masked by whoever raises it); `status` is the class of the
-    answer in HTTP's numbers, which every interface understands.
+    answer in HTTP's numbers, which every interface understands. Where the same would be right a little
+    later, `retry_after` says in how many seconds, and `limit` which bound stands in the way.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class Problem(LifecycleError):
         got: str | None = None,
         expected: str | None = None,
         hint: str | None = None,
+        limit: str | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code
@@ -80,6 +84,8 @@ class Problem(LifecycleError):
         self.got = got
         self.expected = expected
         self.hint = hint
+        self.limit = limit
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +130,15 @@ class Unavailable(LifecycleError):
 
 class TookTooLong(Unavailable):
     """It answers, but ended what we asked: too slow today, or we asked for too much of it."""
+
+
+class Overloaded(Unavailable):
+    """More came than can be taken in just now; what was refused was not stored."""
+
+    def __init__(self, limit: str, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.limit = limit  # a stable name of the bound
+        self.retry_after = retry_after  # seconds
 
 
 class NotFound(LifecycleError):

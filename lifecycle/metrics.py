@@ -1,6 +1,7 @@
 """What does Prometheus get to see? Counts and durations of this process, and the backlog of all of them.
 
-Labels are names of the policy and of this program. No customer, no event and no text of either is one.
+Labels are names of the policy, of keys and of this program. No customer, no event and no text of either
+is one, and no key.
 """
 
 from __future__ import annotations
@@ -45,6 +46,12 @@ class Metrics:
             ("way", "outcome"),
             registry=registry,
         )
+        self._pushed_back = Counter(
+            "lifecycle_posts_pushed_back_total",
+            "Posts that were refused for now, by the name of their key and by the bound that they met.",
+            ("key", "limit"),
+            registry=registry,
+        )
         self._applied = Counter(
             "lifecycle_events_applied_total",
             "Events that this process has folded.",
@@ -75,6 +82,9 @@ class Metrics:
     def took_in(self, way: str, outcomes: Mapping[str, int]) -> None:
         for outcome, count in outcomes.items():
             self._taken.labels(way, outcome).inc(count)
+
+    def pushed_back(self, key: str, limit: str) -> None:
+        self._pushed_back.labels(key, limit).inc()
 
     def worked(self, kind: str, applied: Applied, seconds: float) -> None:
         if not applied.customers:

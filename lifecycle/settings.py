@@ -31,6 +31,7 @@ DEFAULT_DATABASE_URL = "sqlite:///lifecycle.db"
 DEFAULT_PORT = 8000
 LOOPBACK = "127.0.0.1"
 DEFAULT_PREFIX = "lifecycle"
+DEFAULT_MAX_PENDING = 10_000_000  # events: a day of a hundred a second, some gigabytes
 BROKERS = ("redis", "rediss", "amqp", "amqps")
 CA_OPTION = (
     "ssl_ca_certs"  # of a broker's URL: the file of the authority that signs its certificate
@@ -50,6 +51,7 @@ VARIABLES = {
     "port": "LIFECYCLE_PORT",
     "metrics_port": "LIFECYCLE_METRICS_PORT",
     "metrics_host": "LIFECYCLE_METRICS_HOST",
+    "max_pending": "LIFECYCLE_MAX_PENDING",
     "clock": "LIFECYCLE_CLOCK",
     "log": "LIFECYCLE_LOG",
     "log_level": "LIFECYCLE_LOG_LEVEL",
@@ -63,6 +65,7 @@ FLAGS = {
     "port": "--port",
     "metrics_port": "--metrics-port",
     "metrics_host": "--metrics-host",
+    "max_pending": "--max-pending",
     "clock": "--clock",
     "log": "--log",
     "log_level": "--log-level",
@@ -106,6 +109,7 @@ class Settings:
     port: int = DEFAULT_PORT  # of the API; 0: any free one
     metrics_port: int | None = None  # of a process without an API; None: it serves no metrics
     metrics_host: str = LOOPBACK  # the address on which it does
+    max_pending: int = DEFAULT_MAX_PENDING  # events that may wait while more are taken in
     clock: ClockSpec | None = None  # None: nobody asked for a made-up clock
     log: LogForm = LogForm.TEXT
     log_level: LogLevel | None = None  # None: as whoever runs it sees fit
@@ -125,7 +129,7 @@ def read_settings(
     config_dir = _config_dir(named.get("config_dir"))
     values = dict(_filed(config_dir)) | named
     broker, prefix, port = (values.get(f) for f in ("broker_url", "broker_prefix", "port"))
-    required = values.get("require_broker")
+    required, max_pending = values.get("require_broker"), values.get("max_pending")
     metrics_port, metrics_host = values.get("metrics_port"), values.get("metrics_host")
     clock, log, log_level = (values.get(f) for f in ("clock", "log", "log_level"))
     return Settings(
@@ -137,6 +141,7 @@ def read_settings(
         port=DEFAULT_PORT if port is None else _port(port),
         metrics_port=None if metrics_port is None else _port(metrics_port),
         metrics_host=LOOPBACK if metrics_host is None else _address(metrics_host),
+        max_pending=DEFAULT_MAX_PENDING if max_pending is None else _max_pending(max_pending),
         clock=None if clock is None else ClockSpec.parse(clock.text, where=clock.where),
         log=LogForm.TEXT if log is None else _one_of(LogForm, log),
         log_level=None if log_level is None else _one_of(LogLevel, log_level),
@@ -265,6 +270,14 @@ def _one_of(choices: type[_Choice], value: _Value) -> _Choice:
         raise Unusable(
             f"{value.where}: {value.text[:40]!r} is not possible; allowed: {allowed}"
         ) from None
+
+
+def _max_pending(value: _Value) -> int:
+    if not re.fullmatch(r"[0-9]{1,12}", value.text) or int(value.text) == 0:
+        raise Unusable(
+            f"{value.where}: {value.text[:40]!r} is no number of events; allowed: 1 to 999999999999"
+        )
+    return int(value.text)
 
 
 def _filed(config_dir: Path) -> Iterator[tuple[str, _Value]]:

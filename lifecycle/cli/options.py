@@ -86,6 +86,11 @@ METRICS = (
         "On which address that port is open; left out: 127.0.0.1, for programs of this machine only.",
     ),
 )
+MAX_PENDING = _setting(
+    "max_pending",
+    "N",
+    "How many events may wait to be applied while more are taken in; left out: 10,000,000.",
+)
 BROKER = (
     _setting(
         "broker_url",

@@ -8,7 +8,15 @@ import threading
 from functools import partial
 from importlib.metadata import version
 
-from lifecycle.cli.options import BROKER, LOOPBACK, METRICS, PORT, Host, with_settings
+from lifecycle.cli.options import (
+    BROKER,
+    LOOPBACK,
+    MAX_PENDING,
+    METRICS,
+    PORT,
+    Host,
+    with_settings,
+)
 from lifecycle.logs.lines import Teller
 from lifecycle.logs.stderr import log_to_stderr
 from lifecycle.settings import Settings
@@ -16,7 +24,7 @@ from lifecycle.settings import Settings
 tell = Teller("lifecycle")
 
 
-@with_settings(PORT, *BROKER)
+@with_settings(PORT, MAX_PENDING, *BROKER)
 def serve(
     settings: Settings,
     *,
@@ -40,7 +48,7 @@ def serve(
     tell.info("stopped", "stopped")
 
 
-@with_settings(*METRICS, *BROKER)
+@with_settings(MAX_PENDING, *METRICS, *BROKER)
 def work(settings: Settings) -> None:
     """Do the work in this process: take in what systems post to the broker, fold what waits, fire what is due. `dramatiq workers` does the same.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.cli import commands, exits
-from lifecycle.cli.options import BROKER, METRICS, PORT, SHARED
+from lifecycle.cli.options import BROKER, MAX_PENDING, METRICS, PORT, SHARED
 from lifecycle.settings import DEBUG_VARIABLE, FLAGS, SETTINGS_FILE, VARIABLES
 
 HEAD = """\
@@ -29,7 +29,7 @@ Instants are written `2011-12-10T00:00:00Z` or with an offset; tables show UTC.
 """
 
 SETTINGS_TEXT = f"""\
-Every command that needs the database takes these flags; `--port` belongs to `up` and `serve`, `--metrics-port` to `work` and `schedule`, \
+Every command that needs the database takes these flags; `--port` belongs to `up` and `serve`, `--max-pending` to both and to `work`, `--metrics-port` to `work` and `schedule`, \
 `--broker` and `--broker-prefix` to `serve`, `work` and `schedule`.
 A flag wins over its environment variable, which wins over `{SETTINGS_FILE}` in the config folder.
 A variable that is set but empty counts as unset; a misspelt one is refused.
@@ -38,7 +38,7 @@ A variable that is set but empty counts as unset; a misspelt one is refused.
 BESIDE = """\
 An SQLite file has one writing process at a time.
 While `lifecycle up` runs, commands that only look work beside it: `log`, `explain`, `customer show`, \
-`report`, `dead list`, `dead show`, `verify`, `digest`.
+`report`, `dead list`, `dead show`, `key …`, `verify`, `digest`.
 The others are refused with the id of the process that holds the file.
 On PostgreSQL all of them work side by side, and `serve`, `work` and `schedule` divide among many \
 processes what `up` does in one: see [operations.md](operations.md).
@@ -68,7 +68,7 @@ def _settings() -> Iterator[str]:
     yield "## Settings\n"
     yield SETTINGS_TEXT
     yield "| flag | variable | meaning |\n| --- | --- | --- |"
-    for parameter in (*SHARED, PORT, *METRICS, *BROKER):
+    for parameter in (*SHARED, PORT, MAX_PENDING, *METRICS, *BROKER):
         variable = VARIABLES[parameter.name]
         text = parameter.annotation.__metadata__[0].help.removesuffix(f" [{variable}]")
         yield f"| `{FLAGS[parameter.name]}` | `{variable}` | {_cell(text)} |"

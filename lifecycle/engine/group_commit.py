@@ -2,41 +2,67 @@
 
 A commit costs the same for one event as for a thousand, so whoever comes while one is under way is
 taken along by the next. Nobody waits for company: an idle queue commits at once.
+
+Each key has a lane of its own in the queue, and a commit takes from every lane in turn, so whoever
+posts without pause makes its own lane longer and nobody else's. What may wait is bounded, by size and
+by time, and whatever comes beyond that is refused at once: what was accepted is answered soon.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from lifecycle.engine.accept import Result
-from lifecycle.errors import Unavailable
+from lifecycle.engine.lanes import Lanes
+from lifecycle.engine.shares import Shares
+from lifecycle.errors import Overloaded, Problem, Unavailable
 from lifecycle.intake.draft import Draft
 
 Accept = Callable[[Sequence[Draft]], list[Result]]
 
-AT_ONCE = 1_000  # drafts a commit; a single post may be larger
-WAITING = 10_000  # drafts in the queue, beyond which `submit` waits
+AT_ONCE = 1_000  # units a commit; a single post may be larger
+IN_COMPANY = (
+    250  # the same while several lanes are in use: none waits long for another's large commit
+)
+COMPANY_SECONDS = 1.0  # after a post of another lane
+WAITING = 10_000  # units in the queue; a unit is an event, or a KiB of a post with large ones
+PATIENCE = 2.0  # seconds that the first of a lane may have waited while others are let in behind it
 
 
 @dataclass(slots=True)
 class _Post:
     drafts: Sequence[Draft]
+    since: float  # when it began to wait
     results: Future[list[Result]] = field(default_factory=Future)
 
 
 class GroupCommit:
     """One thread that commits, from `start` on; any number that submit and wait for their own results."""
 
-    def __init__(self, accept: Accept, *, at_once: int = AT_ONCE, waiting: int = WAITING) -> None:
+    def __init__(
+        self,
+        accept: Accept,
+        *,
+        at_once: int = AT_ONCE,
+        in_company: int = IN_COMPANY,
+        waiting: int = WAITING,
+        patience: float = PATIENCE,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._accept = accept
         self._at_once = at_once
-        self._waiting = waiting
-        self._posts: deque[_Post] = deque()
-        self._queued = 0  # drafts
+        self._in_company = min(in_company, at_once)
+        self._patience = patience
+        self._monotonic = monotonic
+        self._lanes: Lanes[_Post] = Lanes()
+        self._shares = Shares(waiting)
+        self._latest = ""  # the lane of the latest post
+        self._company_until = -math.inf
         self._ended = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
@@ -44,19 +70,27 @@ class GroupCommit:
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, drafts: Sequence[Draft]) -> Future[list[Result]]:
-        """The results come when they are durable. Waits here while the queue is full.
+    def submit(
+        self, drafts: Sequence[Draft], *, lane: str = "", size: int | None = None
+    ) -> Future[list[Result]]:
+        """The results come when they are durable. `size` in units; left out, the number of events.
 
-        The future raises what `accept` raised: then nothing of this post was stored. Raises
-        Unavailable after `stop`.
+        Never waits. The future raises what `accept` raised: then nothing of this post was stored.
+        Raises Problem where the lane's share of the queue is used up, Overloaded where it has stood
+        still for too long, and Unavailable after `stop`.
         """
-        post = _Post(drafts)
+        units = len(drafts) if size is None else size
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._queued < self._waiting)
             if self._ended:
                 raise Unavailable("the engine is stopping; post the events again in a moment")
-            self._posts.append(post)
-            self._queued += len(drafts)
+            now = self._monotonic()
+            self._refuse_to_wait_long(lane, now)
+            if not self._shares.take(lane, units):
+                raise _share_is_used_up(self._shares.held(lane))
+            if lane != self._latest:
+                self._latest, self._company_until = lane, now + COMPANY_SECONDS
+            post = _Post(drafts, now)
+            self._lanes.add(lane, post, units)
             self._changed.notify_all()
         return post.results
 
@@ -74,24 +108,28 @@ class GroupCommit:
             self._commit(posts)
         return bool(posts)
 
+    def _refuse_to_wait_long(self, lane: str, now: float) -> None:
+        first = self._lanes.first(lane)
+        if first is not None and now - first.since > self._patience:
+            raise Overloaded(
+                "waiting_seconds",
+                f"what was posted before has waited for {now - first.since:.1f} s to be stored",
+                retry_after=math.ceil(self._patience),
+            )
+
     def _run(self) -> None:
         while self.commit_next():
             pass
 
     def _next(self) -> list[_Post]:
-        """Posts for one commit, the oldest first; none when all is done and over."""
+        """Posts for one commit, in turn; none when all is done and over."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._posts)
-            posts: list[_Post] = []
-            taken = 0
-            while self._posts and (
-                not posts or taken + len(self._posts[0].drafts) <= self._at_once
-            ):
-                posts.append(self._posts.popleft())
-                taken += len(posts[-1].drafts)
-            self._queued -= taken
-            self._changed.notify_all()
-            return posts
+            self._changed.wait_for(lambda: self._ended or self._lanes)
+            alone = self._monotonic() >= self._company_until
+            taken = self._lanes.take(self._at_once if alone else self._in_company)
+            for lane, _, units in taken:
+                self._shares.give_back(lane, units)
+        return [post for _, post, _ in taken]
 
     def _commit(self, posts: list[_Post]) -> None:
         try:
@@ -123,3 +161,16 @@ def _settle(post: _Post, results: list[Result]) -> None:
     """A caller that went away has cancelled; its events are stored all the same."""
     if post.results.set_running_or_notify_cancel():
         post.results.set_result(results)
+
+
+def _share_is_used_up(waiting: int) -> Problem:
+    return Problem(
+        "rate_limited",
+        "events come faster than they can be stored, and as many wait as may",
+        status=429,
+        got=f"{waiting} events or KiB that wait already",
+        expected="at most as much as is left free for others",
+        hint="post the same events again a little later",
+        limit="waiting",
+        retry_after=1,
+    )

@@ -28,6 +28,9 @@ class Observer(Protocol):
     def took_in(self, way: str, outcomes: Mapping[str, int]) -> None:
         """What became of the events of one post or message, by the way in which they came."""
 
+    def pushed_back(self, key: str, limit: str) -> None:
+        """A post was refused for now: the name of its key, or nothing, and that of the bound."""
+
     def worked(self, kind: str, applied: Applied, seconds: float) -> None:
         """One batch of work, `apply` or `due`, was done in so many seconds of real time."""
 
@@ -42,6 +45,9 @@ class Unobserved:
     """Keeps nothing: for commands that do one thing and end."""
 
     def took_in(self, way: str, outcomes: Mapping[str, int]) -> None:
+        pass
+
+    def pushed_back(self, key: str, limit: str) -> None:
         pass
 
     def worked(self, kind: str, applied: Applied, seconds: float) -> None:

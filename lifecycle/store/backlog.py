@@ -35,6 +35,18 @@ def customers_waiting(tx: Tx) -> int:
         return count
 
 
+def is_longer_than(tx: Tx, count: int) -> bool:
+    """Whether more events than that wait singly; told without counting, as long as they are few.
+
+    Where even the span of their row ids is no longer, they cannot be more; else so many are counted.
+    """
+    if tx.value(_SPAN) <= count:
+        return False
+    with tx.whole_tables():
+        found: int = tx.value(_AT_MOST, count + 1)
+        return found > count
+
+
 def oldest_pending(tx: Tx, now: datetime) -> timedelta | None:
     """For how long the event has waited that waits longest; None where none does."""
     received = tx.from_db_or_none(tx.value(_OLDEST))
@@ -71,6 +83,10 @@ _CUSTOMERS = both(
     " JOIN identity AS i ON i.id = m.identity_id WHERE m.waiting > 0"
     " UNION SELECT i.customer_id FROM pending AS p JOIN identity AS i ON i.id = p.identity_id) AS c"
 )
+_SPAN = both(
+    "SELECT coalesce((SELECT max(event_id) FROM pending) - (SELECT min(event_id) FROM pending) + 1, 0)"
+)
+_AT_MOST = both("SELECT count(*) FROM (SELECT 1 FROM pending LIMIT ?) AS p")
 _OLDEST = both(
     "SELECT e.received_at FROM"
     " (SELECT min(event_id) AS first FROM pending) AS p"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 from starlette.requests import Request
 
@@ -16,8 +17,13 @@ _UTF8 = {"utf-8", "utf8"}
 _PATIENCE = 8 * 1024 * KIB  # of a body that is too long: read, and thrown away
 
 
-async def read_json_body(request: Request, limits: Limits = LIMITS) -> bytes:
-    """Raises Problem. Never holds more than the limit, compressed or not."""
+async def read_json_body(
+    request: Request, hold: Callable[[int], None], limits: Limits = LIMITS
+) -> bytes:
+    """Raises Problem. Never holds more than the limit, compressed or not.
+
+    `hold` is told before so many bytes are kept in memory, and may raise Problem itself.
+    """
     _require_json(request.headers.getlist("content-type"))
     compressed = _is_compressed(request.headers.getlist("content-encoding"))
     chunks: list[bytes] = []
@@ -25,6 +31,7 @@ async def read_json_body(request: Request, limits: Limits = LIMITS) -> bytes:
     async for chunk in request.stream():
         size += len(chunk)
         if size <= limits.body_bytes:
+            hold(len(chunk))
             chunks.append(chunk)
         elif size > _PATIENCE:
             # An honest client of a slightly too long body reads the answer only when it has sent
@@ -33,7 +40,11 @@ async def read_json_body(request: Request, limits: Limits = LIMITS) -> bytes:
     if size > limits.body_bytes:
         raise too_long(None if size > _PATIENCE else size, limits)
     body = b"".join(chunks)
-    return _inflated(body, limits) if compressed else body
+    if not compressed:
+        return body
+    inflated = _inflated(body, limits)
+    hold(len(inflated))
+    return inflated
 
 
 def _require_json(given: list[str]) -> None:

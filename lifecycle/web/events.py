@@ -20,10 +20,13 @@ from starlette.responses import Response
 from lifecycle.domain.instant import instant_text
 from lifecycle.engine.accept import Accepted, Conflict, ConflictProblem, Duplicate, Result, TooLate
 from lifecycle.engine.group_commit import GroupCommit
-from lifecycle.errors import Problem
+from lifecycle.engine.keyring import Caller
+from lifecycle.errors import Overloaded, Problem
 from lifecycle.intake.native import EXPLAINED, Batch, Draft, read_batch
+from lifecycle.intake.strict_json import KIB
 from lifecycle.logs.lines import Field
 from lifecycle.web import problems
+from lifecycle.web.allowance import Allowance, Allowances
 from lifecycle.web.body import read_json_body
 from lifecycle.web.door import caller_of
 from lifecycle.web.ports import Engine
@@ -32,7 +35,11 @@ SOURCE = "http"  # of events that name none, where their sender shows no key
 WAY = "http"  # in, as it is counted
 REPORTED = EXPLAINED  # refused events of one batch; of the others, code and place are told
 
+READERS = 2
+
 Answer = dict[str, Any]
+Taken = tuple[Batch, Future[list[Result]] | None]
+"""What was read of a post, and where the results will be; None where nothing of it can be stored."""
 
 
 class Intake:
@@ -43,15 +50,17 @@ class Intake:
         self._commits = GroupCommit(engine.accept)
         self._commits.start()
         # Two: while one waits for the database, the other may read a body.
-        self._readers = ThreadPoolExecutor(2, thread_name_prefix="intake")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="intake")
+        self._allowances = Allowances(turns=READERS)
 
     async def post(self, request: Request) -> Response:
-        body = await read_json_body(request)
-        loop = asyncio.get_running_loop()
-        source, request_id = caller_of(request).name or SOURCE, problems.request_id_of(request)
-        batch, stored = await loop.run_in_executor(
-            self._readers, self._take, body, source, request_id
-        )
+        caller = caller_of(request)
+        try:
+            batch, stored = await self._taken(request, caller)
+        except (Problem, Overloaded) as refused:
+            if refused.limit is not None:
+                self._engine.observer.pushed_back(caller.name or "", refused.limit)
+            raise
         results = await asyncio.wrap_future(stored) if stored else []
         told = outcomes(batch, results)
         self._engine.observer.took_in(WAY, told.counts)
@@ -63,13 +72,42 @@ class Intake:
         self._readers.shutdown()
         self._commits.stop()
 
-    def _take(
-        self, body: bytes, source: str, request_id: str
-    ) -> tuple[Batch, Future[list[Result]] | None]:
-        policy, now = self._engine.policy(), self._engine.now()
+    async def _taken(self, request: Request, caller: Caller) -> Taken:
+        """As far as the caller's budget and its shares allow; nothing of the body is kept."""
+        allowance, request_id = self._allowances.of(caller), problems.request_id_of(request)
+        with allowance.holding() as hold:
+            begun, events = await allowance.begin(), 1  # what cannot be read counts as one
+            try:
+                body = await read_json_body(request, hold)
+                taken = await self._in_turn(allowance, body, caller, request_id)
+                events = len(taken[0].items)
+            finally:
+                allowance.charge(events, begun)
+        return taken
+
+    async def _in_turn(
+        self, allowance: Allowance, body: bytes, caller: Caller, request_id: str
+    ) -> Taken:
+        loop = asyncio.get_running_loop()
+        try:
+            async with allowance.turns:
+                return await loop.run_in_executor(
+                    self._readers, self._take, body, caller, request_id
+                )
+        except (Problem, Overloaded) as refused:
+            if refused.limit is not None:
+                await allowance.hold_back()
+            raise
+
+    def _take(self, body: bytes, caller: Caller, request_id: str) -> Taken:
+        self._engine.refuse_if_behind()
+        source, policy, now = caller.name or SOURCE, self._engine.policy(), self._engine.now()
         batch = read_batch(body, policy, now, source, request_id=request_id)
         drafts = [item for item in batch.items if isinstance(item, Draft)]
-        return batch, self._commits.submit(drafts) if drafts else None
+        if not drafts:
+            return batch, None
+        size = max(len(drafts), len(body) // KIB)
+        return batch, self._commits.submit(drafts, lane=caller.key_id, size=size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,10 @@ class Engine(Protocol):
         """What this process knows of the broker that carries its rings."""
         ...
 
+    def refuse_if_behind(self) -> None:
+        """Raises Overloaded while more events wait to be applied than may."""
+        ...
+
     def accept(self, drafts: Sequence[Draft]) -> list[Result]:
         """One result a draft; durable on return."""
         ...

@@ -15,7 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lifecycle.errors import UNCHANGED, LifecycleError, NotFound, NotReady, Problem, Unavailable
+from lifecycle.errors import (
+    UNCHANGED,
+    LifecycleError,
+    NotFound,
+    NotReady,
+    Overloaded,
+    Problem,
+    Unavailable,
+)
 
 LARGEST_PAGE = 500
 RETRY_SECONDS = 1  # what a client is told to wait when the answer may be another one soon
@@ -38,6 +46,8 @@ TITLES: Mapping[str, str] = {
     "field_not_filterable": "This listing has no such filter",
     "unknown_state": "The policy has no such state",
     "unknown_rule": "The policy has no such rule",
+    "rate_limited": "The key asks for more than it may",
+    "overloaded": "More came than can be taken in just now",
     # the body
     "not_utf8": "The body is not UTF-8",
     "json_syntax": "The body is not JSON",
@@ -111,6 +121,7 @@ def members_of(problem: Problem) -> dict[str, Any]:
         "got": problem.got,
         "expected": problem.expected,
         "hint": problem.hint,
+        "limit": problem.limit,
     }
     return {name: value for name, value in members.items() if value}
 
@@ -146,8 +157,8 @@ def response(
 ) -> Response:
     request.state.code = problem.code  # for the log
     given = dict(headers or {})
-    if problem.status == 503:
-        given.setdefault("Retry-After", str(RETRY_SECONDS))
+    if problem.status == 503 or problem.retry_after is not None:
+        given["Retry-After"] = str(problem.retry_after or RETRY_SECONDS)
     if problem.status == 413:
         given["Connection"] = "close"  # the rest of the body is not wanted
     asked_to_change = request.method not in _READING
@@ -172,6 +183,15 @@ def problem_of(error: LifecycleError) -> Problem:
         return Problem("not_found", str(error), status=404)
     if isinstance(error, NotReady):
         return Problem("not_ready", str(error), status=503)
+    if isinstance(error, Overloaded):
+        return Problem(
+            "overloaded",
+            str(error),
+            status=503,
+            hint="post the same events again when Retry-After says",
+            limit=error.limit,
+            retry_after=error.retry_after,
+        )
     if isinstance(error, Unavailable):
         return Problem("unavailable", str(error), status=503)
     return internal_error()

@@ -107,7 +107,7 @@ anything, so posting the same batch again is always safe. What came later than t
 stored aside, `quarantined`.
 
 At most {LIMITS.body_bytes // KIB} KiB and {BATCH} events a request, {EVENT_BYTES // KIB} KiB an event;
-`Content-Encoding: gzip` is understood."""
+`Content-Encoding: gzip` is understood. Too much at once is answered 429 or 503 with `Retry-After`."""
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
@@ -127,6 +127,10 @@ POST_EVENTS: dict[str, Any] = {
         413: {"description": "the body is too large", "content": _PROBLEM},
         415: {"description": "the body is not JSON by its headers", "content": _PROBLEM},
         422: {"description": "no event was taken", "content": _PROBLEM},
+        429: {
+            "description": "too much of this key for now; `limit` says of what",
+            "content": _PROBLEM,
+        },
         503: {"description": "try again in a moment", "content": _PROBLEM},
     },
     "openapi_extra": {
@@ -149,6 +153,7 @@ PROBLEM: dict[str, Any] = {
         "got": {"type": "string"},
         "expected": {"type": "string"},
         "hint": {"type": "string"},
+        "limit": {"type": "string", "description": "which bound was met, where later is not never"},
         "request_id": {"type": "string"},
     },
 }

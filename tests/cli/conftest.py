@@ -44,6 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "BROKER_URL",
         "BROKER_PREFIX",
         "PORT",
+        "MAX_PENDING",
         "CLOCK",
         "DEBUG",
     ):

@@ -18,7 +18,7 @@ from lifecycle.bootstrap import Access, Engine, beside, build, is_any_key
 from lifecycle.clock import ClockSpec, Origin
 from lifecycle.engine import keys
 from lifecycle.engine.accept import Accepted
-from lifecycle.errors import NotReady, PolicyRefused, Unusable
+from lifecycle.errors import NotReady, Overloaded, PolicyRefused, Unusable
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
 from lifecycle.store import reading, revision, schema
@@ -115,6 +115,19 @@ def test_the_ring_comes_after_the_commit(sqlite: Settings) -> None:
     with build(sqlite, ring=look) as engine:
         engine.accept([draft(order(0))])
     assert seen == [1]
+
+
+def test_no_more_events_are_taken_than_may_wait(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the setting; it is looked for every few seconds, and here each time."""
+    monkeypatch.setattr("lifecycle.engine.backlog.LOOK_EVERY", 0)
+    with build(replace(settings, max_pending=1)) as engine:
+        engine.accept([draft(order(0)), draft(order(1))])
+        with pytest.raises(Overloaded, match="more than 1 events wait"):
+            engine.accept([draft(order(2))])
+        assert engine.apply_pending().events == 2
+        engine.accept([draft(order(2))])
 
 
 # -- who may open what

@@ -161,6 +161,14 @@ def test_a_prefix_that_could_not_begin_every_name_is_refused(prefix: str) -> Non
         read_settings({}, {"LIFECYCLE_BROKER_PREFIX": prefix})
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "many", "1e6", "1" * 13])
+def test_how_much_may_wait_is_a_number_of_events(number: str) -> None:
+    assert read_settings({}, {}).max_pending == 10_000_000
+    assert read_settings({"max_pending": "5"}, {"LIFECYCLE_MAX_PENDING": "7"}).max_pending == 5
+    with pytest.raises(Unusable, match=r"LIFECYCLE_MAX_PENDING: .* is no number of events"):
+        read_settings({}, {"LIFECYCLE_MAX_PENDING": number})
+
+
 def test_a_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_bytes(b"port: \xff")
     with pytest.raises(Unusable, match=r"settings\.yaml: cannot be read") as refused:

@@ -30,9 +30,12 @@ from lifecycle.client import (
     NotDelivered,
     Refused,
 )
+from lifecycle.domain.scope import Scope
+from lifecycle.engine import keys
+from lifecycle.store import events as rows
 from lifecycle.store import reading
 from tests.intake.bad_input import NOW
-from tests.web.conftest import client, engine  # noqa: F401 - the fixtures
+from tests.web.conftest import client, engine, serving  # noqa: F401 - the fixtures
 from tests.workers.queues import stored, until
 
 AMOUNT = {"amount": "12.50"}
@@ -270,6 +273,61 @@ def test_the_engine_says_when_to_come_again(desk: Desk) -> None:
     first, second, third = desk.times
     assert second - first >= 1
     assert third - second >= 0.9  # a date has whole seconds
+
+
+def test_a_key_is_shown_with_every_request(engine: Engine, desk: Desk) -> None:  # noqa: F811
+    with posting(desk, key="lk_key", headers={"X-Ours": "1"}) as events:
+        post(events, "e1")
+        events.flush()
+        post(events, "e2")
+    shown = [(each["Authorization"], each["X-Ours"]) for each in desk.headers]
+    assert shown == [("Bearer lk_key", "1")] * 2
+    with posting(desk) as events:
+        post(events, "e3")
+    assert "Authorization" not in desk.headers[-1]
+
+
+def test_what_is_beyond_a_budget_is_delivered_when_the_engine_says(
+    engine: Engine,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the real engine, which refuses it at first."""
+    monkeypatch.setattr("lifecycle.web.allowance.HELD_SECONDS", 0)
+    made = keys.create(
+        engine.db, "till", [Scope.EVENTS_WRITE], by="olga", events_per_second=4.0, burst=1
+    )
+    answers: list[int] = []
+    with serving(engine) as onward:
+        exchange = module._Sender._exchange
+
+        def noted(sender: Any, body: bytes) -> Any:
+            response, content = exchange(sender, body)
+            answers.append(response.status)
+            return response, content
+
+        monkeypatch.setattr(module._Sender, "_exchange", noted)
+        with Client(str(onward.base_url), key=made.text, batch=3, linger=0) as events:
+            for name in ("e1", "e2", "e3", "e4"):
+                post(events, name)
+            events.flush()
+    assert 429 in answers
+    assert answers[-1] == 200
+    with engine.db.read() as tx:
+        for name in ("e1", "e2", "e3", "e4"):
+            assert rows.get(tx, "till", name) is not None, "the key's name is the source"
+
+
+def test_events_wait_until_somebody_has_put_the_key_right(engine: Engine) -> None:  # noqa: F811
+    """A wrong one is no reason to lose them; why they wait is told."""
+    keys.create(engine.db, "till", [Scope.EVENTS_WRITE], by="olga")
+    with serving(engine) as onward:
+        events = Client(str(onward.base_url), key="lk_wrong")
+        post(events, "e1")
+        until(lambda: "401" in events._trouble, "the engine has answered")
+        with pytest.raises(NotDelivered, match=r"HTTP 401 Unauthorized \(key_unknown\)") as raised:
+            events.close(timeout=0.05)
+        assert [event["id"] for event in raised.value.events] == ["e1"]
+    assert count(engine) == 0
 
 
 def test_a_request_that_is_too_long_is_halved(engine: Engine, desk: Desk) -> None:  # noqa: F811

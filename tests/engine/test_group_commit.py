@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from lifecycle.engine.accept import Accepted, Result
-from lifecycle.engine.group_commit import GroupCommit
-from lifecycle.errors import Unavailable
+from lifecycle.engine.group_commit import COMPANY_SECONDS, PATIENCE, GroupCommit
+from lifecycle.errors import Overloaded, Problem, Unavailable
 from lifecycle.intake.native import Draft, read_batch
 from tests.intake.bad_input import NOW, body, event, policy
 
@@ -35,8 +37,23 @@ class Store:
         return [Accepted(source=draft.event.source, id=draft.event.id) for draft in drafts]
 
 
+class Time:
+    """Passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
 @contextmanager
-def committing(store: Store, **limits: int) -> Iterator[GroupCommit]:
+def committing(store: Store, **limits: Any) -> Iterator[GroupCommit]:
     commits = GroupCommit(store.accept, **limits)
     commits.start()
     try:
@@ -109,29 +126,126 @@ def test_a_database_that_is_away_is_asked_once_for_everybody() -> None:
     assert store.commits == [["a"], ["b", "c"]]
 
 
-def test_a_full_queue_makes_the_next_post_wait() -> None:
-    """Back-pressure: memory does not grow with the number of posts."""
+# -- lanes
+
+
+def test_each_commit_takes_from_every_lane_in_turn() -> None:
+    """One key has a thousand posts waiting; the one post of another is in the very next commit."""
     store = Store()
-    with committing(store, waiting=1) as commits:
+    with committing(store) as commits:
+        commits.submit(drafts("first"), lane="noisy")
+        assert store.begun.acquire(timeout=30)
+        posts = [commits.submit(drafts(f"n{n}"), lane="noisy", size=100) for n in range(40)]
+        light = commits.submit(drafts("light"), lane="light")
+        store.may_end.release(100)
+        assert ids(light.result(30)) == ["light"]
+        for post in posts:
+            post.result(30)
+    assert store.commits[1] == ["n0", "light", "n1"]
+    assert [name for commit in store.commits for name in commit if name[0] == "n"] == [
+        f"n{n}" for n in range(40)
+    ], "first come, first served within a lane"
+
+
+def test_commits_are_small_while_lanes_have_company(time: Time) -> None:
+    """Whoever comes next waits for the commit under way: alone, a large one harms nobody."""
+    store = Store()
+    with committing(store, at_once=4, in_company=2, monotonic=time) as commits:
+        commits.submit(drafts("a"), lane="noisy")
+        assert store.begun.acquire(timeout=30)
+        posts = [commits.submit(drafts(name), lane="noisy") for name in "bcdefghij"]
+        store.may_end.release()  # within the second after the first post of this lane
+        assert store.begun.acquire(timeout=30)
+        time.now += COMPANY_SECONDS
+        store.may_end.release(10)
+        for post in posts:
+            post.result(30)
+    assert [len(commit) for commit in store.commits] == [1, 2, 4, 3]
+
+
+# -- bounds
+
+
+def test_a_lane_may_fill_half_of_the_queue_and_never_the_rest() -> None:
+    """Back-pressure: what is beyond it is refused at once, and another lane finds room all the same."""
+    store = Store()
+    with committing(store, waiting=10) as commits:
+        commits.submit(drafts("a"), lane="noisy")
+        assert store.begun.acquire(timeout=30)
+        taken = [commits.submit(drafts(name), lane="noisy") for name in "bcdef"]
+        with pytest.raises(Problem) as raised:
+            commits.submit(drafts("g"), lane="noisy")
+        assert (raised.value.status, raised.value.limit) == (429, "waiting")
+        assert raised.value.retry_after == 1
+        light = commits.submit(drafts("h", "i"), lane="light")
+        store.may_end.release(10)
+        assert ids(light.result(30)) == ["h", "i"]
+        for post in taken:
+            post.result(30)
+        assert ids(commits.submit(drafts("g"), lane="noisy").result(30)) == ["g"], "room again"
+    assert "g" not in store.commits[1]
+
+
+def test_a_post_with_large_events_takes_room_by_its_size() -> None:
+    store = Store()
+    with committing(store, waiting=10) as commits:
         commits.submit(drafts("a"))
         assert store.begun.acquire(timeout=30)
-        commits.submit(drafts("b"))
-        entered = threading.Event()
-        late: list[str] = []
+        commits.submit(drafts("b"), size=5)
+        with pytest.raises(Problem):
+            commits.submit(drafts("c"))
 
-        def post() -> None:
-            entered.set()
-            late.extend(ids(commits.submit(drafts("c")).result(30)))
 
-        thread = threading.Thread(target=post)
-        thread.start()
-        assert entered.wait(30)
-        store.may_end.release()  # a ends, b begins, and there is room
+def test_nobody_is_let_in_behind_a_post_that_has_waited_for_long(time: Time) -> None:
+    """While a commit takes for ever. Another lane has nothing to do with that one's queue."""
+    store = Store()
+    with committing(store, monotonic=time) as commits:
+        first = commits.submit(drafts("a"), lane="noisy")
         assert store.begun.acquire(timeout=30)
-        store.may_end.release(2)
-        thread.join(30)
-    assert late == ["c"]
-    assert store.commits == [["a"], ["b"], ["c"]], "c never shared a commit with what it waited for"
+        time.now += 100
+        second = commits.submit(drafts("b"), lane="noisy")
+        time.now += PATIENCE
+        third = commits.submit(drafts("c"), lane="noisy")
+        time.now += 0.1
+        with pytest.raises(Overloaded, match=r"waited for 2\.1 s") as raised:
+            commits.submit(drafts("d"), lane="noisy")
+        assert (raised.value.limit, raised.value.retry_after) == ("waiting_seconds", 2)
+        light = commits.submit(drafts("e"), lane="light")
+        store.may_end.release(10)
+        for post, name in ((first, "a"), (second, "b"), (third, "c"), (light, "e")):
+            assert ids(post.result(30)) == [name], "what was let in is answered"
+        assert ids(commits.submit(drafts("d"), lane="noisy").result(30)) == ["d"]
+
+
+def test_what_waits_stays_bounded_at_ten_times_the_capacity(time: Time) -> None:
+    """A store that commits ten units while a hundred are offered: the queue never exceeds its bound,
+    every post is either refused at once or answered, and the light key's next post is always taken.
+    """
+    store = Store()
+    taken: list[Future[list[Result]]] = []
+    refused = 0
+    with committing(store, at_once=10, in_company=10, waiting=40, monotonic=time) as commits:
+        commits.submit(drafts("begin"), lane="noisy")
+        assert store.begun.acquire(timeout=30)
+        for turn in range(50):
+            for number in range(10):
+                try:
+                    post = drafts(f"n{turn}-{number}")
+                    taken.append(commits.submit(post, lane="noisy", size=10))
+                except Problem:
+                    refused += 1
+            light = commits.submit(drafts(f"light-{turn}"), lane="light")
+            assert commits._shares.free >= 40 / 3
+            for _ in range(2):  # the commit under way, and the next one
+                store.may_end.release()
+                assert store.begun.acquire(timeout=30)
+            assert light.done() or f"light-{turn}" in store.commits[-1]
+            time.now += 0.1
+        store.may_end.release(1000)
+        for each in taken:
+            each.result(30)
+    assert refused > 300
+    assert len(taken) + refused == 500
 
 
 def test_stopping_commits_what_waits_and_takes_no_more() -> None:

@@ -42,7 +42,7 @@ class Server:
 
     def _commit(self) -> None:
         self._world.pause()
-        while self.commits._posts:
+        while self.commits._lanes:
             self.commits.commit_next()
         self._busy = False
 

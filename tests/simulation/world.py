@@ -19,6 +19,7 @@ from lifecycle.engine.observer import Unobserved
 from lifecycle.engine.pace import Pace
 from lifecycle.engine.readiness import Broker
 from lifecycle.errors import PoisonEvent, Unavailable
+from lifecycle.settings import DEFAULT_MAX_PENDING
 from lifecycle.store.database import Database
 from lifecycle.store.sqlite import Sqlite
 from tests.simulation.broker import BrokerAway, FickleBroker
@@ -118,6 +119,7 @@ class World:
             broker=broker,
             observer=Unobserved(),
             complaints=self.complaints(),
+            max_pending=DEFAULT_MAX_PENDING,
         )
 
     def installation(self) -> Installation:

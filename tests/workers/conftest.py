@@ -27,6 +27,7 @@ VARIABLES = (
     "PORT",
     "METRICS_PORT",
     "METRICS_HOST",
+    "MAX_PENDING",
     "CLOCK",
     "BROKER_URL",
     "BROKER_PREFIX",

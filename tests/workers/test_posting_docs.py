@@ -21,6 +21,8 @@ import pika
 import pytest
 
 from lifecycle.bootstrap import Engine, build
+from lifecycle.domain.scope import Scope
+from lifecycle.engine import keys
 from lifecycle.resources import config_dir
 from lifecycle.settings import Settings
 from lifecycle.store import events
@@ -83,6 +85,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 def test_an_example_of_the_document_posts_what_it_says(
     example: Example, engine: Engine, own_redis: WheelServer, tmp_path: Path
 ) -> None:
+    """Over HTTP with the key that it shows, as this server asks for one."""
     for program in example.programs:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not on this machine, so its example is not run")
@@ -93,7 +96,9 @@ def test_an_example_of_the_document_posts_what_it_says(
     ):
         # redis-cli takes the nobody of `redis://:password@…` for a user called "".
         redis = own_redis.url.replace("//:", "//default:")
-        run(example, {HTTP: str(client.base_url).rstrip("/"), REDIS: redis}, tmp_path)
+        addresses = {HTTP: str(client.base_url).rstrip("/"), REDIS: redis}
+        key = keys.create(engine.db, "docs", [Scope.EVENTS_WRITE], by="the test")
+        run(example, addresses, tmp_path, LIFECYCLE_KEY=key.text)
         for name in example.stores:
             until(partial(is_stored, engine, name), f"{name} is stored")
 
@@ -125,7 +130,7 @@ def exists(url: str, queue: str) -> bool:
     return True
 
 
-def run(example: Example, addresses: dict[str, str], directory: Path) -> None:
+def run(example: Example, addresses: dict[str, str], directory: Path, **environment: str) -> None:
     text = example.text
     for shown, real in addresses.items():
         text = text.replace(shown, real)
@@ -135,7 +140,7 @@ def run(example: Example, addresses: dict[str, str], directory: Path) -> None:
     done = subprocess.run(
         [*command, str(file)],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         timeout=WITHIN,
