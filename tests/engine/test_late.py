@@ -12,6 +12,7 @@ import pytest
 
 from lifecycle.domain.event import Event
 from lifecycle.domain.fate import Fate
+from lifecycle.domain.fold import fold, is_late
 from lifecycle.engine.apply import apply_pending, fire_due
 from lifecycle.engine.digest import digest
 from lifecycle.engine.fates import SUPERSEDED
@@ -298,6 +299,27 @@ def test_a_message_that_expired_while_its_cause_was_gone_is_not_queued_again(
     set_clock(inst, day(13))
     arrive(inst, order(3, amount="20"))
     assert planned(inst) == [("thanks", 4, Fate.EXPIRED, None)]
+
+
+# -- the borders -------------------------------------------------------------------------------
+
+
+def test_an_event_is_late_where_it_belongs_before_something_folded_and_not_beside_it(
+    inst: Installation,
+) -> None:
+    """What was folded itself is late, so that it could never be folded twice; a check that fires at
+    the very instant of an event fires before it, and is not disturbed by it."""
+    arrive(inst, order(0, "B"))
+    with inst.db.read() as tx:
+        timeline = inst.timeline(tx)
+    told = [order(0, "B")]
+    after_event = fold(timeline, None, told, day(0)).snapshot
+    after_check = fold(timeline, None, told, day(60)).snapshot
+    assert is_late(after_event, order(0, "A"))
+    assert is_late(after_event, order(0, "B"))
+    assert not is_late(after_event, order(0, "C"))
+    assert is_late(after_check, page(59.999))
+    assert not is_late(after_check, page(60))
 
 
 # -- what lies ahead ---------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lifecycle.domain.fate import Fate
 from lifecycle.engine import apply
 from lifecycle.engine import work as unit
 from lifecycle.engine.alone import LONE_TRIES, POSTPONED, try_alone
@@ -33,6 +34,7 @@ from tests.support.engine import (
     message_rows,
     of,
     pending,
+    planned,
     post,
     reach,
     revoked,
@@ -291,6 +293,22 @@ def test_a_rebuild_puts_aside_what_cannot_be_folded_any_more(
     assert digest(inst, day(40)) == quiet([order(0), order(20), *others()])
 
 
+def test_a_customer_all_of_whose_events_left_the_fold_is_as_if_nothing_had_happened(
+    inst: Installation,
+) -> None:
+    """Her steps are revoked, and what was queued for her is cancelled; a good event begins anew."""
+    arrive(inst, order(0, "only", "60"), *of("bob", order(0)))
+    repair(inst, "only", BROKEN)
+    rebuild(inst)
+    assert [letter.stored.event.id for letter in list_dead(inst)] == ["only"]
+    assert (state(inst), made(inst)) == ("potential", [])
+    assert [row.step.rule for row in revoked(inst)] == ["first"]
+    assert {message.fate for message in planned(inst)} == {Fate.CANCELLED}
+    assert verify(inst) == []
+    arrive(inst, order(5))
+    assert made(inst) == [("first", 5)]
+
+
 # -- where no event is to blame ----------------------------------------------------------------
 
 
@@ -319,6 +337,28 @@ def test_a_customer_whom_nothing_can_fold_is_postponed_and_stops_nobody(
     assert made(inst) == [("first", 0), ("quiet", 60)]
     with inst.db.read() as tx:
         assert attempts.unfinished(tx) == []
+
+
+def test_an_event_is_not_blamed_for_what_time_brings_after_it(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone it is folded up to its own time; the check that fails comes due sixty days later."""
+    set_clock(inst, day(61))
+    fold = unit.fold  # type: ignore[attr-defined]
+
+    def broken(timeline: Any, snapshot: Any, told: Any, until: Any) -> Any:
+        if until >= day(60):
+            raise RuntimeError("the check is broken")
+        return fold(timeline, snapshot, told, until)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(unit, "fold", broken)
+        arrive(inst, order(0))
+    assert list_dead(inst) == []
+    assert pending(inst) == []
+    assert made(inst) == [("first", 0)]
+    reach(inst, day(61) + POSTPONED)
+    assert made(inst) == [("first", 0), ("quiet", 60)]
 
 
 def test_a_check_that_kills_its_workers_is_postponed_like_one_that_raises(

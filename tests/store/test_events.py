@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lifecycle.errors import NotFound, NotReady
-from lifecycle.store import customers, dead, events, runs
+from lifecycle.store import customers, dead, events, reading, runs
 from lifecycle.store.database import Database
 from lifecycle.store.events import Added, Known, NewEvent, StoredEvent
 from tests.store.made import (
@@ -343,6 +343,21 @@ def test_the_same_file_again_holds_nothing(db: Database) -> None:
     assert pending(db, "ann") == []
 
 
+def test_what_an_import_holds_of_a_customer_adds_up_over_its_batches(db: Database) -> None:
+    """It is how many of her events a claim of her brings, and how many are told to be held."""
+    run = begun_run(db)
+    add(db, new("1", at=1), new("2", at=2), run_id=run)
+    add(db, new("3", at=3), new("b", "bob"), run_id=run)
+    with db.read() as tx:
+        assert reading.backlog(tx).held == 4
+    end_run(db, run)
+
+    with db.write() as tx:
+        assert customers.claim_pending(tx, 3) == [customer(db, "ann")]
+    with db.write() as tx:
+        assert len(customers.claim_pending(tx, 4)) == 2
+
+
 def test_an_import_that_was_folded_in_part_waits_event_by_event(db: Database) -> None:
     """Trying one event alone leaves the import's other events of hers waiting."""
     run = begun_run(db)
@@ -451,7 +466,11 @@ def test_dead_events_of_an_import_stay_out_and_may_come_back(db: Database) -> No
     assert history(db) == ["1", "2", "3"]
 
 
-def test_a_too_late_event_replayed_while_its_import_is_held_comes_once(db: Database) -> None:
+@pytest.mark.parametrize("singly", [False, True])
+def test_a_too_late_event_replayed_while_its_import_is_held_comes_once(
+    db: Database, singly: bool
+) -> None:
+    """Also where what the import left is let wait singly, beside it."""
     run = begun_run(db)
     add(db, new("1", at=1), new("2", at=2), run_id=run, too_late=[1])
     with db.read() as tx:
@@ -461,6 +480,8 @@ def test_a_too_late_event_replayed_while_its_import_is_held_comes_once(db: Datab
 
     assert pending(db, "ann") == ["2"]
     end_run(db, run)
+    if singly:
+        db.run(lambda tx: events.release(tx, [late.identity_id]))
     assert pending(db, "ann") == ["1", "2"]
     fold_all(db)
     assert history(db) == ["1", "2"]
