@@ -6,6 +6,7 @@ told, so that ten times its budget is offered. The light key posts an event at a
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import multiprocessing
@@ -63,7 +64,7 @@ def _both(kind: str, posts: int) -> Iterator[Result]:
             for name, key in (("a noisy key", budgeted), ("one without a budget", unlimited)):
                 before = _megabytes(pid)
                 with _noise(port, key) as stop:
-                    beside = _light(port, light, posts, name)
+                    beside = _light(port, light, posts, name.replace(" ", "-"))
                     noise = stop()
                 after = _megabytes(pid)
                 yield _result(kind, name, alone, beside, noise, (before, after))
@@ -150,6 +151,7 @@ def _post_lightly(pipe: Connection, port: int, key: str, posts: int, run: str) -
 
 @contextmanager
 def _noise(port: int, key: str) -> Iterator[Callable[[], _Noise]]:
+    """Made while the block runs; it ends with the block, however that ends."""
     ours, theirs = _SPAWN.Pipe()
     poster = _SPAWN.Process(target=_post_without_pause, args=(theirs, port, key))
     poster.start()
@@ -164,6 +166,7 @@ def _noise(port: int, key: str) -> Iterator[Callable[[], _Noise]]:
     try:
         yield stop
     finally:
+        ours.close()  # the end of the pipe is a word to stop, too
         poster.join()
 
 
@@ -195,7 +198,8 @@ def _post_without_pause(pipe: Connection, port: int, key: str) -> None:
         count.clear()
     begun = time.perf_counter()
     pipe.send("ready")
-    pipe.recv()
+    with contextlib.suppress(EOFError):  # nobody waits for the result any more
+        pipe.recv()
     seconds = time.perf_counter() - begun
     stop.set()
     for thread in threads:
@@ -204,7 +208,8 @@ def _post_without_pause(pipe: Connection, port: int, key: str) -> None:
     for count in counts:
         for status, number in count.items():
             total[status] = total.get(status, 0) + number
-    pipe.send(_Noise(seconds=seconds, taken=total.pop(200, 0), refused=total))
+    with contextlib.suppress(BrokenPipeError):
+        pipe.send(_Noise(seconds=seconds, taken=total.pop(200, 0), refused=total))
 
 
 def _megabytes(pid: int) -> float:
