@@ -71,11 +71,12 @@ def readiness(inst: Installation, broker: Broker) -> Readiness:
 
 def _of_database(inst: Installation, tx: Tx) -> tuple[Check, ...]:
     answers = Check(name="database", status=Status.OK, detail="it answers")
-    if not revision.is_as_written(tx):
-        return (answers, _other_schema(), *map(_unknown, ("oldest_pending", "due_lag")))
+    schema = _schema(tx)
+    if schema.status is Status.FAILED:
+        return (answers, schema, *map(_unknown, ("oldest_pending", "due_lag")))
     return (
         answers,
-        Check(name="schema", status=Status.OK, detail="it is the one of this program"),
+        schema,
         _pending(waited(inst, tx)),
         _due(overdue(inst, tx)),
     )
@@ -124,12 +125,16 @@ _OF_BROKER = {
 }
 
 
-def _other_schema() -> Check:
-    return Check(
-        name="schema",
-        status=Status.FAILED,
-        detail="it is older or newer than this program: `lifecycle migrate`, or the newer program",
-    )
+def _schema(tx: Tx) -> Check:
+    """Amid an upgrade a newer program has migrated, and those of the old one answer until they end."""
+    name = "schema"
+    if revision.is_as_written(tx):
+        return Check(name=name, status=Status.OK, detail="it is the one of this program")
+    if revision.is_newer(tx):
+        detail = "it is newer than this program: start the newer program in its place"
+        return Check(name=name, status=Status.DEGRADED, detail=detail)
+    detail = "it is not the one of this program: `lifecycle migrate`"
+    return Check(name=name, status=Status.FAILED, detail=detail)
 
 
 def _unknown(name: str) -> Check:

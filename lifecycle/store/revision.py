@@ -28,6 +28,12 @@ def is_as_written(tx: Tx) -> bool:
     return bool(tx.value(_IS_THERE)) and _found(tx) == newest()
 
 
+def is_newer(tx: Tx) -> bool:
+    """Whether a newer program has migrated it meanwhile. What it added does no harm: it only adds."""
+    found = _found(tx) if tx.value(_IS_THERE) else None
+    return found is not None and found > newest()
+
+
 def _found(tx: Tx) -> str | None:
     row = tx.row(_REVISION)
     return None if row is None else row[0]
