@@ -7,7 +7,6 @@ event whose lone tries keep failing leaves the fold (`quarantine`); its customer
 from __future__ import annotations
 
 import contextlib
-import logging
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ from functools import partial
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied, work
 from lifecycle.errors import PoisonEvent, TookTooLong, Unavailable
+from lifecycle.logs.lines import Teller
 from lifecycle.store import attempts, customers, dead, events
 from lifecycle.store.attempts import Level
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import Tx
 
-log = logging.getLogger(__name__)
+tell = Teller("lifecycle.engine")
 
 LONE_TRIES = 5  # of one event alone, before it is quarantined
 POSTPONED = timedelta(hours=1)  # of the engine's clock, for a customer whom nothing can fold
@@ -62,7 +62,12 @@ def _whole(inst: Installation, customer_id: int, attempt: int) -> Applied | None
     done = attempted(inst, attempt, lambda tx: work(inst, tx, [customer_id], ending=attempt))
     if isinstance(done, Applied):
         return done
-    log.error("customer %d failed alone; trying her events one by one", customer_id, exc_info=done)
+    tell.error(
+        "customer_failed",
+        "customer {number} failed alone; trying her events one by one",
+        number=customer_id,
+        error=done,
+    )
     return None
 
 
@@ -104,10 +109,11 @@ def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None)
     while isinstance(tried := _tries(inst, customer_id, stored), _Condemned):
         culprit = tried.culprit
         if culprit is None:
-            log.error(
-                "customer %d cannot be folded, and no event is to blame: %s",
-                customer_id,
-                tried.error,
+            tell.error(
+                "customer_postponed",
+                "customer {number} cannot be folded, and no event is to blame;"
+                " `lifecycle verify` says more",
+                number=customer_id,
             )
             inst.db.run(lambda tx: _postpone(inst, tx, customer_id))
             return done
@@ -175,7 +181,12 @@ def _quarantine(inst: Installation, tx: Tx, culprit: StoredEvent, error: str) ->
     customer_id = culprit.customer_id
     if not customers.lock(tx, [customer_id]):
         return Applied()
-    log.error("event %s of %s is quarantined: %s", culprit.event.id, culprit.event.source, error)
+    tell.error(
+        "event_quarantined",
+        "event {number} of customer {customer} is quarantined; `lifecycle dead list` says why",
+        number=culprit.row_id,
+        customer=customer_id,
+    )
     events.clear_pending(tx, [culprit])
     dead.quarantine(
         tx,

@@ -6,7 +6,6 @@ crash counts too: the customers of a batch whose attempt did not finish are trie
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +16,12 @@ from lifecycle.engine.alone import attempted, try_alone
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied, work
 from lifecycle.killpoints import Point, killpoint
+from lifecycle.logs.lines import Teller
 from lifecycle.store import attempts, customers, events
 from lifecycle.store.attempts import Attempt, Level
 from lifecycle.store.sql import Tx
 
-log = logging.getLogger(__name__)
+tell = Teller("lifecycle.engine")
 
 CRASHED_AFTER = timedelta(seconds=5)  # an attempt this old whose customers nobody holds has crashed
 SUSPECTED_FOR = timedelta(hours=1)
@@ -189,8 +189,11 @@ def _together(inst: Installation, customer_ids: Sequence[int], attempt: int) -> 
     worked = attempted(inst, attempt, unit)
     if isinstance(worked, Applied):
         return worked + _spared(inst, worked)
-    log.error(
-        "a batch of %d customers failed; trying each alone", len(customer_ids), exc_info=worked
+    tell.error(
+        "batch_failed",
+        "a batch of {customers} customers failed; trying each alone",
+        customers=len(customer_ids),
+        error=worked,
     )
     inst.db.run(lambda tx: attempts.end(tx, [attempt]))
     done = Applied()
@@ -203,10 +206,11 @@ def _spared(inst: Installation, worked: Applied) -> Applied:
     """Whom the batch had to leave out, each tried alone."""
     done = Applied()
     for spared in worked.spared:
-        log.error(
-            "customer %d of a batch cannot be folded; trying her alone",
-            spared.customer_id,
-            exc_info=spared.error,
+        tell.error(
+            "customer_spared",
+            "customer {number} of a batch cannot be folded; trying her alone",
+            number=spared.customer_id,
+            error=spared.error,
         )
         done += try_alone(inst, spared.customer_id)
     return done
