@@ -49,8 +49,9 @@ class Keyring:
         # Whether a key was ever made; from then on nobody enters without one. None: not known yet.
         self.is_any: bool | None = None
 
-    def is_fresh(self) -> bool:
-        return self._monotonic() - self._read_at < FRESH_SECONDS
+    def is_fresh(self, at: float | None = None) -> bool:
+        """For whoever asks now, or asked `at` an earlier moment and has waited since."""
+        return (self._monotonic() if at is None else at) - self._read_at < FRESH_SECONDS
 
     def refresh(self) -> None:
         """Reads all keys again; raises what the database raises, and then nothing has changed."""

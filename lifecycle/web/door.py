@@ -38,14 +38,17 @@ class Keys:
         self._ring = ring
         self._monotonic = monotonic
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="keys")
+        # Of its own: nobody who is at the door waits until a use is written down.
+        self._notes = ThreadPoolExecutor(1, thread_name_prefix="key-notes")
         self._reading = asyncio.Lock()
         self._failed: tuple[float, LifecycleError] | None = None  # when, and how
 
     async def ring(self) -> tuple[Keyring, LifecycleError | None]:
         """The keys as they were a second ago at most; or as last read, and why they are older."""
         if not self._ring.is_fresh():
+            arrived = self._monotonic()
             async with self._reading:
-                await self._read()
+                await self._read(arrived)
         return self._ring, None if self._ring.is_fresh() or not self._failed else self._failed[1]
 
     async def holds(self, caller: Caller) -> bool:
@@ -56,18 +59,20 @@ class Keys:
     def note_use(self, caller: Caller) -> None:
         """In the background, now and then."""
         if self._ring.is_use_to_note(caller):
-            self._thread.submit(self._note, caller)
+            self._notes.submit(self._note, caller)
 
     def stop(self) -> None:
+        """Uses that were not written down yet are left out."""
+        self._notes.shutdown(cancel_futures=True)
         self._thread.shutdown()
 
     def _has_just_failed(self) -> bool:
         """So that a database that is away is asked once a second, not once a request."""
         return self._failed is not None and self._monotonic() - self._failed[0] < FRESH_SECONDS
 
-    async def _read(self) -> None:
-        """Unless it was read, or tried, while this one waited."""
-        if self._ring.is_fresh() or self._has_just_failed():
+    async def _read(self, arrived: float) -> None:
+        """Unless it was read, or tried, while this one waited; however long that took."""
+        if self._ring.is_fresh(arrived) or self._has_just_failed():
             return
         loop = asyncio.get_running_loop()
         try:
