@@ -199,8 +199,10 @@ def is_any_key(settings: Settings) -> bool:
         return False
     db = Database.open(settings.database_url)
     try:
+        if db.dialect == "postgresql" and not revision.is_current(db):
+            _bring_up_to_date(db, may_change=False)  # says what to do
         with db.read() as tx:
-            return revision.is_as_written(tx) and keys.is_any(tx)
+            return keys.is_any_of_any_schema(tx)
     finally:
         db.close()
 

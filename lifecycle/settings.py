@@ -208,7 +208,15 @@ def _broker_url(value: _Value) -> str:
         parts = urlsplit(value.text)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise Unusable(f"{value.where}: this is not a URL ({error}); allowed: {allowed}") from error
+        raise Unusable(
+            f"{value.where}: this is not a URL (its host or port cannot be read; write / # ? and @ of"
+            f" a password as %2F %23 %3F %40); allowed: {allowed}"
+        ) from error
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise Unusable(
+            f"{value.where}: an @ stands after the host; write / # ? and @ of a password as %2F %23"
+            " %3F %40"
+        )
     if parts.scheme not in BROKERS:
         found = f"unknown scheme {parts.scheme[:40]!r}" if parts.scheme else "this is not a URL"
         raise Unusable(f"{value.where}: {found}; allowed: {allowed}, or unset for no broker")

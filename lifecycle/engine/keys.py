@@ -142,7 +142,7 @@ def revoke(db: Database, named: str, *, by: str) -> Revoked | AlreadyRevoked:
 
 def _meant(made: Sequence[KeyRow], named: str) -> KeyRow:
     """Of the keys of one name the last, where all of them are revoked."""
-    id_ = named.removeprefix("lk_").partition("_")[0]
+    id_ = id_in(named) or named.removeprefix("lk_")
     for row in made:
         if row.id == id_:
             return row

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lifecycle.domain.scope import Scope
-from lifecycle.store.sql import Row, Tx, both
+from lifecycle.store.sql import Row, Tx, both, either
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,11 @@ def is_any(tx: Tx) -> bool:
     return tx.row(_ANY) is not None
 
 
+def is_any_of_any_schema(tx: Tx) -> bool:
+    """The same where the schema may be older than keys are."""
+    return bool(tx.value(_IS_THERE)) and is_any(tx)
+
+
 def revoke(tx: Tx, id: str, *, by: str, at: datetime) -> bool:
     """False, and nothing is changed, when it had been revoked before or is not there."""
     return tx.run(_REVOKE, tx.to_db(at), by, id) > 0
@@ -108,6 +113,10 @@ _ALL = both(
     columns=12,
 )
 _ANY = both("SELECT 1 FROM api_key LIMIT 1")
+_IS_THERE = either(
+    sqlite="SELECT count(*) FROM sqlite_master WHERE name = 'api_key'",
+    postgresql="SELECT count(*) FROM pg_class WHERE oid = to_regclass('api_key')",
+)
 _REVOKE = both(
     "UPDATE api_key SET revoked_at = ?, revoked_by = ? WHERE id = ? AND revoked_at IS NULL"
 )

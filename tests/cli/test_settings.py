@@ -126,6 +126,8 @@ def test_a_broker_is_named_by_a_url_and_a_prefix() -> None:
         ("redis://", "no host is named; write redis://host"),
         ("redis://:hush@broker:port/0", "this is not a URL .*port.*; allowed: redis://"),
         ("amqp://:hush@[broker", "this is not a URL"),
+        ("redis://u:hush/x@broker", "this is not a URL .*%2F"),
+        ("redis://u:123/hush@broker", "an @ stands after the host; write / .* as %2F"),
     ],
 )
 def test_a_broker_that_cannot_be_is_refused_without_repeating_its_password(
