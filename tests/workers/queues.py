@@ -71,6 +71,9 @@ class Watched:
     def now(self) -> datetime:
         return self._engine.now()
 
+    def refuse_if_behind(self) -> None:
+        self._engine.refuse_if_behind()
+
     def accept(self, drafts: Sequence[Draft]) -> list[Result]:
         for draft in drafts:
             self._before(draft)

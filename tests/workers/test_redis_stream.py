@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from lifecycle.bootstrap import Engine
-from lifecycle.errors import Unavailable
+from lifecycle.errors import Overloaded, Unavailable
 from lifecycle.intake.draft import Draft
 from lifecycle.metrics import Metrics
 from tests.conftest import ROOT
@@ -325,6 +325,30 @@ def test_a_suspect_is_taken_alone(small: Engine, stream: Stream) -> None:
 
 
 # -- what is away ------------------------------------------------------------------------------
+
+
+def test_nothing_abandoned_is_taken_over_while_too_much_waits(
+    small: Engine, stream: Stream
+) -> None:
+    """Each who took an entry and could not store it would count as one that the entry has ended, and
+    a healthy entry would be put aside for the backlog's fault."""
+    full = iter([True, True, True])
+    asked: list[str] = []
+    stream.add(*posts(1))
+    stream.deliver(1)
+
+    class Full(Watched):
+        def refuse_if_behind(self) -> None:
+            asked.append("room")
+            if next(full, False):
+                raise Overloaded("backlog", "too many events wait", retry_after=1)
+
+        def accept(self, drafts: Any) -> Any:
+            asked.append("stored")
+            return super().accept(drafts)
+
+    stream.run_dry(Full(small, lambda _: None), abandoned_after=SOON)
+    assert asked[:5] == ["room", "room", "room", "room", "stored"]
 
 
 def test_a_database_that_is_away_is_waited_for(small: Engine, stream: Stream) -> None:

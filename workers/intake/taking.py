@@ -58,6 +58,7 @@ class Engine(Protocol):
     def observer(self) -> Observer: ...
     def policy(self) -> Policy: ...
     def now(self) -> datetime: ...
+    def refuse_if_behind(self) -> None: ...
     def accept(self, drafts: Sequence[Draft]) -> list[Result]: ...
 
 
@@ -87,8 +88,10 @@ class Taker:
         self._pause = pause
 
     def ready(self) -> None:
-        """Returns when the database answers. Until then it is better to take nothing in hand."""
+        """Returns when the database answers and has room for events. Until then it is better to take
+        nothing in hand: who waits with a message looks like one more victim of it."""
         self._patiently(self._engine.now)
+        self._patiently(self._engine.refuse_if_behind)
 
     def take(self, reads: Sequence[Read]) -> list[Taken]:
         """One outcome a message, in their order; run twice, the second time finds duplicates."""

@@ -1,0 +1,67 @@
+"""The chapter on logs names every line that the program can say, and none that it cannot."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lifecycle.logs.form import LIBRARY
+
+ROOT = Path(__file__).resolve().parents[2]
+SAYING = {"debug", "info", "warning", "error", "about"}  # methods whose first word names a line
+HEADS = {
+    "time",
+    "level",
+    "logger",
+    "event",
+    "message",
+    "process",
+    "thread",
+    "error",
+    "bell",
+    "ring",
+}
+
+
+def calls() -> Iterator[ast.Call]:
+    for folder in ("lifecycle", "workers"):
+        for file in (ROOT / folder).rglob("*.py"):
+            if file.name != "client.py":  # it runs in programs of others
+                for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                    if isinstance(node, ast.Call) and node.args and says(node.func):
+                        yield node
+
+
+def says(function: ast.expr) -> bool:
+    if isinstance(function, ast.Attribute):
+        return function.attr in SAYING
+    return isinstance(function, ast.Name) and function.id == "Line"
+
+
+def words(first: ast.expr) -> Iterator[str]:
+    if isinstance(first, ast.IfExp):
+        yield from words(first.body)
+        yield from words(first.orelse)
+    elif isinstance(first, ast.Constant) and re.fullmatch(r"[a-z_]+", str(first.value)):
+        yield str(first.value)
+
+
+def named() -> set[str]:
+    return {LIBRARY, *(name for call in calls() for name in words(call.args[0]))}
+
+
+def documented() -> list[str]:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    chapter = text.partition("\n## Logs\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `([a-z_]+)` \| (?:debug|info|warning|error)\b", chapter, re.MULTILINE)
+
+
+def test_every_name_is_documented_once_and_every_documented_one_is_used() -> None:
+    assert sorted(documented()) == sorted(named())
+
+
+def test_no_field_is_called_like_what_every_line_has() -> None:
+    fields = {keyword.arg for call in calls() for keyword in call.keywords}
+    assert fields & (HEADS - {"error"}) == set()
