@@ -88,7 +88,7 @@ class LogLevel(StrEnum):
     """From which level on lines are logged."""
 
     WARNING = "warning"  # what somebody should look at
-    INFO = "info"  # and what begins and ends, and one line for every decision
+    INFO = "info"  # and what begins and ends, and a line for every request
     DEBUG = "debug"  # and what only those want to know who change the program
 
     @property

@@ -64,8 +64,8 @@ def _whole(inst: Installation, customer_id: int, attempt: int) -> Applied | None
         return done
     tell.error(
         "customer_failed",
-        "customer {number} failed alone; trying her events one by one",
-        number=customer_id,
+        "customer {customer_number} failed alone; trying her events one by one",
+        customer_number=customer_id,
         error=done,
     )
     return None
@@ -111,9 +111,9 @@ def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None)
         if culprit is None:
             tell.error(
                 "customer_postponed",
-                "customer {number} cannot be folded, and no event is to blame;"
+                "customer {customer_number} cannot be folded, and no event is to blame;"
                 " `lifecycle verify` says more",
-                number=customer_id,
+                customer_number=customer_id,
             )
             inst.db.run(lambda tx: _postpone(inst, tx, customer_id))
             return done
@@ -183,9 +183,9 @@ def _quarantine(inst: Installation, tx: Tx, culprit: StoredEvent, error: str) ->
         return Applied()
     tell.error(
         "event_quarantined",
-        "event {number} of customer {customer} is quarantined; `lifecycle dead list` says why",
-        number=culprit.row_id,
-        customer=customer_id,
+        "event {event_number} of customer {customer_number} is quarantined; `lifecycle dead list` says why",
+        event_number=culprit.row_id,
+        customer_number=customer_id,
     )
     events.clear_pending(tx, [culprit])
     dead.quarantine(

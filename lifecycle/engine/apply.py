@@ -208,8 +208,8 @@ def _spared(inst: Installation, worked: Applied) -> Applied:
     for spared in worked.spared:
         tell.error(
             "customer_spared",
-            "customer {number} of a batch cannot be folded; trying her alone",
-            number=spared.customer_id,
+            "customer {customer_number} of a batch cannot be folded; trying her alone",
+            customer_number=spared.customer_id,
             error=spared.error,
         )
         done += try_alone(inst, spared.customer_id)
