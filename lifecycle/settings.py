@@ -26,10 +26,10 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from lifecycle import resources
 from lifecycle.clock import ClockSpec
 from lifecycle.errors import Unusable
+from lifecycle.loopback import LOOPBACK
 
 DEFAULT_DATABASE_URL = "sqlite:///lifecycle.db"
 DEFAULT_PORT = 8000
-LOOPBACK = "127.0.0.1"
 DEFAULT_PREFIX = "lifecycle"
 DEFAULT_MAX_PENDING = 10_000_000  # events: a day of a hundred a second, some gigabytes
 BROKERS = ("redis", "rediss", "amqp", "amqps")

@@ -6,7 +6,6 @@ Nothing else is answered there, and nobody is waited for: who asks has a thread 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import sys
 import threading
@@ -18,12 +17,12 @@ from lifecycle.bootstrap import Engine
 from lifecycle.engine.observer import Page
 from lifecycle.errors import Unusable
 from lifecycle.logs.lines import Teller
-from lifecycle.settings import FLAGS, LOOPBACK, VARIABLES
+from lifecycle.loopback import LOOPBACK, NAMES, host_of, is_loopback
+from lifecycle.settings import FLAGS, VARIABLES
 
 tell = Teller("lifecycle")
 
 PATH = "/metrics"
-NAMES = frozenset({"127.0.0.1", "[::1]", "localhost"})  # under which programs of this machine ask
 IDLE_SECONDS = 10  # of a connection on which nothing is asked
 
 
@@ -56,10 +55,7 @@ def may_ask(named: str, *, listening_on: object) -> bool:
     A page of the web that makes its own name point here would otherwise read what is for others.
     Elsewhere any will do, as a container is asked by an address that nobody knew before it started.
     """
-    host = (
-        named.lower() if named.endswith("]") else named.lower().rpartition(":")[0] or named.lower()
-    )
-    return host in NAMES or not ipaddress.ip_address(str(listening_on)).is_loopback
+    return host_of(named) in NAMES or not is_loopback(str(listening_on))
 
 
 def _listening(host: str, port: int, engine: Engine) -> _Server:

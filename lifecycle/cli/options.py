@@ -110,7 +110,6 @@ BROKER = (
     ),
 )
 
-LOOPBACK = "127.0.0.1"
 Host = Annotated[
     str,
     typer.Option(

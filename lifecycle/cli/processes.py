@@ -10,7 +10,6 @@ from importlib.metadata import version
 
 from lifecycle.cli.options import (
     BROKER,
-    LOOPBACK,
     MAX_PENDING,
     METRICS,
     PORT,
@@ -19,6 +18,7 @@ from lifecycle.cli.options import (
 )
 from lifecycle.logs.lines import Teller
 from lifecycle.logs.stderr import log_to_stderr
+from lifecycle.loopback import LOOPBACK
 from lifecycle.settings import Settings
 
 tell = Teller("lifecycle")

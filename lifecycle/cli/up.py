@@ -21,9 +21,10 @@ from rich.text import Text
 from lifecycle.cli import demo as demonstration
 from lifecycle.cli import output
 from lifecycle.cli.opening import not_in_force
-from lifecycle.cli.options import BROKER, LOOPBACK, MAX_PENDING, PORT, Host, with_settings
+from lifecycle.cli.options import BROKER, MAX_PENDING, PORT, Host, with_settings
 from lifecycle.logs.lines import Teller
 from lifecycle.logs.stderr import log_to_stderr
+from lifecycle.loopback import LOOPBACK
 from lifecycle.settings import LogForm, Settings
 
 if TYPE_CHECKING:

@@ -22,12 +22,12 @@ from lifecycle.engine.keyring import FRESH_SECONDS, NOBODY, Caller, Keyring
 from lifecycle.errors import LifecycleError, Problem
 from lifecycle.logs.failure import told
 from lifecycle.logs.lines import Teller
+from lifecycle.loopback import NAMES, host_of
 from lifecycle.web import problems
 from lifecycle.web.access import Declared, Need, Open, asked_for
 
 tell = Teller("lifecycle.web")
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CHALLENGES = ('Bearer realm="lifecycle"', 'Basic realm="lifecycle", charset="UTF-8"')
 
 
@@ -154,8 +154,7 @@ def _foreign_host(scope: types.Scope) -> str | None:
     """The name under which we were asked, if it is not one of ours; a missing one is not ours."""
     named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
     host = named[0].lower() if len(named) == 1 else ""
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return None if name in LOOPBACK_NAMES else host or "none"
+    return None if host_of(host) in NAMES else host or "none"
 
 
 def _refusal(problem: Problem, scope: types.Scope) -> Any:

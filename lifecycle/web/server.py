@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import signal
 import socket
 import threading
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from lifecycle.errors import Unusable
+from lifecycle.loopback import is_loopback
 from lifecycle.web.app import create_app, feed_of
 from lifecycle.web.ports import Engine
 from lifecycle.web.protocol import StrictProtocol
@@ -122,7 +122,7 @@ def listen(
     Port 0 takes a free one. Who connects before `serve` waits for it. Raises Unusable where it cannot
     listen.
     """
-    if not _is_loopback(host) and not is_any_key():
+    if not is_loopback(host) and not is_any_key():
         raise Unusable(
             f"host {host!r}: as long as there are no API keys, the server listens on this machine"
             " only; use 127.0.0.1, ::1 or localhost, or make a key: `lifecycle key create NAME`"
@@ -137,12 +137,3 @@ def listen(
             f"port {port} of {host} cannot be opened ({error.strerror or error}): is the engine"
             " running already? Set another with --port or LIFECYCLE_PORT"
         ) from error
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
