@@ -18,15 +18,15 @@ from lifecycle.domain.event import Event
 from tests.chaos.crew import Crew, Post
 from tests.chaos.fates import Ledger
 from tests.chaos.lives import zygote
-from tests.chaos.material import AFTERWARDS, MOST_IN_A_POST, Material
+from tests.chaos.material import AFTERWARDS, Material
 from tests.chaos.posters import Answers, Posters
 
 UNTIL = AFTERWARDS + timedelta(days=300)  # the digests are of this instant
 LOOK_EVERY = 0.05  # seconds
-SPARE = 1.5  # so many more lives than kills are reckoned with
-STALLED_AFTER = 5.0  # seconds without a kill: there may be too little to do
-IDLE = 120.0  # seconds without a kill or an answer: this pass will not come to its end
-A_LITTLE = 0.03  # of what is left is posted then
+SPARE = 1.5  # so many more shares than kills are reckoned with
+A_FEW = 3  # shares for those who begin
+STALLED_AFTER = 2.0  # seconds without a kill or an answer: there may be nothing to do
+IDLE = 60.0  # seconds without a kill or an answer: this pass will not come to its end
 ENOUGH_ABORTS = 20  # of one poisonous event
 
 
@@ -75,27 +75,32 @@ Tell = Callable[[str], object]
 
 
 class _Ration:
-    """How much of a pass may be posted: each life that is to end brings its share of events."""
+    """How much of a pass may be posted: each kill brings the share of the next one.
 
-    def __init__(self, events: int, crew: Crew) -> None:
+    So some is left until the last of them, however fast or slow the machine is. Lives that could do
+    nothing bring nothing.
+    """
+
+    def __init__(self, events: int, crew: Crew, nothing_waits: Callable[[], bool]) -> None:
         self._crew = crew
         self._all = events
         self._share = events / max(1.0, crew.missing * SPARE)
-        self._lives = crew.toll.doomed
-        self._more = 0.0
+        self._kills = crew.toll.kills.total()
+        self._nothing_waits = nothing_waits
+        self._more = A_FEW * self._share
         self._seen = (0, 0)
-        self._since = self._stalled_since = time.monotonic()
+        self._since = self._looked = time.monotonic()
 
     def allowed(self, left: int) -> int:
         """From now on, of those that are left."""
         now, seen = time.monotonic(), (self._crew.toll.kills.total(), left)
-        if seen[0] != self._seen[0] or now - self._stalled_since > STALLED_AFTER:
-            self._more += 0 if seen[0] != self._seen[0] else max(MOST_IN_A_POST, A_LITTLE * left)
-            self._stalled_since = now
         if seen != self._seen:
             self._seen, self._since = seen, now
-        lives = self._crew.toll.doomed - self._lives
-        return round(self._share * lives + self._more) - (self._all - left)
+        if now - max(self._since, self._looked) > STALLED_AFTER:
+            self._looked = now
+            self._more += self._share if self._nothing_waits() else 0
+        kills = seen[0] - self._kills
+        return round(self._share * kills + self._more) - (self._all - left)
 
     def nothing_for(self, seconds: float) -> bool:
         """Neither a kill nor an answer."""
@@ -150,17 +155,18 @@ class Campaign:
         posts: Sequence[Post],
         limit: float,
         *,
+        nothing_waits: Callable[[], bool],
         also: Callable[[], bool] = lambda: True,
         meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
         """Until every point has been hit often enough, all is posted, and `also` holds.
 
-        Or until time is up, or nothing has happened for too long. Events are posted as lives begin, so
+        Or until time is up, or nothing has happened for too long. Events are posted as lives end, so
         that none is left without anything to do, however fast the machine is.
         """
         deadline = time.monotonic() + limit
         self.crew.take_places(posts)
-        ration = _Ration(self.posters.left, self.crew)
+        ration = _Ration(self.posters.left, self.crew, nothing_waits)
         while time.monotonic() < deadline and not ration.nothing_for(IDLE):
             reached = self.crew.reached and also()
             if reached and not self.posters.left:

@@ -18,7 +18,7 @@ from tests.chaos.fates import KILLED, STOPPED, Fate, Hit, Ledger
 from tests.chaos.lives import End, Zygote, send
 
 LATEST_PASSING = 3  # a life ends the first, second or third time that it is at its point
-LET_BE_AFTER = 8.0  # seconds: whoever has not come to its point by then is not waited for
+LET_BE_AFTER = 8.0  # seconds: whoever has not come to its point by then is ended anywhere
 AGAIN_AFTER = 0.3  # seconds, where a life ended before it had begun
 
 
@@ -65,6 +65,14 @@ class Toll:
     lives: int = 0
     doomed: int = 0  # of these, those who were told to end at a point
     unforeseen: list[Unforeseen] = field(default_factory=list)
+
+
+def _overdue(place: _Place, now: float) -> bool:
+    """Whether somebody lives on who was to end long ago, or was stopped and has gone on for a while."""
+    fate = place.fate
+    if fate is None or fate.ends_at is None or place.pid is None:
+        return False
+    return now - place.since > (LET_BE_AFTER if fate.how == KILLED else 3 * LET_BE_AFTER)
 
 
 class Crew:
@@ -141,13 +149,12 @@ class Crew:
     def kill_one(self, role: str) -> None:
         """At whatever point it is."""
         there = [
-            place.pid
+            place
             for place in self._places
             if place.pid is not None and place.post.command[0] == role
         ]
         if there:
-            self._end(self._chance.choice(there), signal.SIGKILL)
-            self.toll.at_random[role] += 1
+            self._end_anywhere(self._chance.choice(there))
 
     def tend(self, within: float) -> None:
         """Hear who has ended, within so many seconds; replace them; wake who has slept enough."""
@@ -158,6 +165,8 @@ class Crew:
         for place in self._places:
             if place.pid is None and now >= place.not_before:
                 self._begin(place)
+            elif self.missing and _overdue(place, now):
+                self._end_anywhere(place)
         due = [each for each in self._to_continue if each[0] <= now]
         for each in due:
             self._to_continue.remove(each)
@@ -198,18 +207,12 @@ class Crew:
         )
 
     def _wanted(self, points: Sequence[Point]) -> Point | None:
-        """The point that most is missing at, counting those who are on their way to it."""
-        since = time.monotonic() - LET_BE_AFTER
+        """A point, the likelier the more is missing at it, counting those who are on their way there."""
         awaited = Counter(
-            place.fate.ends_at
-            for place in self._places
-            if place.pid is not None and place.fate and place.since > since
+            place.fate.ends_at for place in self._places if place.pid is not None and place.fate
         )
-        missing = {point: self.goal - self.toll.kills[point] - awaited[point] for point in points}
-        most = max(missing.values(), default=0)
-        if most <= 0:
-            return None
-        return self._chance.choice([point for point in points if missing[point] == most])
+        missing = [max(0, self.goal - self.toll.kills[each] - awaited[each]) for each in points]
+        return self._chance.choices(points, missing)[0] if any(missing) else None
 
     def _replace_later(self, end: End) -> None:
         place = next(each for each in self._places if each.pid == end.pid)
@@ -241,6 +244,12 @@ class Crew:
         for place in self._places:
             if place.pid == hit.pid:
                 place.stops_left = max(0, place.stops_left - 1)
+
+    def _end_anywhere(self, place: _Place) -> None:
+        assert place.pid is not None
+        self._end(place.pid, signal.SIGKILL)
+        place.fate = None
+        self.toll.at_random[place.post.command[0]] += 1
 
     def _end(self, pid: int, how: signal.Signals) -> None:
         self._doomed.add(pid)

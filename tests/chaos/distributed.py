@@ -19,6 +19,7 @@ from tests.chaos.campaign import UNTIL, Campaign, Plan, Tell, campaign
 from tests.chaos.crew import Post
 from tests.chaos.expected import expected
 from tests.chaos.fates import INTAKE_POINTS, WORK_POINTS
+from tests.chaos.judge import nothing_waits
 from tests.chaos.material import posts
 from tests.chaos.outcome import Outcome, concluded
 from tests.support import postgres
@@ -91,6 +92,9 @@ class World:
             sabotage=self.sabotage,
         )
 
+    def nothing_waits(self) -> bool:
+        return nothing_waits(self.url)
+
     def calm(self) -> list[Post]:
         """As many as are needed, none of whom is to end."""
         posts = [*map(self.server, self.ports), self.worker(), self.worker(), self.scheduler()]
@@ -162,7 +166,12 @@ def _flushed(under_way: Campaign, world: World, seconds: float) -> None:
         under_way.a_pass("Redis is flushed every second; five schedulers"),
         monkeys.flushing(world.redis.url, under_way.count),
     ):
-        under_way.endure(world.crew(), seconds, meanwhile=_killing_schedulers(under_way))
+        under_way.endure(
+            world.crew(),
+            seconds,
+            nothing_waits=world.nothing_waits,
+            meanwhile=_killing_schedulers(under_way),
+        )
 
 
 def _without_redis(under_way: Campaign, world: World, seconds: float) -> None:
@@ -170,7 +179,12 @@ def _without_redis(under_way: Campaign, world: World, seconds: float) -> None:
     under_way.count("Redis stopped for a whole pass")
     try:
         with under_way.a_pass("Redis is stopped"):
-            under_way.endure(world.crew(), seconds, meanwhile=_killing_schedulers(under_way))
+            under_way.endure(
+                world.crew(),
+                seconds,
+                nothing_waits=world.nothing_waits,
+                meanwhile=_killing_schedulers(under_way),
+            )
     finally:
         world.redis.start()
 
@@ -193,6 +207,7 @@ def _falling_over(under_way: Campaign, world: World, seconds: float) -> None:
         under_way.endure(
             [*crew, wrong, sleepy],
             seconds,
+            nothing_waits=world.nothing_waits,
             also=lambda: under_way.faults.get("PostgreSQL restarted", 0) >= plan.restarts,
             meanwhile=_killing_schedulers(under_way),
         )
@@ -200,7 +215,7 @@ def _falling_over(under_way: Campaign, world: World, seconds: float) -> None:
 
 def _without_broker(under_way: Campaign, world: World, seconds: float) -> None:
     with under_way.a_pass("no broker is named; schedulers do the work"):
-        under_way.endure(world.crew(broker=False), seconds)
+        under_way.endure(world.crew(broker=False), seconds, nothing_waits=world.nothing_waits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

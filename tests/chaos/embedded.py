@@ -14,6 +14,7 @@ from tests.chaos import disk, poisoning
 from tests.chaos.campaign import UNTIL, Plan, Tell, campaign
 from tests.chaos.crew import Post
 from tests.chaos.expected import expected
+from tests.chaos.judge import nothing_waits
 from tests.chaos.material import posts
 from tests.chaos.outcome import Outcome, concluded
 from tests.support.postgres_warden import free_port
@@ -41,7 +42,9 @@ def run(plan: Plan, tell: Tell) -> Outcome:
         beside_kills, beside_poison = poisoning.divided(plan, posts(plan.material.of(), plan.seed))
         with under_way.a_pass("killed at every point"):
             under_way.post(beside_kills)
-            under_way.endure([up], plan.limit or plan.seconds)
+            under_way.endure(
+                [up], plan.limit or plan.seconds, nothing_waits=lambda: nothing_waits(url)
+            )
         rates = poisoning.suffer(under_way, url, calm, beside_poison)
         filled = disk.filled("sqlite", plan.seed) if plan.disk else None
         return concluded(under_way, "SQLite", url, calm, wanted, rates, filled, begun)

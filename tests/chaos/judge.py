@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from lifecycle.engine.dead import list_dead
 from lifecycle.engine.digest import digest
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.verify import verify
+from lifecycle.errors import Unavailable
 from lifecycle.store import attempts
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx, both
@@ -46,6 +48,15 @@ def pending_count(db: Database) -> int:
     with db.read() as tx, tx.whole_tables():
         count: int = tx.value(_PENDING)
         return count
+
+
+def nothing_waits(url: str) -> bool:
+    """Whether all is folded; false where there is no answer."""
+    try:
+        with contextlib.closing(Database.open(url)) as db:
+            return pending_count(db) == 0
+    except Unavailable:
+        return False
 
 
 def attempts_open(db: Database) -> int:
