@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import json
 import os
 import selectors
@@ -18,14 +19,22 @@ import signal
 import sys
 from typing import NoReturn
 
-# Everything that a life will need, what is imported at its first use included.
-import workers.embedded
-import workers.intake.redis_stream
-import workers.processes
-import workers.redis_bells  # noqa: F401
 from tests.chaos.entry import BROKEN, live
 from tests.chaos.fates import Fate
 
+_NEEDED = (  # what a life imports at its first use; else each would, in most of its time
+    "encodings.idna",
+    "lifecycle.web.server",
+    "typer._adapters",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+    "uvloop",
+    "workers.embedded",
+    "workers.intake.redis_stream",
+    "workers.processes",
+    "workers.redis_bells",
+)
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -103,5 +112,7 @@ def _say(what: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
+    for name in _NEEDED:
+        importlib.import_module(name)
     gc.freeze()  # so that looking for garbage does not copy what all share
     Zygote(sys.argv[1], sys.argv[2]).run()
