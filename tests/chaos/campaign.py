@@ -42,6 +42,7 @@ class Plan:
     poisoned: bool = True  # whether a fifth of all is posted beside poison
     aborts: int = 4  # poisonous events that end the process
     restarts: int = 3  # of PostgreSQL, at least
+    restart_within: float = 40.0  # seconds, at most, from one restart to the next
     workers: int = 3  # of PostgreSQL's; where much else goes wrong there are two more
     stops: int = 3  # lives that are stopped amid their work, and continued
     passes: Sequence[str] | None = None  # of PostgreSQL's; None: all

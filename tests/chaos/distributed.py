@@ -201,7 +201,7 @@ def _falling_over(under_way: Campaign, world: World, seconds: float) -> None:
         under_way.a_pass("PostgreSQL restarts; TCP is cut at COMMIT; SIGSTOP; a wrong clock"),
         monkeys.cutting(port, plan.seed, under_way.count) as cut,
         monkeys.flushing(world.redis.url, under_way.count),
-        monkeys.restarting(world.directory, chance, seconds / 3, under_way.count),
+        monkeys.restarting(world.directory, chance, plan.restart_within, under_way.count),
     ):
         crew = world.crew(line=_through(world.url, cut))
         under_way.endure(

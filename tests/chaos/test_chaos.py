@@ -39,6 +39,7 @@ def small(*, every: int = 60, **plan: Any) -> Plan:
             "limit": PATIENCE,
             "aborts": 1,
             "restarts": 2,
+            "restart_within": 10,
             "stops": 1,
             "workers": 2,
             "disk": False,
