@@ -67,6 +67,7 @@ def _plan(seed: int | None, minutes: float | None) -> Plan:
         aborts=20 if full else 4,
         restarts=20 if full else 4,
         stops=10 if full else 4,
+        overdue_after=20.0,  # a whole round with many customers, each by herself, takes a while
         judge_rates=True,
     )
 

@@ -48,6 +48,9 @@ class Plan:
     passes: Sequence[str] | None = None  # of PostgreSQL's; None: all
     disk: bool = True  # whether a disk is filled as well
     sabotage: str | None = None
+    overdue_after: float = (
+        8.0  # seconds without coming to its point, after which a life ends anywhere
+    )
     patience: float = 60.0  # seconds without any progress: it will not end by itself
     judge_rates: bool = False  # whether poison may cost others time is judged, or only told
 
@@ -215,7 +218,13 @@ def campaign(plan: Plan, ports: Sequence[int], tell: Tell) -> Iterator[Campaign]
             under_way = Campaign(
                 plan=plan,
                 folder=folder,
-                crew=Crew(parent, ledger, plan.chance("crew"), goal=plan.goal),
+                crew=Crew(
+                    parent,
+                    ledger,
+                    plan.chance("crew"),
+                    goal=plan.goal,
+                    overdue_after=plan.overdue_after,
+                ),
                 posters=posters,
                 answers=answers,
                 tell=tell,

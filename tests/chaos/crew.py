@@ -18,7 +18,6 @@ from tests.chaos.fates import KILLED, STOPPED, Fate, Hit, Ledger
 from tests.chaos.lives import End, Zygote, send
 
 LATEST_PASSING = 3  # a life ends the first, second or third time that it is at its point
-LET_BE_AFTER = 8.0  # seconds: whoever has not come to its point by then is ended anywhere
 AGAIN_AFTER = 0.3  # seconds, where a life ended before it had begun
 
 
@@ -67,14 +66,6 @@ class Toll:
     unforeseen: list[Unforeseen] = field(default_factory=list)
 
 
-def _overdue(place: _Place, now: float) -> bool:
-    """Whether somebody lives on who was to end long ago, or was stopped and has gone on for a while."""
-    fate = place.fate
-    if fate is None or fate.ends_at is None or place.pid is None:
-        return False
-    return now - place.since > (LET_BE_AFTER if fate.how == KILLED else 3 * LET_BE_AFTER)
-
-
 class Crew:
     """Everyone; tended by one thread."""
 
@@ -85,6 +76,7 @@ class Crew:
         chance: random.Random,
         *,
         goal: int,
+        overdue_after: float,
         stopped_for: float = 8.0,
         may_abort: bool = False,
     ) -> None:
@@ -92,6 +84,7 @@ class Crew:
         self._ledger = ledger
         self._chance = chance
         self.goal = goal  # kills at each point; may be raised
+        self._overdue_after = overdue_after  # seconds: who is not at its point then ends anywhere
         self._stopped_for = stopped_for
         self._places: list[_Place] = []
         self._to_continue: list[tuple[float, int]] = []
@@ -165,7 +158,7 @@ class Crew:
         for place in self._places:
             if place.pid is None and now >= place.not_before:
                 self._begin(place)
-            elif self.missing and _overdue(place, now):
+            elif self.missing and self._overdue(place, now):
                 self._end_anywhere(place)
         due = [each for each in self._to_continue if each[0] <= now]
         for each in due:
@@ -244,6 +237,13 @@ class Crew:
         for place in self._places:
             if place.pid == hit.pid:
                 place.stops_left = max(0, place.stops_left - 1)
+
+    def _overdue(self, place: _Place, now: float) -> bool:
+        """Whether somebody lives on who was to end long ago, or was stopped and has gone on for a while."""
+        fate = place.fate
+        if fate is None or fate.ends_at is None or place.pid is None:
+            return False
+        return now - place.since > self._overdue_after * (1 if fate.how == KILLED else 3)
 
     def _end_anywhere(self, place: _Place) -> None:
         assert place.pid is not None
