@@ -85,6 +85,7 @@ class Database:
         """
         with self._told(), self._backend.write(long=long) as tx:
             yield tx
+        tx.committed()
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -102,13 +103,16 @@ class Database:
         for retry in range(RETRIES):
             try:
                 with self._backend.write(long=long) as tx:
-                    return unit(tx)
+                    answer = unit(tx)
             except (sqlite3.Error, psycopg.Error) as error:
                 if not self._backend.is_worth_another_try(error):
                     told = self._backend.told(error)
                     if told is None:
                         raise
                     raise told from error
+            else:
+                tx.committed()
+                return answer
             longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2**retry)
             self._wait(random.uniform(0, longest))  # noqa: S311 - to spread the retries, no secret
         with self.write(long=long) as tx:

@@ -115,7 +115,7 @@ def bulk(columns: str, change: str) -> Bulk:
 class Tx:
     """One open transaction, or one snapshot for reading; not to be shared between threads."""
 
-    __slots__ = ("_last", "_run", "connection", "dialect", "from_db", "to_db")
+    __slots__ = ("_after", "_last", "_run", "connection", "dialect", "from_db", "to_db")
 
     def __init__(
         self,
@@ -125,6 +125,7 @@ class Tx:
         self.dialect: Dialect = dialect
         self.connection = connection
         self._last: list[Callable[[], None]] = []
+        self._after: list[Callable[[], object]] = []
         self._run: Callable[[str, Sequence[Any]], Any]
         self.to_db: Callable[[datetime], Any]  # an aware instant, as a parameter
         self.from_db: Callable[[Any], datetime]  # a column's value, as an aware instant in UTC
@@ -200,6 +201,15 @@ class Tx:
     def at_the_end(self, action: Callable[[], None]) -> None:
         """Do it just before the commit: what must hold a lock that everybody wants, but briefly."""
         self._last.append(action)
+
+    def after_commit(self, action: Callable[[], object]) -> None:
+        """Do it once everything is durable, and never where the transaction comes to nothing."""
+        self._after.append(action)
+
+    def committed(self) -> None:
+        """Do what was put off until after the commit; whoever has committed calls it."""
+        while self._after:
+            self._after.pop(0)()
 
     def finish(self) -> None:
         """Do what was put off to the end; whoever commits calls it."""
