@@ -17,7 +17,7 @@ from lifecycle import policy as policy_file
 from lifecycle.clock import ClockSpec, Origin, begin
 from lifecycle.domain.policy import Policy
 from lifecycle.domain.timeline import Timeline
-from lifecycle.engine import accept, apply, policies
+from lifecycle.engine import accept, apply, decisions, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.backlog import Backlog
 from lifecycle.engine.installation import Installation
@@ -329,9 +329,15 @@ class Engine:
     def expire_messages(self) -> int:
         """Queued messages whose time has passed are not sent any more; how many these were."""
         expired = 0
-        while found := self.db.run(lambda tx: messages.expire(tx, self.installation.now(tx))):
+        while found := self.db.run(self._expire):
             expired += found
         return expired
+
+    def _expire(self, tx: Tx) -> int:
+        expired = messages.expire(tx, self.installation.now(tx))
+        if decisions.are_heard():
+            decisions.tell_of_expired(tx, expired)
+        return len(expired)
 
     # -- waiting
 

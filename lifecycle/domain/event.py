@@ -19,6 +19,15 @@ class EventKey(NamedTuple):
     id: str
 
 
+def key_in(cause: str) -> tuple[str, str] | None:
+    """Source and id of the event that a cause names (`Event.cause`); None where it names none."""
+    kind, _, named = cause.partition(":")
+    if kind != "event":
+        return None
+    source, _, id = named.partition("|")
+    return source.replace("%7C", "|").replace("%25", "%"), id
+
+
 class Event(NamedTuple):
     """Something that happened to a customer; `(source, id)` names it for ever.
 

@@ -97,7 +97,14 @@ class _Condemned:
     """There were enough lone tries, and no more are made."""
 
     culprit: StoredEvent | None  # who is to blame; None: no event is
-    error: str
+    error: Exception | None  # of the last try; None: whoever made it ended without a word
+
+    @property
+    def words(self) -> str:
+        """For whoever looks at the dead letter: these may quote what was posted."""
+        if self.error is None:
+            return "the process that folded it ended without a word"
+        return "".join(traceback.format_exception_only(self.error)).strip()
 
 
 def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None) -> Applied:
@@ -109,15 +116,16 @@ def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None)
     while isinstance(tried := _tries(inst, customer_id, stored), _Condemned):
         culprit = tried.culprit
         if culprit is None:
+            inst.db.run(lambda tx: _postpone(inst, tx, customer_id))
             tell.error(
                 "customer_postponed",
                 "customer {customer_number} cannot be folded, and no event is to blame;"
                 " `lifecycle verify` says more",
                 customer_number=customer_id,
+                error=tried.error,
             )
-            inst.db.run(lambda tx: _postpone(inst, tx, customer_id))
             return done
-        gone = inst.db.run(partial(_quarantine, inst, culprit=culprit, error=tried.error))
+        gone = inst.db.run(partial(_quarantine, inst, culprit=culprit, condemned=tried))
         done += gone
         if not gone.quarantined or (stored is not None and culprit.row_id == stored.row_id):
             return done
@@ -128,13 +136,13 @@ def _tries(
     inst: Installation, customer_id: int, stored: StoredEvent | None
 ) -> Applied | _Condemned:
     """One try after the other, until one succeeds or somebody has had enough of them."""
-    culprit, error = stored, "the process that folded it ended without a word"
+    culprit, error = stored, None
     while attempt := _begin_event(inst, customer_id, culprit):
         unit = partial(work, inst, customer_ids=[customer_id], ending=attempt, only=stored)
         done = attempted(inst, attempt, unit)
         if isinstance(done, Applied):
             return done
-        error = "".join(traceback.format_exception_only(done)).strip()
+        error = done
         tried, culprit = culprit, _culprit(inst, done, stored)
         if _same(tried, stored) and not _same(culprit, stored):
             _forgive(inst, attempt)  # it was another's fault
@@ -176,29 +184,37 @@ def _begin(
     )
 
 
-def _quarantine(inst: Installation, tx: Tx, culprit: StoredEvent, error: str) -> Applied:
+def _quarantine(inst: Installation, tx: Tx, culprit: StoredEvent, condemned: _Condemned) -> Applied:
     """Take the event out of the fold, unless somebody else is at work on its customer."""
     customer_id = culprit.customer_id
     if not customers.lock(tx, [customer_id]):
         return Applied()
-    tell.error(
-        "event_quarantined",
-        "event {event_number} of customer {customer_number} is quarantined; `lifecycle dead list` says why",
-        event_number=culprit.row_id,
-        customer_number=customer_id,
-    )
     events.clear_pending(tx, [culprit])
     dead.quarantine(
         tx,
         culprit,
         reason="fold_failed",
-        detail=error,
+        detail=condemned.words,
         attempts=LONE_TRIES,
         at=inst.now(tx),
     )
     row = customers.rows(tx, [customer_id])[customer_id]
     customers.save(tx, [row._replace(snapshot=None, wake_at=inst.now(tx))])
+    tx.after_commit(partial(_tell_of_quarantine, culprit, condemned.error))
     return Applied(quarantined=1, events=1)
+
+
+def _tell_of_quarantine(culprit: StoredEvent, error: Exception | None) -> None:
+    tell.error(
+        "event_quarantined",
+        "event {event_number} of customer {customer_number} cannot be folded and is quarantined;"
+        " `lifecycle dead show --number {event_number}` says more",
+        event_number=culprit.row_id,
+        customer_number=culprit.customer_id,
+        request_id=culprit.request_id,
+        tries=LONE_TRIES,
+        error=error,
+    )
 
 
 def _postpone(inst: Installation, tx: Tx, customer_id: int) -> None:

@@ -153,9 +153,22 @@ def _unfinished(
                 attempts.end(tx, [attempt.id])
         elif not _is_fresh(inst, attempt, now):
             suspects.update(attempt.customers)
+            if attempt.count:
+                tx.after_commit(partial(_tell_of_crash, attempt))
             if attempt.level is Level.BATCH:
                 attempts.dissolve(tx, attempt, token=attempts.TOKEN, started_at=now)
     return suspects, _busy(inst, unfinished, now) - suspects
+
+
+def _tell_of_crash(attempt: Attempt) -> None:
+    tell.warning(
+        "attempt_crashed",
+        "work with {customers} customers was begun by {by} and never ended; each is tried alone",
+        customers=len(attempt.customers),
+        by=attempt.token,
+        tries=attempt.count,
+        at_once=attempt.level.value,
+    )
 
 
 def _drop_what_is_over(inst: Installation, tx: Tx, now: datetime) -> None:

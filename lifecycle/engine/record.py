@@ -9,7 +9,7 @@ from datetime import datetime
 
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import Folded
-from lifecycle.domain.step import PlannedMessage
+from lifecycle.domain.step import PlannedMessage, Refused, Unplanned
 from lifecycle.engine import difference, fates
 from lifecycle.engine.overturning import Late, overturned_by
 from lifecycle.killpoints import Point, killpoint
@@ -23,6 +23,10 @@ Edge = tuple[str, str, str]
 """A transition as the policy names it: rule, state before, state after; how a `Step` begins."""
 
 
+NoStep = Refused | Unplanned
+"""How a timed check or a date that came due did nothing: a guard said no."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One customer, folded: what she was, and what the fold concluded."""
@@ -33,6 +37,14 @@ class Change:
     stay: int  # how many live steps stand before the folded ones
     again: bool  # folded from the beginning, so that her records must be compared
     late: Late | None = None  # what came late; None: nothing did
+    refused: tuple[NoStep, ...] = ()  # of what came due in this fold; noted where it is to be told
+
+
+Pair = tuple[MessageRow, MessageRow]
+"""A message as it was, and as it is now."""
+
+Overturned = tuple[StepRow, int | None]
+"""A step that no longer follows, with the row of the event that did it, where one did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +54,10 @@ class Written:
     revoked: int = 0
     edges: Counter[Edge] = field(default_factory=Counter)  # of these steps
     fates: Counter[Fate] = field(default_factory=Counter)  # of the messages, when first planned
+    made: Sequence[StepRow] = ()  # these steps
+    overturned: Sequence[Overturned] = ()
+    planned: Sequence[MessageRow] = ()  # these messages
+    changed: Sequence[Pair] = ()  # messages that had been planned before
 
 
 def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Written:
@@ -52,7 +68,7 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
     on = [change.row.id for change in changes if not change.again and change.folded.messages]
     fallen = messages.fallen(tx, on) if on else {}
     new_steps: list[StepRow] = []
-    revoked: list[tuple[int, int | None]] = []
+    overturned: list[Overturned] = []
     places: list[tuple[int, int]] = []
     planned: list[tuple[int, PlannedMessage]] = []
     compared: list[tuple[int, difference.MessageChanges]] = []
@@ -61,7 +77,8 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
         if change.again:
             moved = difference.of_steps(live.get(customer_id, ()), change.folded.steps)
             numbered = list(moved.insert)
-            revoked += overturned_by(tx, customer_id, change.late, moved.revoke)
+            culprits = overturned_by(tx, customer_id, change.late, moved.revoke)
+            overturned += [(row, by) for row, (_, by) in zip(moved.revoke, culprits, strict=True)]
             places += [(row.row_id, seq) for row, seq in moved.renumber]
             before = known.get(customer_id, ())
         else:
@@ -77,22 +94,26 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
             StepRow(0, customer_id, seq, step, now)  # by position, as most events make one
             for seq, step in numbered
         ]
-    if revoked:
-        steps.revoke(tx, revoked, now)
+    if overturned:
+        steps.revoke(tx, [(row.row_id, by) for row, by in overturned], now)
     if places:
         steps.renumber(tx, places)
     steps.insert(tx, new_steps)
     killpoint(Point.WORKER_STEPS)
-    _settle(tx, compared, now)
-    decided = _plan(tx, planned, compared, now)
+    settled = _settle(tx, compared, now)
+    new, again_planned = _plan(tx, planned, compared, now)
     killpoint(Point.WORKER_MESSAGES)
     customers.save(tx, [_row(change, version) for change in changes], now)
     return Written(
         steps=len(new_steps),
         messages=len(planned),
-        revoked=len(revoked),
+        revoked=len(overturned),
         edges=Counter([row.step[:3] for row in new_steps]),
-        fates=decided,
+        fates=Counter([row.fate for row in new]),
+        made=new_steps,
+        overturned=overturned,
+        planned=new,
+        changed=[*settled, *again_planned],
     )
 
 
@@ -113,17 +134,18 @@ def _row(change: Change, version: int) -> CustomerRow:
 
 def _settle(
     tx: Tx, compared: Sequence[tuple[int, difference.MessageChanges]], now: datetime
-) -> None:
+) -> list[Pair]:
     """What lost its cause, and what was sent and has it again; new fates depend on both."""
-    settled = []
+    settled: list[Pair] = []
     for _, differs in compared:
         for row in differs.orphaned:
             fate, reason = fates.orphaned(row)
-            settled.append(_changed(row, live=False, fate=fate, reason=reason, now=now))
+            settled.append((row, _changed(row, live=False, fate=fate, reason=reason, now=now)))
         for row, message in differs.vindicated:
             sent = _changed(row, live=True, fate=Fate.SENT, reason=None, now=now)
-            settled.append(sent._replace(message=message))
-    messages.update(tx, settled)
+            settled.append((row, sent._replace(message=message)))
+    messages.update(tx, [after for _, after in settled])
+    return settled
 
 
 def _plan(
@@ -131,15 +153,15 @@ def _plan(
     planned: Sequence[tuple[int, PlannedMessage]],
     compared: Sequence[tuple[int, difference.MessageChanges]],
     now: datetime,
-) -> Counter[Fate]:
-    """Store what is planned; the fates of what is planned for the first time, counted."""
+) -> tuple[list[MessageRow], list[Pair]]:
+    """Store what is planned: what is so for the first time, and what was planned before."""
     known = [
         (customer_id, row, message)
         for customer_id, differs in compared
         for row, message in (*differs.moved, *differs.revived)
     ]
     if not planned and not known:
-        return Counter()
+        return [], []
     decide = _decider(tx, {*(c for c, _ in planned), *(c for c, _, _ in known)}, now)
     new = []
     for customer_id, message in planned:
@@ -159,7 +181,7 @@ def _plan(
             )
         )
     messages.insert(tx, new)
-    again = []
+    again: list[Pair] = []
     for customer_id, row, message in known:
         decided = decide(customer_id, message)
         if row.live:
@@ -167,9 +189,9 @@ def _plan(
         else:
             fate, reason = fates.revived(row, message, decided)
         changed = _changed(row, live=True, fate=fate, reason=reason, now=now)
-        again.append(changed._replace(message=message, not_before=decided.not_before))
-    messages.update(tx, again)
-    return Counter(row.fate for row in new)
+        again.append((row, changed._replace(message=message, not_before=decided.not_before)))
+    messages.update(tx, [after for _, after in again])
+    return new, again
 
 
 def _decider(

@@ -17,14 +17,18 @@ from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import Folded, fold, is_late
 from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.timeline import Timeline
+from lifecycle.engine import decisions
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.overturning import Late
-from lifecycle.engine.record import Change, Edge, write
+from lifecycle.engine.record import Change, Edge, NoStep, write
 from lifecycle.killpoints import Point, killpoint
+from lifecycle.logs.lines import Teller
 from lifecycle.store import attempts, customers, events
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import Tx
+
+tell = Teller("lifecycle.engine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +102,17 @@ def work(
         }
         until = min(now, only.event.occurred_at)
     spared: list[Spared] | None = [] if sparing else None
-    changes = list(_changes(tx, timeline, rows, pending, until, spared))
+    heard = decisions.are_heard()
+    changes = list(_changes(tx, timeline, rows, pending, until, spared, heard=heard))
     version = timeline.at(now).number
     written = write(tx, changes, version, now)
     done = {change.row.id for change in changes}
     folded = [stored for who, waiting in pending.items() if who in done for stored in waiting]
     events.clear_pending(tx, folded)
-    if ending is not None:
-        attempts.end(tx, [ending])
+    if heard:
+        decisions.tell_of_work(tx, written, changes, folded)
+    if ending is not None and not attempts.end(tx, [ending]):
+        tx.after_commit(partial(_tell_of_lost_lease, len(customer_ids)))
     inst.pace.took(max(len(folded), len(changes)), time.perf_counter() - begun)
     woken = sum(1 for row in rows.values() if row.wake_at is not None and row.wake_at <= now)
     killpoint(Point.TIMER_BEFORE_COMMIT if woken else Point.WORKER_BEFORE_COMMIT)
@@ -121,6 +128,15 @@ def work(
     )
 
 
+def _tell_of_lost_lease(customers: int) -> None:
+    tell.warning(
+        "lease_lost",
+        "work with {customers} customers was ended already, by others who took this process for gone"
+        " or by a commit whose answer was lost; nothing is done twice",
+        customers=customers,
+    )
+
+
 def _changes(
     tx: Tx,
     timeline: Timeline,
@@ -128,11 +144,13 @@ def _changes(
     pending: Mapping[int, Sequence[StoredEvent]],
     until: datetime,
     spared: list[Spared] | None,
+    *,
+    heard: bool,
 ) -> Iterator[Change]:
     """One a customer; who cannot be folded goes to `spared`, where that is given."""
     for customer_id, folding in _foldings(tx, timeline, rows, pending, until):
         try:
-            yield folding()
+            yield folding(heard=heard)
         except Exception as error:
             if spared is None:
                 raise
@@ -145,7 +163,7 @@ def _foldings(
     rows: Mapping[int, CustomerRow],
     pending: Mapping[int, Sequence[StoredEvent]],
     until: datetime,
-) -> Iterator[tuple[int, Callable[[], Change]]]:
+) -> Iterator[tuple[int, Callable[..., Change]]]:
     """How each customer is to be folded, once: on from where she was, or from the beginning."""
     again: dict[int, Snapshot | None] = {}
     for customer_id, row in rows.items():
@@ -197,9 +215,12 @@ def _change(
     *,
     again: bool = False,
     late: Late | None = None,
+    heard: bool = False,
 ) -> Change:
     until = horizon if row.folded_until is None else max(horizon, row.folded_until)
-    folded: Folded = fold(timeline, before, [one.event for one in stored], until)
+    refused: list[NoStep] = []
+    witness = decisions.refusals_of_time(row.folded_until, refused) if heard else None
+    folded: Folded = fold(timeline, before, [one.event for one in stored], until, witness)
     return Change(
         row=row,
         folded=folded,
@@ -207,4 +228,5 @@ def _change(
         stay=0 if before is None else before.stay,
         again=again,
         late=late,
+        refused=tuple(refused),
     )

@@ -37,12 +37,20 @@ class JsonForm(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
         }
-        tail = {"process": record.process, "thread": record.threadName, **context.current()}
+        around = context.current()
+        tail: dict[str, Any] = {"process": record.process, "thread": record.threadName}
         if (error := _error(record)) is not None:
             tail["error"] = failure(error)
         return "\n".join(
             _dumped(
-                {**head, "event": line.event, "message": line.message, **line.fields, **tail},
+                {
+                    **head,
+                    "event": line.event,
+                    "message": line.message,
+                    **around,
+                    **line.fields,
+                    **tail,
+                },
             )
             for line in _lines(record)
         )

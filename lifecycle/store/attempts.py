@@ -97,9 +97,9 @@ def forgive(tx: Tx, attempt_id: int) -> None:
     tx.run(_FORGIVEN, attempt_id, Level.BATCH.value)
 
 
-def end(tx: Tx, attempt_ids: Iterable[int]) -> None:
-    """Say that these are finished, in the transaction that finishes them."""
-    tx.run(_END, tx.ids(attempt_ids))
+def end(tx: Tx, attempt_ids: Iterable[int]) -> int:
+    """Say that these are finished, in the transaction that finishes them; how many still stood."""
+    return tx.run(_END, tx.ids(attempt_ids))
 
 
 def end_alone(tx: Tx, customer_id: int) -> None:

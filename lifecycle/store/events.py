@@ -200,6 +200,16 @@ def known(tx: Tx, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Kn
     return found
 
 
+def origins(
+    tx: Tx, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[int, str | None]]:
+    """Row and request of those of these sources and ids that are there."""
+    if not keys:
+        return {}
+    rows = tx.rows(_ORIGINS, as_records(("source", "event_id"), keys))
+    return {(source, id): (row_id, request_id) for source, id, row_id, request_id in rows}
+
+
 def holders(tx: Tx, keys: Collection[tuple[str, str]]) -> set[int]:
     """The imports that have not ended and hold any of the events of these sources and ids."""
     return {row[0] for row in tx.rows(_HOLDERS, as_records(("source", "event_id"), keys))}
@@ -356,9 +366,10 @@ def _wait(
     tx.bulk(_TOO_LATE, late)
 
 
+_REQUEST = f"coalesce(e.request_id, '{BY_IMPORT}' || e.run_id)"
 _COLUMNS = (
     "e.id, i.customer_id, e.source, e.event_id, i.key, e.type, e.occurred_at, e.received_at,"
-    f" e.properties, e.identity_id, coalesce(e.request_id, '{BY_IMPORT}' || e.run_id)"
+    f" e.properties, e.identity_id, {_REQUEST}"
 )
 _KNOWN = either(
     sqlite=(
@@ -378,8 +389,19 @@ _KNOWN = either(
     ),
     columns=14,
 )
-
-
+_ORIGINS = either(
+    sqlite=(
+        f"SELECT e.source, e.event_id, e.id, {_REQUEST} FROM json_each(?) AS k"
+        " CROSS JOIN event AS e ON e.source = json_extract(k.value, '$.source')"
+        " AND e.event_id = json_extract(k.value, '$.event_id')"
+    ),
+    postgresql=(
+        f"SELECT e.source, e.event_id, e.id, {_REQUEST}"
+        " FROM json_to_recordset(?::json) AS k (source text, event_id text)"
+        " JOIN event AS e ON e.source = k.source AND e.event_id = k.event_id"
+    ),
+    columns=4,
+)
 _HOLDERS = either(
     sqlite=(
         "SELECT DISTINCT e.run_id FROM json_each(?) AS k CROSS JOIN event AS e"

@@ -11,7 +11,7 @@ import orjson
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.policy import MessageClass
 from lifecycle.domain.step import PlannedMessage
-from lifecycle.store.sql import Row, Tx, both, bulk, either
+from lifecycle.store.sql import Row, Tx, both, bulk
 
 
 class MessageRow(NamedTuple):
@@ -27,6 +27,17 @@ class MessageRow(NamedTuple):
     not_before: datetime  # earliest sending: max(planned, recorded) + settle
     sent_at: datetime | None
     recorded_at: datetime
+
+
+class Expired(NamedTuple):
+    """A message whose time has passed."""
+
+    row_id: int
+    customer_id: int
+    rule: str
+    cause: str
+    number: int
+    version: int  # of the policy that planned it
 
 
 def of(tx: Tx, customer_ids: Iterable[int]) -> dict[int, list[MessageRow]]:
@@ -105,14 +116,16 @@ def update(tx: Tx, messages: Sequence[MessageRow]) -> None:
     )
 
 
-def expire(tx: Tx, now: datetime, limit: int = 1000) -> int:
-    """Give queued messages whose `expires_at` has come the fate expired; how many these were.
+def expire(tx: Tx, now: datetime, limit: int = 1000) -> list[Expired]:
+    """Give queued messages whose `expires_at` has come the fate expired; which these were.
 
     At most `limit` a call, so that the transaction stays short. On PostgreSQL it passes over what
     another process works on.
     """
     instant = tx.to_db(now)
-    return tx.run(_EXPIRE, instant, instant, limit)
+    rows = tx.rows(_EXPIRING, instant, limit)
+    tx.run(_EXPIRE, instant, tx.ids(row[0] for row in rows))
+    return [Expired(*row) for row in rows]
 
 
 def overtaken(tx: Tx, customer_ids: Iterable[int]) -> dict[tuple[int, str], datetime]:
@@ -165,18 +178,12 @@ _UPDATE = bulk(
     " reason = r.reason, fate_at = r.fate_at, not_before = r.not_before, sent_at = r.sent_at"
     " FROM [rows] WHERE m.id = r.id",
 )
-_EXPIRING = (
-    "SELECT id FROM message WHERE fate = 'queued' AND expires_at <= ?"
-    " ORDER BY expires_at LIMIT ? [lock]"
+_EXPIRING = both(
+    "SELECT id, customer_id, rule, cause, number, version FROM message"
+    " WHERE fate = 'queued' AND expires_at <= ? ORDER BY expires_at LIMIT ? [lock]",
+    columns=6,
 )
-_EXPIRE = either(
-    sqlite=f"UPDATE message SET fate = 'expired', fate_at = ? WHERE id IN ({_EXPIRING})",
-    # As an array: PostgreSQL may run a plain subquery, its LIMIT and its locks, more than once.
-    postgresql=(
-        "UPDATE message SET fate = 'expired', fate_at = ?"
-        f" WHERE id = ANY (ARRAY({_EXPIRING})) AND fate = 'queued'"
-    ),
-)
+_EXPIRE = both("UPDATE message SET fate = 'expired', fate_at = ? WHERE id IN [ids]")
 _OVERTAKEN = both(
     "SELECT customer_id, rule, max(sent_at) FROM message WHERE customer_id IN [ids]"
     " AND NOT live AND fate = 'overtaken' AND sent_at IS NOT NULL GROUP BY customer_id, rule"

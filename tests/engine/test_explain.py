@@ -294,7 +294,7 @@ def test_what_became_of_a_message_whose_cause_stands_is_told(install: Install) -
             arrive(inst, order(130))
     set_clock(inst, day(200))
     with inst.db.write() as tx:
-        assert messages.expire(tx, inst.now(tx)) == 1
+        assert len(messages.expire(tx, inst.now(tx))) == 1
     assert [line for line in past(inst) if "win-back" in line] == [
         "    win-back (email) was planned for 2026-03-02 00:00 and is withheld: its time was over when the import ended that told of this.",
         "    win-back (email) was planned for 2026-05-06 00:00 and sent on 2026-05-07 00:00.",

@@ -346,10 +346,10 @@ def test_an_event_is_not_blamed_for_what_time_brings_after_it(
     set_clock(inst, day(61))
     fold = unit.fold  # type: ignore[attr-defined]
 
-    def broken(timeline: Any, snapshot: Any, told: Any, until: Any) -> Any:
+    def broken(timeline: Any, snapshot: Any, told: Any, until: Any, witness: Any) -> Any:
         if until >= day(60):
             raise RuntimeError("the check is broken")
-        return fold(timeline, snapshot, told, until)
+        return fold(timeline, snapshot, told, until, witness)
 
     with monkeypatch.context() as patched:
         patched.setattr(unit, "fold", broken)
