@@ -31,6 +31,7 @@ class Running:
         assert self.process.stderr is not None
         self.out: IO[str] = self.process.stdout
         self.err: IO[str] = self.process.stderr
+        self.read: list[str] = []  # every line so far, of either
 
     def line(self, pattern: str) -> re.Match[str]:
         """The first line to come that has the pattern in it.
@@ -48,6 +49,7 @@ class Running:
         too_late.start()
         try:
             for line in stream:
+                self.read.append(line)
                 if found := re.search(pattern, line):
                     return found
         finally:
@@ -57,6 +59,7 @@ class Running:
     def ended(self) -> tuple[int, str, str]:
         """Waits for its end: its code, and what it said since the last line that was read."""
         out, err = self.process.communicate(timeout=PATIENCE)
+        self.read += [*out.splitlines(keepends=True), *err.splitlines(keepends=True)]
         return self.process.returncode, out, err
 
     def end(self, how: signal.Signals) -> tuple[int, str, str]:

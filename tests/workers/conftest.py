@@ -32,6 +32,8 @@ VARIABLES = (
     "BROKER_URL",
     "BROKER_PREFIX",
     "REQUIRE_BROKER",
+    "LOG",
+    "LOG_LEVEL",
 )
 
 
