@@ -125,7 +125,17 @@ class Unusable(LifecycleError):
 
 
 class Unavailable(LifecycleError):
-    """A service that we need does not answer; trying again later may help."""
+    """A service that we need does not answer; trying again later may help.
+
+    The message is for who runs us; `public` for whoever asked: no address, no user, and no words of
+    the service.
+    """
+
+    def __init__(
+        self, message: str, *, public: str = "a service that is needed does not answer"
+    ) -> None:
+        super().__init__(message)
+        self.public = public
 
 
 class TookTooLong(Unavailable):
@@ -136,7 +146,7 @@ class Overloaded(Unavailable):
     """More came than can be taken in just now; what was refused was not stored."""
 
     def __init__(self, limit: str, detail: str, *, retry_after: int) -> None:
-        super().__init__(detail)
+        super().__init__(detail, public=detail)
         self.limit = limit  # a stable name of the bound
         self.retry_after = retry_after  # seconds
 

@@ -82,7 +82,8 @@ class GroupCommit:
         units = len(drafts) if size is None else size
         with self._changed:
             if self._ended:
-                raise Unavailable("the engine is stopping; post the events again in a moment")
+                stopping = "the engine is stopping; post the events again in a moment"
+                raise Unavailable(stopping, public=stopping)
             now = self._monotonic()
             self._refuse_to_wait_long(lane, now)
             if not self._shares.take(lane, units):

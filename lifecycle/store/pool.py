@@ -33,10 +33,11 @@ class Pool(Generic[C]):
     def take(self) -> C:
         """A connection for the caller alone, until it calls `give_back` or `throw_away`."""
         if not self._places.acquire(timeout=self._patience_seconds):
-            raise Unavailable(
+            busy = (
                 f"all {self._size} connections to the database have been busy for "
                 f"{self._patience_seconds:.0f} s; try again later"
             )
+            raise Unavailable(busy, public=busy)
         try:
             return self._idle.pop()
         except IndexError:

@@ -50,6 +50,7 @@ _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BEGIN_LONG = f"{_BEGIN}; SET LOCAL statement_timeout TO 0"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 CONNECTIONS = 10  # of one process
+AWAY = "the database does not answer; try again later"
 
 
 class Postgresql:
@@ -105,11 +106,13 @@ class Postgresql:
         """What went wrong in the world, not in our statements, in words for a person."""
         if isinstance(error, pg.QueryCanceled):
             return TookTooLong(
-                f"{self._shown}: PostgreSQL ended a statement ({_line(error)}); try again later"
+                f"{self._shown}: PostgreSQL ended a statement ({_line(error)}); try again later",
+                public="the database took too long; try again later",
             )
         if isinstance(error, psycopg.OperationalError):
             return Unavailable(
-                f"{self._shown}: PostgreSQL failed ({_line(error)}); try again later"
+                f"{self._shown}: PostgreSQL failed ({_line(error)}); try again later",
+                public="the database failed; try again later",
             )
         return None
 
@@ -139,7 +142,9 @@ class Postgresql:
                 raise
             else:
                 return connection
-        raise Unavailable(f"{self._shown}: PostgreSQL ends every connection; try again later")
+        raise Unavailable(
+            f"{self._shown}: PostgreSQL ends every connection; try again later", public=AWAY
+        )
 
     def _undo(self, connection: Connection) -> None:
         try:
@@ -205,7 +210,8 @@ def _not_connected(error: psycopg.OperationalError, shown: str) -> LifecycleErro
         )
     return Unavailable(
         f"{shown}: PostgreSQL does not answer ({said}); check that it runs and that host and port "
-        "are right"
+        "are right",
+        public=AWAY,
     )
 
 

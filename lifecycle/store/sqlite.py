@@ -151,12 +151,15 @@ def _told(error: BaseException, shown: str) -> LifecycleError | None:
     if code in _PASSING:
         return Unavailable(
             f"{shown}: another process has been writing to the file for too long "
-            f"({error}); try again later"
+            f"({error}); try again later",
+            public="another process has been writing to the database for too long; try again later",
         )
     if code in _OUTSIDE:
         return Unavailable(
             f"{shown}: SQLite cannot write ({error}); make room, then try again; "
-            "what was not acknowledged was not stored"
+            "what was not acknowledged was not stored",
+            public=f"the database cannot be written to ({error}); what was not acknowledged was not"
+            " stored",
         )
     if code in _FILE:
         return Unusable(

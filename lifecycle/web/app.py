@@ -31,7 +31,7 @@ SUMMARY = "Events in, states, timed checks and outreach out."
 def create_app(engine: Engine) -> FastAPI:
     """The engine over HTTP. Threads start and end with the application's lifespan."""
     feed = Feed(engine)
-    keys = Keys(Keyring(engine.installation.db))
+    keys = Keys(Keyring(engine.installation.db), engine.complaints.about)
     intake: Intake | None = None
 
     @asynccontextmanager
@@ -56,7 +56,7 @@ def create_app(engine: Engine) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers={
-            LifecycleError: problems.on_lifecycle_error,
+            LifecycleError: problems.on_lifecycle_error(engine.complaints.about),
             HTTPException: problems.on_http_error,
             RequestValidationError: problems.on_invalid_parameter,
         },

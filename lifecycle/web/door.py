@@ -34,8 +34,15 @@ CHALLENGES = ('Bearer realm="lifecycle"', 'Basic realm="lifecycle", charset="UTF
 class Keys:
     """The keyring as the event loop uses it: read again by a thread of its own, once for all who wait."""
 
-    def __init__(self, ring: Keyring, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ring: Keyring,
+        complain: problems.Complain,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ring = ring
+        self._complain = complain
         self._monotonic = monotonic
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="keys")
         # Of its own: nobody who is at the door waits until a use is written down.
@@ -79,6 +86,7 @@ class Keys:
             await loop.run_in_executor(self._thread, self._ring.refresh)
         except LifecycleError as error:
             self._failed = (self._monotonic(), error)
+            self._complain("keys_unread", "reading the keys", error)
         else:
             self._failed = None
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from lifecycle.bootstrap import Complaints
 from lifecycle.domain.policy import Policy
 from lifecycle.engine.accept import Result
 from lifecycle.engine.installation import Installation
@@ -20,6 +21,11 @@ class Engine(Protocol):
     @property
     def installation(self) -> Installation:
         """What the read use cases work on."""
+        ...
+
+    @property
+    def complaints(self) -> Complaints:
+        """Who is told of failures that are ours, and logs each once a minute."""
         ...
 
     @property

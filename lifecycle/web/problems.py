@@ -6,7 +6,7 @@ titles, which is part of the published interface.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import orjson
@@ -146,6 +146,11 @@ def document(
     )
 
 
+Complain = Callable[[str, str, BaseException], object]
+"""Names the line of the log, and what failed; tells the same thing once a minute."""
+
+Handler = Callable[[Request, Exception], Coroutine[Any, Any, Response]]
+
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -193,7 +198,7 @@ def problem_of(error: LifecycleError) -> Problem:
             retry_after=error.retry_after,
         )
     if isinstance(error, Unavailable):
-        return Problem("unavailable", str(error), status=503)
+        return Problem("unavailable", error.public, status=503)
     return internal_error()
 
 
@@ -210,9 +215,17 @@ def internal_error() -> Problem:
 # -- handlers, by what was raised ---------------------------------------------------------------
 
 
-async def on_lifecycle_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, LifecycleError)
-    return response(problem_of(error), request)
+def on_lifecycle_error(complain: Complain) -> Handler:
+    """`complain` hears of what is no fault of the request, as its answer does not say why."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, LifecycleError)
+        problem = problem_of(error)
+        if problem.code in {"unavailable", "internal_error"}:
+            complain("request_unanswered", "answering a request", error)
+        return response(problem, request)
+
+    return answer
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

@@ -10,7 +10,8 @@ from pathlib import Path
 from lifecycle.logs.form import LIBRARY
 
 ROOT = Path(__file__).resolve().parents[2]
-SAYING = {"debug", "info", "warning", "error", "about"}  # methods whose first word names a line
+# Whose first word names a line: methods, and what is handed on under these names.
+SAYING = {"debug", "info", "warning", "error", "about", "complain", "_complain", "Line"}
 HEADS = {
     "time",
     "level",
@@ -37,7 +38,7 @@ def calls() -> Iterator[ast.Call]:
 def says(function: ast.expr) -> bool:
     if isinstance(function, ast.Attribute):
         return function.attr in SAYING
-    return isinstance(function, ast.Name) and function.id == "Line"
+    return isinstance(function, ast.Name) and function.id in SAYING
 
 
 def words(first: ast.expr) -> Iterator[str]:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from lifecycle.bootstrap import Engine
 from lifecycle.clock import Origin
-from lifecycle.errors import Unavailable, Unusable
+from lifecycle.errors import LifecycleError, Unavailable, Unusable
 from lifecycle.store import clock
 from lifecycle.web.server import Server, listen
 from tests.intake.bad_input import NOW, event
+from tests.support.logs import heard
+from tests.support.proxy import Proxy
 from tests.web.conftest import running, serving
 
 Told = dict[str, Any]
@@ -195,6 +200,57 @@ def test_a_database_that_is_away_is_told_without_a_promise(
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["retry-after"] == "1"
     assert "nothing was changed" not in answer.text
+
+
+@pytest.mark.parametrize(("error", "status"), [(Unavailable, 503), (Unusable, 500)])
+def test_where_the_database_is_and_who_we_are_to_it_is_for_the_log_alone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, error: type[LifecycleError], status: int
+) -> None:
+    """Why requests fail is logged once a minute, not once a request."""
+
+    def fails(*_: object) -> NoReturn:
+        raise error("postgresql://ops@db.example.com/crm: PostgreSQL fails (no such role ops)")
+
+    with heard(logging.WARNING) as log, serving(engine) as client:
+        assert client.get("/healthz").status_code == 200
+        monkeypatch.setattr(engine, "accept", fails)
+        monkeypatch.setattr(engine.db, "read", fails)
+        answers = [
+            client.post("/v1/events", json={"events": [event()]}),
+            client.post("/v1/events", json={"events": [event()]}),
+            client.get("/v1/customers/c1"),
+            client.get("/v1/customers/c1"),
+            client.get("/healthz"),
+        ]
+    assert {answer.status_code for answer in answers} == {status}
+    told = "".join(f"{answer.headers}{answer.text}" for answer in answers)
+    assert not re.search("ops|example|crm|role|postgresql", told)
+    logged = log.of("request_unanswered")
+    assert 0 < len(logged) < len(answers)
+    assert all("db.example.com" in str(line["why"]) for line in logged)
+
+
+@pytest.mark.postgres
+def test_a_server_that_is_gone_is_told_without_its_address(
+    postgres_database_url: str, tmp_path: Path
+) -> None:
+    """The real thing, in the words of PostgreSQL's own library."""
+    with Proxy(postgres_database_url) as line:
+        url = line.instead_of(postgres_database_url)
+        user, name = urlsplit(url).username, urlsplit(url).path[1:]
+        with (
+            running(url, tmp_path) as engine,
+            heard(logging.WARNING) as log,
+            serving(engine) as client,
+        ):
+            line.cut()
+            answers = [client.get("/healthz"), client.get("/v1/transitions"), client.get("/readyz")]
+            line.mend()
+    assert [answer.status_code for answer in answers] == [503, 503, 503]
+    told = "".join(answer.text for answer in answers)
+    assert answers[0].json()["detail"] == "the database does not answer; try again later"
+    assert not any(part in told for part in (str(user), name, "127.0.0.1", str(line.port)))
+    assert str(line.port) in str(log.of("request_unanswered", "keys_unread"))
 
 
 @contextlib.contextmanager
