@@ -63,7 +63,8 @@ def build(
     An SQLite file is locked against other writing processes until `close`, its schema is brought up
     to date, and an empty database takes the policy file; one that is refused leaves no file behind.
     PostgreSQL's schema is `lifecycle migrate`'s.
-    `ring` is called after events were committed, `broker` by whoever asks how the rings fare. Raises Unusable, Unavailable, PolicyRefused.
+    `ring` is called after events were committed, `broker` by whoever asks how the rings fare.
+    Raises Unusable, Unavailable, PolicyRefused.
     """
     # Our records die with their last user and make no cycles. Looking through the many thousands of a
     # batch again and again, as is the default, took a quarter of the time of an import.

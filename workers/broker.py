@@ -1,4 +1,7 @@
-"""Which broker does LIFECYCLE_BROKER_URL name, and can it be relied on? Redis, RabbitMQ, or none, and then everyone polls."""
+"""Which broker does LIFECYCLE_BROKER_URL name, and can it be relied on?
+
+Redis, RabbitMQ, or none, and then everyone polls.
+"""
 
 from __future__ import annotations
 

@@ -30,8 +30,9 @@ _IDLE_WAKE = 250  # ms: how long a stop may wait for an idle thread
 class InProcessWorkers:
     """Runs the named batches whenever their bell is rung, until nothing is left to do.
 
-    A batch that raises, or is cut off after `batch_limit` ms, is logged and tried again at the next ring: the clockwork sweeps every few
-    seconds, and it is the engine that counts attempts and puts a culprit aside.
+    A batch that raises, or is cut off after `batch_limit` ms, is logged and tried again at the next
+    ring: the clockwork sweeps every few seconds, and it is the engine that counts attempts and puts a
+    culprit aside.
     """
 
     def __init__(
