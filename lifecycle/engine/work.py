@@ -148,9 +148,9 @@ def _changes(
     heard: bool,
 ) -> Iterator[Change]:
     """One a customer; who cannot be folded goes to `spared`, where that is given."""
-    for customer_id, folding in _foldings(tx, timeline, rows, pending, until):
+    for customer_id, folding in _foldings(tx, timeline, rows, pending, until, heard=heard):
         try:
-            yield folding(heard=heard)
+            yield folding()
         except Exception as error:
             if spared is None:
                 raise
@@ -163,18 +163,21 @@ def _foldings(
     rows: Mapping[int, CustomerRow],
     pending: Mapping[int, Sequence[StoredEvent]],
     until: datetime,
-) -> Iterator[tuple[int, Callable[..., Change]]]:
+    *,
+    heard: bool,
+) -> Iterator[tuple[int, Callable[[], Change]]]:
     """How each customer is to be folded, once: on from where she was, or from the beginning."""
+    change = partial(_change, timeline, heard=heard)
     again: dict[int, Snapshot | None] = {}
     for customer_id, row in rows.items():
         waiting = pending.get(customer_id, ())
         before = _usable(timeline, row)
         if row.folded_until is None:  # nothing of hers was folded yet, so nothing is recorded
-            yield customer_id, partial(_change, timeline, row, None, waiting, until)
+            yield customer_id, partial(change, row, None, waiting, until)
         elif before is None or before.waits or any(is_late(before, one.event) for one in waiting):
             again[customer_id] = before
         else:
-            yield customer_id, partial(_change, timeline, row, before, waiting, until)
+            yield customer_id, partial(change, row, before, waiting, until)
     if again:
         for customer_id, history in events.histories(tx, list(again), pending):
             row, before = rows[customer_id], again.pop(customer_id)
@@ -190,12 +193,12 @@ def _foldings(
             )
             yield (
                 customer_id,
-                partial(_change, timeline, row, None, history, until, again=True, late=late),
+                partial(change, row, None, history, until, again=True, late=late),
             )
         for customer_id in again:  # all of her events have left the fold
             yield (
                 customer_id,
-                partial(_change, timeline, rows[customer_id], None, (), until, again=True),
+                partial(change, rows[customer_id], None, (), until, again=True),
             )
 
 
