@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from lifecycle.cli.exits import Code
+from lifecycle.settings import LogForm
 from tests.cli.conftest import Lifecycle
 from tests.support.process import PATIENCE, Running, Start, started
 from tests.support.redis import WheelServer
@@ -62,6 +63,21 @@ def test_it_answers_applies_and_shows_within_one_process(start: Start, home: Pat
     assert (step["from"], step["to"], step["rule"]) == ("potential", "deal", "first-purchase")
     shown = httpx.get(f"{address}/v1/customers/anna", timeout=PATIENCE).json()
     assert shown["state"] == "deal"
+
+
+@pytest.mark.parametrize("form", LogForm)
+def test_its_log_is_quiet_at_a_terminal_and_tells_every_decision_to_programs(
+    start: Start, home: Path, form: LogForm
+) -> None:
+    """As text, it tells of itself on standard output."""
+    up = start("up", "--port", "0", "--log", form)
+    post(address_of(up), "anna", 1)
+    follow_until(start, f"sqlite:///{home}/lifecycle.db", {"anna"})
+    code, _, log = up.end(signal.SIGTERM)
+    told = [json.loads(line)["event"] for line in log.splitlines()]
+    assert code == Code.OK
+    assert ("transition" in told) is (form is LogForm.JSON)
+    assert told == [] or form is LogForm.JSON
 
 
 @pytest.mark.redis

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ast
+import json
+import logging
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
-from lifecycle.logs.form import LIBRARY
+from lifecycle.domain.step import Step
+from lifecycle.engine import decisions
+from lifecycle.logs.form import LIBRARY, JsonForm
+from lifecycle.logs.lines import Said
+from lifecycle.store.steps import StepRow
 
 ROOT = Path(__file__).resolve().parents[2]
 # Whose first word names a line: methods, and what is handed on under these names.
@@ -54,9 +61,28 @@ def named() -> set[str]:
 
 
 def documented() -> list[str]:
+    named = r"^\| `([a-z_]+)` \| (?:debug|info|warning|error)\b"
+    return re.findall(named, chapter("Logs"), re.MULTILINE)
+
+
+def chapter(name: str) -> str:
     text = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    chapter = text.partition("\n## Logs\n")[2].partition("\n## ")[0]
-    return re.findall(r"^\| `([a-z_]+)` \| (?:debug|info|warning|error)\b", chapter, re.MULTILINE)
+    return text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+def test_the_example_of_a_decision_has_the_fields_of_one() -> None:
+    example = json.loads("".join(re.findall(r"^    (.*)$", chapter("Logs"), re.MULTILINE)))
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    step = Step("first", "potential", "deal", "order_paid", "event:shop|1", at, None, {}, 1)
+    origins = {step.cause: decisions._origin(17, "0198f3c2a1b24c6d")}
+    said = Said([decisions._moved(StepRow(0, 42, 1, step, at), origins)])
+    record = logging.LogRecord("lifecycle.decisions", logging.INFO, "", 1, said, (), None)
+    told = json.loads(JsonForm().format(record))
+    assert list(told) == list(example)
+    varying = {"time", "process", "thread"}
+    assert {name: told[name] for name in told.keys() - varying} == {
+        name: example[name] for name in example.keys() - varying
+    }
 
 
 def test_every_name_is_documented_once_and_every_documented_one_is_used() -> None:
