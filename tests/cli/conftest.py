@@ -46,6 +46,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "PORT",
         "MAX_PENDING",
         "CLOCK",
+        "LOG",
+        "LOG_LEVEL",
         "DEBUG",
     ):
         monkeypatch.delenv(f"LIFECYCLE_{name}", raising=False)
