@@ -323,4 +323,20 @@ class ApiKey(SQLModel, table=True):
     last_used_at: datetime | None = Field(sa_column=Column("last_used_at", instant()))
 
 
+class ScheduleRun(SQLModel, table=True):
+    """One job on one occasion: whoever inserts the row, or finds its lease over, does it."""
+
+    __tablename__: ClassVar[str] = "schedule_run"
+
+    job: str = Field(sa_column=Column("job", key_text(), primary_key=True))
+    fire_key: str = Field(sa_column=Column("fire_key", key_text(), primary_key=True))  # local date
+    worker: str = Field(sa_column=Column("worker", Text(), nullable=False))  # host and process
+    tries: int = Field(sa_column=Column("tries", Integer(), nullable=False))  # fences earlier ones
+    started_at: datetime = Field(sa_column=Column("started_at", instant(), nullable=False))
+    lease_until: datetime = Field(sa_column=Column("lease_until", instant(), nullable=False))
+    finished_at: datetime | None = Field(sa_column=Column("finished_at", instant()))
+    failed: bool = Field(sa_column=Column("failed", Boolean(), nullable=False))
+    outcome: str | None = Field(sa_column=Column("outcome", Text()))  # in words
+
+
 METADATA = SQLModel.metadata
