@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 OUR_SOURCE = "lifecycle"  # events that this system records itself; outsiders get `reserved_type`
 OUR_PREFIX = "lifecycle."
 MOVED = "lifecycle.moved"  # an operator's manual move: properties {to, by, why}
+SCORED = (
+    "lifecycle.scored"  # new scores: properties {attributes}, which count as in `profile_changed`
+)
 
 
 class EventKey(NamedTuple):

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from lifecycle.domain import builtin, calendar
-from lifecycle.domain.event import MOVED, Event, EventKey
+from lifecycle.domain.event import MOVED, SCORED, Event, EventKey
 from lifecycle.domain.guard import GuardError
 from lifecycle.domain.instant import BEGINNING, END, instant_text, later
 from lifecycle.domain.policy import TransitionRule
@@ -234,7 +234,7 @@ class _Run:
         """Attributes, tags and consents: the last write by event time wins, one by one."""
         given = event.properties
         match event.type:
-            case builtin.PROFILE_CHANGED:
+            case kind if kind in _ATTRIBUTES:
                 changed = given.get("attributes", {})
                 before = self.attributes
                 after = {**before, **changed}
@@ -571,9 +571,9 @@ class _Run:
 
 
 _UNTOLD = Refusal(rule="", guard="", read={})
-_PROFILE = frozenset(
+_ATTRIBUTES = frozenset({builtin.PROFILE_CHANGED, SCORED})
+_PROFILE = _ATTRIBUTES | frozenset(
     {
-        builtin.PROFILE_CHANGED,
         builtin.TAG_ADDED,
         builtin.TAG_REMOVED,
         builtin.CONSENT_GIVEN,

@@ -103,7 +103,7 @@ class _Life:
         """Last write wins, over the first `before` events."""
         known: dict[str, Any] = {}
         for event in self.history[:before]:
-            if event.type == "profile_changed":
+            if event.type in {"profile_changed", "lifecycle.scored"}:
                 known |= event.properties["attributes"]
         return known
 
