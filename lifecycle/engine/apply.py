@@ -74,6 +74,18 @@ def apply_customers(inst: Installation, customer_ids: Sequence[int]) -> Applied:
     return replace(done, left=len(waiting))
 
 
+def reclaim(inst: Installation) -> int:
+    """Forget attempts that their processes left behind and that say nothing any more; how many.
+
+    A claim does the same where it finds nobody; under load it always finds somebody. What was begun
+    and still waits is no matter of this: whoever claims it next sees from the attempt that it crashed.
+    """
+    with inst.db.read() as tx:
+        if not attempts.unfinished(tx):
+            return 0
+    return inst.db.run(lambda tx: _drop_what_is_over(inst, tx, inst.db.clock(tx)))
+
+
 # -- one round -------------------------------------------------------------------------------
 
 _Claiming = Callable[[Tx, Collection[int]], list[int]]  # whom to pass over; who is locked now
@@ -142,16 +154,12 @@ def _unfinished(
     """Of the customers whom we locked: whose last work crashed, and with whom others just began.
 
     Whoever works on a customer holds her lock. So an attempt that is not quite new, one of whose
-    customers we could lock, has crashed; its batch is dissolved into customers. Suspicions that
-    nothing came of for an hour are dropped.
+    customers we could lock, has crashed; its batch is dissolved into customers.
     """
     suspects: set[int] = set()
     unfinished = attempts.unfinished(tx)
     for attempt in unfinished:
-        if locked.isdisjoint(attempt.customers):
-            if attempt.count == 0 and now - attempt.started_at >= SUSPECTED_FOR:
-                attempts.end(tx, [attempt.id])
-        elif not _is_fresh(inst, attempt, now):
+        if not locked.isdisjoint(attempt.customers) and not _is_fresh(inst, attempt, now):
             suspects.update(attempt.customers)
             if attempt.count:
                 tx.after_commit(partial(_tell_of_crash, attempt))
@@ -171,15 +179,27 @@ def _tell_of_crash(attempt: Attempt) -> None:
     )
 
 
-def _drop_what_is_over(inst: Installation, tx: Tx, now: datetime) -> None:
+def _drop_what_is_over(inst: Installation, tx: Tx, now: datetime) -> int:
     """Attempts with customers for whom nothing waits any more: others were faster, and their processes
-    died before they could tell. Should one live after all, it does without its attempt."""
-    for attempt in attempts.unfinished(tx):
-        if _is_fresh(inst, attempt, now) or events.pending_of(tx, attempt.customers):
-            continue
-        rows = customers.rows(tx, attempt.customers).values()
-        if not any(row.wake_at and row.wake_at <= inst.now(tx) for row in rows):
-            attempts.end(tx, [attempt.id])
+    died before they could tell. Should one live after all, it does without its attempt. And suspicions
+    that nothing came of for an hour. How many these were."""
+    over = [
+        attempt.id
+        for attempt in attempts.unfinished(tx)
+        if not _is_fresh(inst, attempt, now) and is_over(inst, tx, attempt, now)
+    ]
+    attempts.end(tx, over)
+    return len(over)
+
+
+def is_over(inst: Installation, tx: Tx, attempt: Attempt, now: datetime) -> bool:
+    """Whether nothing will ever come of an attempt that crashed; `now` is real time."""
+    if attempt.count == 0 and now - attempt.started_at >= SUSPECTED_FOR:
+        return True
+    if events.pending_of(tx, attempt.customers):
+        return False
+    rows = customers.rows(tx, attempt.customers).values()
+    return not any(row.wake_at and row.wake_at <= inst.now(tx) for row in rows)
 
 
 def _busy(inst: Installation, unfinished: Iterable[Attempt], now: datetime) -> set[int]:

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from lifecycle.domain.fold import fold
 from lifecycle.engine import reading
+from lifecycle.engine.apply import is_over
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.violations import Recorded, Violation, of_customer, of_unfolded
-from lifecycle.store import customers, events, messages, steps
+from lifecycle.store import attempts, customers, events, messages, steps
 from lifecycle.store.reading import Backlog, backlog
 from lifecycle.store.sql import Tx
 
@@ -17,6 +18,7 @@ __all__ = ["PENDING_TOO_LONG", "Violation", "verify"]
 
 PAGE = 500
 PENDING_TOO_LONG = timedelta(seconds=60)
+OPEN_TOO_LONG = timedelta(minutes=10)  # no work lasts as long: a batch is ended after two
 
 
 def verify(
@@ -28,7 +30,8 @@ def verify(
     steps, planned messages, the snapshot to the byte and when she is to be looked at again with what
     is recorded; that the steps form a chain without holes, and the log tells of each; that every
     message has a fate that fits its cause; that no event is neither folded nor waiting; that nothing
-    has been pending for longer than a minute of real time, and no import was left half.
+    has been pending for longer than a minute of real time, nothing was begun and left by its process
+    for longer than ten, and no import was left half.
     """
     found: list[Violation] = []
     with inst.db.read() as tx:
@@ -41,6 +44,7 @@ def verify(
                     detail=f"an event has been pending for {waited}: are workers running?",
                 )
             )
+        found.extend(_attempts(inst, tx))
         found.extend(_imports(backlog(tx)))
         after = 0
         while ids := customers.ids_after(tx, after, PAGE):
@@ -49,6 +53,24 @@ def verify(
             on_customers(len(ids))
         found.extend(_log(tx))
     return found
+
+
+def _attempts(inst: Installation, tx: Tx) -> Iterator[Violation]:
+    """Work that its process left behind, and that nobody has done since."""
+    now = inst.db.clock(tx)
+    left = [
+        attempt
+        for attempt in attempts.unfinished(tx)
+        if now - attempt.started_at > OPEN_TOO_LONG and not is_over(inst, tx, attempt, now)
+    ]
+    if left:
+        yield Violation(
+            customer="",
+            code="attempt_open",
+            detail=f"work with {len({each for one in left for each in one.customers})} customers was"
+            f" begun {now - min(one.started_at for one in left)} ago and has not ended: are workers and"
+            " a scheduler running?",
+        )
 
 
 def _imports(waiting: Backlog) -> Iterator[Violation]:

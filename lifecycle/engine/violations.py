@@ -23,7 +23,7 @@ class Violation:
     """One promise that does not hold."""
 
     customer: str  # key; empty where it is about the whole installation
-    code: str  # stable: fold, unfolded, state, steps, chain, messages, fates, log, snapshot, wake_at, pending_too_long, import_open …
+    code: str  # stable: fold, unfolded, state, steps, chain, messages, fates, log, snapshot, wake_at, pending_too_long, attempt_open, import_open …
     detail: str
 
 

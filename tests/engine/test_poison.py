@@ -14,12 +14,12 @@ from lifecycle.domain.fate import Fate
 from lifecycle.engine import apply
 from lifecycle.engine import work as unit
 from lifecycle.engine.alone import LONE_TRIES, POSTPONED, try_alone
-from lifecycle.engine.apply import CRASHED_AFTER, apply_pending, fire_due
+from lifecycle.engine.apply import CRASHED_AFTER, SUSPECTED_FOR, apply_pending, fire_due, reclaim
 from lifecycle.engine.dead import Replayed, discard, list_dead, replay, show
 from lifecycle.engine.digest import Digest, digest
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.rebuild import rebuild
-from lifecycle.engine.verify import verify
+from lifecycle.engine.verify import OPEN_TOO_LONG, verify
 from lifecycle.engine.work import Applied
 from lifecycle.store import attempts, customers, events, runs, steps
 from lifecycle.store.attempts import Level
@@ -511,3 +511,64 @@ def test_an_attempt_with_somebody_whom_others_have_done_with_is_dropped(
     apply_pending(inst)
     with inst.db.read() as tx:
         assert attempts.unfinished(tx) == []
+
+
+def test_what_crashes_left_behind_is_reclaimed_although_every_claim_finds_somebody(
+    inst: Installation,
+) -> None:
+    """An attempt over which others have long done the work says nothing any more; one that still counts stays."""
+    arrive(inst, order(0))
+    begun_by_another(inst, [1], ago=CRASHED_AFTER)
+    post(inst, *of("bert", order(1)))
+    begun_by_another(inst, [2], ago=CRASHED_AFTER)
+    assert [reclaim(inst), reclaim(inst)] == [1, 0]
+    with inst.db.read() as tx:
+        assert [found.customers for found in attempts.unfinished(tx)] == [(2,)]
+    assert apply_pending(inst).customers == 1
+    assert verify(inst) == []
+
+
+def test_a_suspicion_of_which_nothing_came_for_an_hour_is_dropped(inst: Installation) -> None:
+    """Of two customers of a batch that crashed; something of both still waits."""
+    post(inst, order(0), *of("bert", order(1)))
+    with inst.db.write() as tx:
+        now = inst.db.clock(tx)
+        for customer_id, age in ((1, SUSPECTED_FOR), (2, SUSPECTED_FOR / 2)):
+            begun = attempts.begin(
+                tx, token="b", level=Level.BATCH, customers=[customer_id], started_at=now
+            )
+            (batch,) = [each for each in attempts.unfinished(tx) if each.id == begun]
+            attempts.dissolve(tx, batch, token="b", started_at=now - age)
+    assert reclaim(inst) == 1
+    with inst.db.read() as tx:
+        assert [found.customers for found in attempts.unfinished(tx)] == [(2,)]
+
+
+@pytest.mark.postgres
+def test_whom_somebody_has_just_begun_with_is_not_reclaimed(postgres_database_url: str) -> None:
+    with installation(postgres_database_url, RICH_POLICY) as inst:
+        set_clock(inst, day(60))
+        arrive(inst, order(0))
+        begun_by_another(inst, [1], ago=timedelta(0))
+        assert reclaim(inst) == 0
+        with inst.db.read() as tx:
+            assert len(attempts.unfinished(tx)) == 1
+
+
+def test_verify_finds_work_that_was_begun_long_ago_and_that_nobody_has_done(
+    inst: Installation,
+) -> None:
+    """Not what may still be under way, nor what a process left behind over nothing."""
+
+    def left_open() -> list[str]:
+        return [found.detail for found in verify(inst) if found.code == "attempt_open"]
+
+    post(inst, *others())
+    begun_by_another(inst, [1, 2], ago=OPEN_TOO_LONG - timedelta(seconds=30))
+    assert left_open() == []
+    begun_by_another(inst, [2, 3], ago=OPEN_TOO_LONG + timedelta(seconds=1))
+    (found,) = left_open()
+    assert found.startswith("work with 2 customers was begun 0:10:")
+    work(inst)
+    begun_by_another(inst, [2, 3], ago=OPEN_TOO_LONG * 2)
+    assert verify(inst) == []
