@@ -2,7 +2,8 @@
 
 A row is leased: whoever holds it extends the lease while alive, and once that is over another takes
 the job. The number of the try tells them apart, so that one who comes back late changes nothing.
-Instants are real time, by the database's clock.
+Instants are real time, by the database's clock. Occasions sort by their keys, and time goes forward:
+once a later one was claimed, an earlier one is not begun any more.
 """
 
 from __future__ import annotations
@@ -33,17 +34,39 @@ class Run:
     started_at: datetime
     lease_until: datetime  # of one that has not finished: until then nobody else tries
     finished_at: datetime | None
-    failed: bool  # of the latest try
-    outcome: str | None  # in words
+    failed: bool  # the latest try; false while one is under way
+    outcome: str | None  # of the latest try that ended, in words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """How a job has fared."""
+
+    job: str
+    succeeded_at: datetime | None  # when it last did
+    failed: bool  # on its latest occasion, the latest try
+
+
+def is_open(tx: Tx, job: str, fire_key: str, now: datetime) -> bool:
+    """Whether a claim could succeed; asked first, as it writes nothing."""
+    return tx.row(_CLOSED, job, fire_key, fire_key, tx.to_db(now)) is None
 
 
 def claim(
     tx: Tx, job: str, fire_key: str, *, worker: str, now: datetime, lease_until: datetime
 ) -> Claim | None:
-    """None: it is finished, or somebody is at it."""
+    """None: it is finished, somebody is at it, or a later occasion was claimed.
+
+    Whatever has not finished of earlier occasions is closed, and whoever was at it has lost it.
+    """
+    if not is_open(tx, job, fire_key, now):
+        return None
     instant = tx.to_db(now)
     row = tx.row(_CLAIM, job, fire_key, worker, instant, tx.to_db(lease_until), instant)
-    return None if row is None else Claim(job=job, fire_key=fire_key, tries=row[0])
+    if row is None:
+        return None
+    tx.run(_OVERTAKE, instant, f"overtaken by {fire_key}", job, fire_key)
+    return Claim(job=job, fire_key=fire_key, tries=row[0])
 
 
 def keep(tx: Tx, held: Claim, lease_until: datetime) -> bool:
@@ -77,26 +100,48 @@ def recent(tx: Tx, limit: int) -> list[Run]:
             failed=bool(row[7]),
             outcome=row[8],
         )
-        for row in _latest(tx, limit)
+        for row in _whole(tx, limit)
     ]
 
 
-def forget(tx: Tx, before: datetime) -> int:
-    """Delete what had finished by then; how many these were. Whatever is unfinished stays."""
-    return tx.run(_FORGET, tx.to_db(before))
+def latest(tx: Tx) -> list[Latest]:
+    """Every job that was ever claimed and is remembered, by name."""
+    with tx.whole_tables():
+        return [
+            Latest(job=row[0], succeeded_at=tx.from_db_or_none(row[1]), failed=bool(row[2]))
+            for row in tx.rows(_LATEST)
+        ]
 
 
-def _latest(tx: Tx, limit: int) -> list[Row]:
+def forget(tx: Tx, before: datetime, limit: int) -> int:
+    """Delete what had finished by then, at most so many at once; how many these were.
+
+    Whatever is unfinished stays, and so does the latest occasion of each job: by it is known that
+    those before it are over.
+    """
+    with tx.whole_tables():
+        return tx.run(_FORGET, tx.to_db(before), limit)
+
+
+def _whole(tx: Tx, limit: int) -> list[Row]:
     with tx.whole_tables():  # a few hundred rows
         return tx.rows(_RECENT, limit)
 
 
+_CLOSED = both(
+    "SELECT 1 FROM schedule_run WHERE job = ? AND (fire_key > ?"
+    " OR (fire_key = ? AND (finished_at IS NOT NULL OR lease_until > ?))) LIMIT 1"
+)
 _CLAIM = both(
     "INSERT INTO schedule_run AS s (job, fire_key, worker, tries, started_at, lease_until, failed)"
     " VALUES (?, ?, ?, 1, ?, ?, false) ON CONFLICT (job, fire_key) DO UPDATE"
     " SET worker = excluded.worker, tries = s.tries + 1, started_at = excluded.started_at,"
-    " lease_until = excluded.lease_until"
+    " lease_until = excluded.lease_until, failed = false"
     " WHERE s.finished_at IS NULL AND s.lease_until <= ? RETURNING tries"
+)
+_OVERTAKE = both(
+    "UPDATE schedule_run SET finished_at = ?, failed = true, outcome = ?"
+    " WHERE job = ? AND fire_key < ? AND finished_at IS NULL"
 )
 _HELD = " WHERE job = ? AND fire_key = ? AND tries = ? AND finished_at IS NULL"
 _KEEP = both(f"UPDATE schedule_run SET lease_until = ?{_HELD}")
@@ -106,4 +151,14 @@ _RECENT = both(
     "SELECT job, fire_key, worker, tries, started_at, lease_until, finished_at, failed, outcome"
     " FROM schedule_run ORDER BY fire_key DESC, job LIMIT ?"
 )
-_FORGET = both("DELETE FROM schedule_run WHERE finished_at < ?")
+_LATEST = both(
+    "SELECT s.job,"
+    " (SELECT max(o.finished_at) FROM schedule_run AS o WHERE o.job = s.job AND NOT o.failed),"
+    " s.failed FROM schedule_run AS s WHERE s.fire_key ="
+    " (SELECT max(o.fire_key) FROM schedule_run AS o WHERE o.job = s.job) ORDER BY s.job"
+)
+_FORGET = both(
+    "DELETE FROM schedule_run WHERE (job, fire_key) IN (SELECT s.job, s.fire_key"
+    " FROM schedule_run AS s WHERE s.finished_at < ? AND s.fire_key <"
+    " (SELECT max(o.fire_key) FROM schedule_run AS o WHERE o.job = s.job) LIMIT ?)"
+)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from lifecycle.store import schedule
 from lifecycle.store.database import Database
-from lifecycle.store.schedule import Claim, Run
+from lifecycle.store.schedule import Claim, Latest, Run
 from lifecycle.store.sql import Tx
 from tests.store.made import day
 
@@ -90,16 +90,25 @@ def test_what_failed_is_tried_again_from_an_instant_on(db: Database) -> None:
     assert (runs(db)[0].failed, runs(db)[0].outcome) == (False, "all of it")
 
 
-def test_what_finished_long_ago_is_forgotten_and_what_has_not_is_kept(db: Database) -> None:
-    for key, at in (("2026-01-01", 1), ("2026-01-05", 5)):
-        held = claimed(db, day(at), key=key)
-        db.run(lambda tx, held=held, at=at: schedule.finish(tx, held, day(at), "done"))  # type: ignore[misc]
+def test_what_finished_long_ago_is_forgotten_some_at_a_time(db: Database) -> None:
+    """What is unfinished is kept, and so is the latest of each job: by it the others are known to be over."""
+    for at in (1, 2, 3, 5):
+        finished(db, f"2026-01-0{at}", at)
+    finished(db, "2026-01-01", 1, job="old")
     claimed(db, day(1), key="2026-01-01", job="b")
-    assert db.run(lambda tx: schedule.forget(tx, day(5))) == 1
+    assert db.run(lambda tx: schedule.forget(tx, day(4), 2)) == 2
+    assert db.run(lambda tx: schedule.forget(tx, day(4), 2)) == 1
+    assert db.run(lambda tx: schedule.forget(tx, day(99), 2)) == 0
     assert [(run.job, run.fire_key) for run in runs(db)] == [
         ("a", "2026-01-05"),
         ("b", "2026-01-01"),
+        ("old", "2026-01-01"),
     ]
+
+
+def finished(db: Database, key: str, at: int, job: str = "a") -> None:
+    held = claimed(db, day(at), key=key, job=job)
+    assert db.run(lambda tx: schedule.finish(tx, held, day(at), "done"))
 
 
 def test_of_many_who_try_at_once_one_has_it(db: Database) -> None:
@@ -118,3 +127,29 @@ def test_of_many_who_try_at_once_one_has_it(db: Database) -> None:
         thread.join()
     assert [each.tries for each in held if each] == [1]
     assert len(held) == 5
+
+
+def test_an_earlier_occasion_is_over_once_a_later_one_was_claimed(db: Database) -> None:
+    """Whoever is still at it has lost it, and nobody begins it any more; another job's is its own affair."""
+    early = claimed(db, day(2), key="2026-01-02")
+    other = claimed(db, day(2), key="2026-01-02", job="b")
+    claimed(db, day(3), key="2026-01-03")
+    assert not db.run(lambda tx: schedule.keep(tx, early, day(9)))
+    assert db.run(lambda tx: schedule.keep(tx, other, day(9)))
+    assert claim(db, day(9), key="2026-01-01") is None
+    assert claim(db, day(9), key="2026-01-02") is None
+    (run,) = [run for run in runs(db) if (run.job, run.fire_key) == ("a", "2026-01-02")]
+    assert (run.failed, run.outcome) == (True, "overtaken by 2026-01-03")
+
+
+def test_how_each_job_has_fared(db: Database) -> None:
+    held = claimed(db, day(2), key="2026-01-02")
+    db.run(lambda tx: schedule.finish(tx, held, day(2), "done"))
+    failed = claimed(db, day(3), key="2026-01-03")
+    db.run(lambda tx: schedule.give_back(tx, failed, day(4), "no room"))
+    claimed(db, day(2), job="b")
+    with db.read() as tx:
+        assert schedule.latest(tx) == [
+            Latest(job="a", succeeded_at=day(2), failed=True),
+            Latest(job="b", succeeded_at=None, failed=False),
+        ]
