@@ -9,6 +9,8 @@ LifecycleError
 │   └── Overloaded          more came than can be taken in just now: which bound, and when to come again
 │   └── TookTooLong         it ended a statement of ours that ran for longer than any may
 ├── NotFound                no such customer, event, policy version
+├── ScoringFailed           the scoring hook raised, took too long or answered nonsense: no score was changed
+├── ClaimLost               another process has taken over the work of a night, so this one writes nothing more
 ├── NotReady                an answer would be wrong now (events pending, checks due)
 ├── PoisonEvent             folding this one event raised: it alone leaves the fold, as a dead letter
 └── FoldBroken              a promise of the fold was about to be broken: never expected
@@ -153,6 +155,14 @@ class Overloaded(Unavailable):
 
 class NotFound(LifecycleError):
     """There is nothing under that name."""
+
+
+class ScoringFailed(LifecycleError):
+    """The hook of the scoring; its text may quote customers, so it stays out of the log."""
+
+
+class ClaimLost(LifecycleError):
+    """Somebody else has taken over what this process was doing, or has finished it."""
 
 
 class NotReady(LifecycleError):

@@ -14,10 +14,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -32,6 +34,7 @@ DEFAULT_DATABASE_URL = "sqlite:///lifecycle.db"
 DEFAULT_PORT = 8000
 DEFAULT_PREFIX = "lifecycle"
 DEFAULT_MAX_PENDING = 10_000_000  # events: a day of a hundred a second, some gigabytes
+DEFAULT_KEEP_DAYS = 90
 BROKERS = ("redis", "rediss", "amqp", "amqps")
 CA_OPTION = (
     "ssl_ca_certs"  # of a broker's URL: the file of the authority that signs its certificate
@@ -52,6 +55,9 @@ VARIABLES = {
     "metrics_port": "LIFECYCLE_METRICS_PORT",
     "metrics_host": "LIFECYCLE_METRICS_HOST",
     "max_pending": "LIFECYCLE_MAX_PENDING",
+    "night": "LIFECYCLE_NIGHT",
+    "scoring": "LIFECYCLE_SCORING",
+    "keep_days": "LIFECYCLE_KEEP_DAYS",
     "clock": "LIFECYCLE_CLOCK",
     "log": "LIFECYCLE_LOG",
     "log_level": "LIFECYCLE_LOG_LEVEL",
@@ -66,6 +72,9 @@ FLAGS = {
     "metrics_port": "--metrics-port",
     "metrics_host": "--metrics-host",
     "max_pending": "--max-pending",
+    "night": "--night",
+    "scoring": "--scoring",
+    "keep_days": "--keep-days",
     "clock": "--clock",
     "log": "--log",
     "log_level": "--log-level",
@@ -98,6 +107,14 @@ class LogLevel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NightTime:
+    """When the work of the night begins."""
+
+    at: time = time(3, 30)  # local
+    zone: str | None = None  # IANA name; None: the policy's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What an installation runs with; made by `read_settings`, and by tests directly."""
 
@@ -110,6 +127,9 @@ class Settings:
     metrics_port: int | None = None  # of a process without an API; None: it serves no metrics
     metrics_host: str = LOOPBACK  # the address on which it does
     max_pending: int = DEFAULT_MAX_PENDING  # events that may wait while more are taken in
+    night: NightTime = NightTime()
+    scoring: str | None = None  # module:function of the hook that scores; None: nothing does
+    keep_days: int = DEFAULT_KEEP_DAYS  # for which finished nights are remembered
     clock: ClockSpec | None = None  # None: nobody asked for a made-up clock
     log: LogForm = LogForm.TEXT
     log_level: LogLevel | None = None  # None: as whoever runs it sees fit
@@ -131,6 +151,7 @@ def read_settings(
     broker, prefix, port = (values.get(f) for f in ("broker_url", "broker_prefix", "port"))
     required, max_pending = values.get("require_broker"), values.get("max_pending")
     metrics_port, metrics_host = values.get("metrics_port"), values.get("metrics_host")
+    night, scoring, keep_days = (values.get(f) for f in ("night", "scoring", "keep_days"))
     clock, log, log_level = (values.get(f) for f in ("clock", "log", "log_level"))
     return Settings(
         database_url=_database_url(values.get("database_url")),
@@ -142,6 +163,9 @@ def read_settings(
         metrics_port=None if metrics_port is None else _port(metrics_port),
         metrics_host=LOOPBACK if metrics_host is None else _address(metrics_host),
         max_pending=DEFAULT_MAX_PENDING if max_pending is None else _max_pending(max_pending),
+        night=NightTime() if night is None else _night(night),
+        scoring=None if scoring is None else _hook(scoring),
+        keep_days=DEFAULT_KEEP_DAYS if keep_days is None else _days(keep_days),
         clock=None if clock is None else ClockSpec.parse(clock.text, where=clock.where),
         log=LogForm.TEXT if log is None else _one_of(LogForm, log),
         log_level=None if log_level is None else _one_of(LogLevel, log_level),
@@ -284,6 +308,43 @@ def _max_pending(value: _Value) -> int:
     if not re.fullmatch(r"[0-9]{1,12}", value.text) or int(value.text) == 0:
         raise Unusable(
             f"{value.where}: {value.text[:40]!r} is no number of events; allowed: 1 to 999999999999"
+        )
+    return int(value.text)
+
+
+def _night(value: _Value) -> NightTime:
+    clock, _, zone = value.text.partition(" ")
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", clock):
+        raise Unusable(
+            f"{value.where}: {value.text[:40]!r} is no time of day; allowed: 03:30, which is by the"
+            " policy's time zone, or 03:30 Europe/Berlin"
+        )
+    zone = zone.strip()
+    try:
+        if zone:
+            ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise Unusable(
+            f"{value.where}: {zone[:40]!r} is no time zone; allowed: an IANA name such as"
+            " Europe/Berlin, or none for the policy's"
+        ) from error
+    return NightTime(at=time.fromisoformat(clock), zone=zone or None)
+
+
+def _hook(value: _Value) -> str:
+    name = r"[A-Za-z_][A-Za-z0-9_]*"
+    if not re.fullmatch(rf"{name}(\.{name})*:{name}", value.text):
+        raise Unusable(
+            f"{value.where}: {value.text[:80]!r} names no function; allowed: module:function, such as"
+            " scoring:tiers for the function tiers of scoring.py in the config folder"
+        )
+    return value.text
+
+
+def _days(value: _Value) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", value.text) or int(value.text) == 0:
+        raise Unusable(
+            f"{value.where}: {value.text[:40]!r} is no number of days; allowed: 1 to 99999"
         )
     return int(value.text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from lifecycle import resources
 from lifecycle.clock import ClockSpec
 from lifecycle.errors import Unusable
-from lifecycle.settings import FLAGS, VARIABLES, LogForm, LogLevel, read_settings
+from lifecycle.settings import FLAGS, VARIABLES, LogForm, LogLevel, NightTime, read_settings
 
 
 def config(folder: Path, text: str) -> dict[str, str | None]:
@@ -203,3 +204,36 @@ def test_the_shipped_file_names_every_setting_and_sets_none() -> None:
     for name in FLAGS.keys() - {"config_dir"}:
         assert f"# {name}: " in text
         assert f"{VARIABLES[name]}, {FLAGS[name]}" in text
+
+
+def test_when_the_night_begins_is_a_time_of_day_and_perhaps_a_zone() -> None:
+    assert read_settings({}, {}).night == NightTime(at=time(3, 30), zone=None)
+    assert read_settings({"night": "02:15"}, {}).night == NightTime(at=time(2, 15))
+    berlin = read_settings({}, {"LIFECYCLE_NIGHT": "23:05 Europe/Berlin"}).night
+    assert berlin == NightTime(at=time(23, 5), zone="Europe/Berlin")
+
+
+@pytest.mark.parametrize("text", ["24:00", "3:30", "noon", "03:30:00", "03:30 Mars", "03:30 UTC+8"])
+def test_a_night_that_begins_at_no_time_is_refused(text: str) -> None:
+    with pytest.raises(Unusable, match=r"^--night: .* is no time.*; allowed: "):
+        read_settings({"night": text}, {})
+
+
+@pytest.mark.parametrize(
+    "text", ["scoring", "scoring.tiers", "scoring:", ":tiers", "a b:c", "a:b.c"]
+)
+def test_a_hook_that_names_no_function_is_refused(text: str) -> None:
+    with pytest.raises(
+        Unusable, match=r"^--scoring: .* names no function; allowed: module:function"
+    ):
+        read_settings({"scoring": text}, {})
+    assert read_settings({"scoring": "ours.scoring:tiers"}, {}).scoring == "ours.scoring:tiers"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "ten", "1.5", "100000"])
+def test_a_number_of_days_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(
+        Unusable, match=r"^--keep-days: .* is no number of days; allowed: 1 to 99999"
+    ):
+        read_settings({"keep_days": text}, {})
+    assert read_settings({"keep_days": "7"}, {}).keep_days == 7

@@ -1,0 +1,91 @@
+"""What is forgotten is what was only about the work, once it is old; nothing of a customer ever is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, time, timedelta
+
+import pytest
+
+from lifecycle.engine import retention
+from lifecycle.engine.digest import digest
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.night import Nights, recent
+from lifecycle.engine.retention import FORGETTABLE, Forgettable, Retention
+from lifecycle.engine.verify import verify
+from lifecycle.settings import NightTime
+from lifecycle.store.sql import Tx, both
+from tests.scenarios.driver import day, order
+from tests.support.engine import arrive, installation, set_clock
+
+NIGHT = NightTime(at=time(3), zone="UTC")
+KEEP = timedelta(days=30)
+TRUTH = ("event", "identity", "customer", "step", "step_log", "message", "import_run", "api_key")
+
+
+@pytest.fixture
+def inst(database_url: str) -> Iterator[Installation]:
+    with installation(database_url) as made:
+        set_clock(made, day(9.5))
+        arrive(made, order(1), order(2), order(3))
+        yield made
+
+
+def forget(inst: Installation, *more: Forgettable) -> str | None:
+    """In a further night."""
+    with inst.db.read() as tx:
+        set_clock(inst, inst.now(tx) + timedelta(days=1))
+    job = Retention(inst, KEEP, [*FORGETTABLE, *more])
+    assert Nights(inst, NIGHT, [job]).work() == 1
+    return recent(inst, 1)[0].outcome
+
+
+def nights_of(inst: Installation, *ages: int) -> None:
+    """So many days ago, of real time, the job of a night was finished."""
+    add = both(
+        "INSERT INTO schedule_run"
+        " (job, fire_key, worker, tries, started_at, lease_until, finished_at, failed)"
+        " VALUES ('old', ?, 'one', 1, ?, ?, ?, false)"
+    )
+    with inst.db.write() as tx:
+        for age in ages:
+            at = tx.to_db(inst.db.clock(tx) - timedelta(days=age))
+            tx.run(add, f"2025-01-{99 - age}", at, at, at)
+
+
+def counts(inst: Installation) -> list[int]:
+    with inst.db.read() as tx:
+        return [tx.value(both(f"SELECT count(*) FROM {table}")) for table in TRUTH]
+
+
+def test_nights_of_long_ago_are_forgotten_and_nothing_of_a_customer_is(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However old her events are: they are the truth, and are asked for at her next late event."""
+    monkeypatch.setattr(retention, "AT_ONCE", 1)
+    nights_of(inst, 50, 40, 31, 29, 1)
+    set_clock(inst, day(9_999))
+    arrive(inst)
+    before, sum_before = counts(inst), digest(inst)
+    assert forget(inst) == "forgotten: 3 jobs of past nights"
+    assert forget(inst) == "forgotten: 0 jobs of past nights"
+    assert [run.fire_key for run in recent(inst, 99) if run.job == "old"] == [
+        "2025-01-98",
+        "2025-01-70",
+    ]
+    assert (counts(inst), digest(inst)) == (before, sum_before)
+    assert verify(inst) == []
+
+
+def test_a_kind_of_rows_may_say_itself_how_long_it_is_kept(inst: Installation) -> None:
+    """Such as rows that carry the instant at which they expire."""
+    asked: list[timedelta] = []
+
+    def none(tx: Tx, before: datetime, limit: int) -> int:
+        asked.append(inst.db.clock(tx) - before)
+        return 0
+
+    told = forget(inst, Forgettable(name="answers", forget=none, kept_for=timedelta(0)))
+    assert told == "forgotten: 0 jobs of past nights, 0 answers"
+    (age,) = asked
+    assert age < timedelta(seconds=60)
