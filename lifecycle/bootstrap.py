@@ -21,8 +21,11 @@ from lifecycle.engine import accept, apply, decisions, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.backlog import Backlog
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.night import Job, Nights
 from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.readiness import Broker
+from lifecycle.engine.retention import Retention
+from lifecycle.engine.scoring import Scoring
 from lifecycle.engine.work import Applied
 from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
@@ -82,8 +85,10 @@ def build(
         clock = _clock(db, settings.clock, access, alone=alone and embedded)
         if alone:
             policies.ensure_policy(db, settings.config_dir / POLICY_FILE)
+        inst = Installation(db, clock)
         return Engine(
-            Installation(db, clock),
+            inst,
+            nights=Nights(inst, settings.night, list(_nightly(inst, settings))),
             clock=clock,
             stops_clock=alone and embedded,
             ring=ring,
@@ -95,6 +100,13 @@ def build(
     except BaseException:
         db.close()
         raise
+
+
+def _nightly(inst: Installation, settings: Settings) -> Iterator[Job]:
+    """What is done once a night."""
+    yield Retention(inst, timedelta(days=settings.keep_days))
+    if settings.scoring is not None:
+        yield Scoring(inst, settings.scoring, settings.config_dir)
 
 
 def _bring_up_to_date(db: Database, *, may_change: bool) -> None:
@@ -244,6 +256,7 @@ class Engine:
         self,
         installation: Installation,
         *,
+        nights: Nights,
         clock: ClockSpec | None,
         stops_clock: bool,
         ring: Callable[[], object],
@@ -256,6 +269,7 @@ class Engine:
         self.db = installation.db
         self.observer = observer
         self.complaints = complaints
+        self._nights = nights
         self._clock = clock
         self._stops_clock = stops_clock
         self._ring = ring
@@ -339,6 +353,24 @@ class Engine:
         if decisions.are_heard():
             decisions.tell_of_expired(tx, expired)
         return len(expired)
+
+    def reclaim(self) -> int:
+        """Forget the attempts of processes that died where nothing is left to try; how many these were."""
+        return apply.reclaim(self.installation)
+
+    def work_of_the_night(self) -> int:
+        """Do what is due of this night and nobody does, such as the scoring; how many jobs were done.
+
+        May take an hour, and returns soon after `stop_work_of_the_night`.
+        """
+        done = self._nights.work()
+        if done:
+            self._ring()  # scores are events
+        return done
+
+    def stop_work_of_the_night(self) -> None:
+        """What is under way is given back, for whoever asks next."""
+        self._nights.stop()
 
     # -- waiting
 

@@ -144,6 +144,22 @@ def _of(found: Gauges) -> Iterator[GaugeMetricFamily]:
     for status, count in found.dead.items():
         dead.add_metric((status.value,), count)
     yield dead
+    succeeded = GaugeMetricFamily(
+        "lifecycle_night_last_success_timestamp_seconds",
+        "When a job of the night was last done.",
+        labels=("work",),
+    )
+    failed = GaugeMetricFamily(
+        "lifecycle_night_failed",
+        "Whether the latest try of a job in its latest night failed.",
+        labels=("work",),
+    )
+    for each in found.nightly:
+        failed.add_metric((each.job,), float(each.failed))
+        if each.succeeded_at is not None:
+            succeeded.add_metric((each.job,), each.succeeded_at.timestamp())
+    yield succeeded
+    yield failed
 
 
 def _gauge(name: str, told: str, value: float) -> GaugeMetricFamily:

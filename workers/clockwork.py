@@ -18,6 +18,9 @@ from lifecycle.clock import WIND_EVERY
 DUE_EVERY = timedelta(seconds=1)  # what is due fires at most this much late
 DUE_EVERY_FASTER = timedelta(milliseconds=200)  # on a clock that outruns real time
 SWEEP_EVERY = timedelta(seconds=5)  # for rings that were lost
+RECLAIM_EVERY = timedelta(seconds=10)
+NIGHT_EVERY = timedelta(seconds=10)  # the work of a night begins at most this much late
+NIGHT_EVERY_FASTER = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +69,13 @@ class Clockwork:
 def ticks(engine: Engine, *, apply: Callable[[], object], fire: Callable[[], object]) -> list[Tick]:
     """What an installation needs, whoever does the work: by ringing for it, or on the spot."""
     often = DUE_EVERY_FASTER if engine.runs_faster else DUE_EVERY
+    nightly = NIGHT_EVERY_FASTER if engine.runs_faster else NIGHT_EVERY
     needed = [
         Tick(name="due", every=often, do=fire),
         Tick(name="sweep", every=SWEEP_EVERY, do=apply),
         Tick(name="expire", every=SWEEP_EVERY, do=engine.expire_messages),
+        Tick(name="reclaim", every=RECLAIM_EVERY, do=engine.reclaim),
+        Tick(name="night", every=nightly, do=engine.work_of_the_night),
     ]
     if engine.winds_clock:
         needed.append(Tick(name="clock", every=WIND_EVERY, do=engine.wind_clock))

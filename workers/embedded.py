@@ -44,5 +44,6 @@ def running(settings: Settings) -> Iterator[Engine]:
             yield engine
         finally:
             intake.stop()
+            engine.stop_work_of_the_night()
             clockwork.stop()
             workers.stop()

@@ -23,7 +23,7 @@ from lifecycle.settings import VARIABLES, Settings
 from workers import bells
 from workers.bells import APPLY, DUE
 from workers.broker import broker_for, examine
-from workers.clockwork import SWEEP_EVERY, Clockwork, Tick, ticks
+from workers.clockwork import RECLAIM_EVERY, SWEEP_EVERY, Clockwork, Tick, ticks
 from workers.intake import intake_of
 from workers.line import Line
 from workers.metrics_port import metrics_served
@@ -74,6 +74,7 @@ def scheduling(settings: Settings) -> Iterator[Engine]:
             yield engine
         finally:
             rounds.stop()
+            engine.stop_work_of_the_night()
             clockwork.stop()
 
 
@@ -108,7 +109,7 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
         )
         opened.enter_context(metrics_served(engine, settings.metrics_port, settings.metrics_host))
         rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
-        clockwork = Clockwork(_looks(rounds, line), complaints)
+        clockwork = Clockwork(_looks(engine, rounds, line), complaints)
         intake = intake_of(engine, settings)
         closing = opened.pop_all()
 
@@ -148,8 +149,8 @@ def _declare(broker: dramatiq.Broker, prefix: str, rounds: Rounds) -> None:
         rounds.answer(DUE)
 
 
-def _looks(rounds: Rounds, line: Line) -> list[Tick]:
-    """For rings that were lost, and in place of a broker that is away."""
+def _looks(engine: Engine, rounds: Rounds, line: Line) -> list[Tick]:
+    """For rings that were lost, and in place of a broker or a scheduler that is away."""
 
     def poll() -> None:
         if line.away:
@@ -158,6 +159,7 @@ def _looks(rounds: Rounds, line: Line) -> list[Tick]:
     return [
         Tick(name="sweep", every=SWEEP_EVERY, do=rounds.look),
         Tick(name="poll", every=POLL_EVERY, do=poll),
+        Tick(name="reclaim", every=RECLAIM_EVERY, do=engine.reclaim),
     ]
 
 

@@ -20,6 +20,7 @@ from lifecycle.cli import (
     exits,
     imports,
     key,
+    nights,
     output,
     policy,
     processes,
@@ -79,6 +80,7 @@ app.add_typer(report.app, name="report", rich_help_panel=LOOK)
 app.add_typer(policy.app, name="policy", rich_help_panel=KEEP)
 app.add_typer(dead.app, name="dead", rich_help_panel=KEEP)
 app.add_typer(key.app, name="key", rich_help_panel=KEEP)
+app.command("nights", rich_help_panel=KEEP)(nights.nights)
 app.command("verify", rich_help_panel=KEEP)(truth.verify)
 app.command("rebuild", rich_help_panel=KEEP)(truth.rebuild)
 app.command("digest", rich_help_panel=KEEP)(truth.digest)

@@ -91,6 +91,25 @@ MAX_PENDING = _setting(
     "N",
     "How many events may wait to be applied while more are taken in; left out: 10,000,000.",
 )
+NIGHTLY = (
+    _setting(
+        "night",
+        "TIME[ ZONE]",
+        "When the work of the night begins, such as 02:15 or '02:15 Europe/Berlin'; left out: 03:30;"
+        " without a zone, by the policy's.",
+    ),
+    _setting(
+        "scoring",
+        "MODULE:FUNCTION",
+        "The function that scores the customers every night, of a module in the config folder or of one"
+        " that is installed; left out: none does.",
+    ),
+    _setting(
+        "keep_days",
+        "N",
+        "For how many days it is remembered what was done in a night; left out: 90.",
+    ),
+)
 BROKER = (
     _setting(
         "broker_url",

@@ -12,6 +12,7 @@ from lifecycle.cli.options import (
     BROKER,
     MAX_PENDING,
     METRICS,
+    NIGHTLY,
     PORT,
     Host,
     with_settings,
@@ -66,11 +67,12 @@ def work(settings: Settings) -> None:
     tell.info("stopped", "stopped")
 
 
-@with_settings(*METRICS, *BROKER)
+@with_settings(*NIGHTLY, *METRICS, *BROKER)
 def schedule(settings: Settings) -> None:
-    """Ring the workers every second for what is due, and every few for what waits. The same as `python scheduler.py`.
+    """Ring the workers every second for what is due, and every few for what waits; do the work of the night. The same as `python scheduler.py`.
 
-    For PostgreSQL. A second one does no harm and takes over when the first is gone. Without a broker it does the work itself.
+    For PostgreSQL. A second one does no harm and takes over when the first is gone: each night's work is done
+    once. Without a broker it does the work of the workers itself.
     """
     from workers.processes import scheduling
 

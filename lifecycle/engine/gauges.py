@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.readiness import overdue
 from lifecycle.engine.reading import waited
-from lifecycle.store import customers, dead, reading
+from lifecycle.store import customers, dead, reading, schedule
 from lifecycle.store.dead import Status
+from lifecycle.store.schedule import Latest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class Gauges:
     due: int  # customers for whom a check or a waiting event has come due
     due_lag_seconds: float  # of real time; 0 where nothing is due
     dead: Mapping[Status, int]  # every status, also where there is none
+    nightly: Sequence[Latest]  # a job each that was ever done in a night
 
 
 def gauges(inst: Installation) -> Gauges:
@@ -34,4 +36,5 @@ def gauges(inst: Installation) -> Gauges:
             due=customers.due_count(tx, inst.now(tx)),
             due_lag_seconds=lag.total_seconds() if lag else 0.0,
             dead={status: dead.count(tx, status) for status in Status},
+            nightly=schedule.latest(tx),
         )

@@ -39,6 +39,7 @@ __all__ = [
     "key_of",
     "latest",
     "log_end",
+    "snapshot_of",
     "timeline",
     "transitions",
 ]
@@ -112,7 +113,7 @@ def customer(inst: Installation, key: str) -> Customer:
         row = customers.rows(tx, [customer_id])[customer_id]
         now, policies = inst.now(tx), inst.timeline(tx)
         version = policies.at(now)
-        found = _snapshot(tx, policies, row)
+        found = snapshot_of(tx, policies, row)
         following = ahead(policies, found, now)
         return Customer(
             key=row.key,
@@ -200,7 +201,7 @@ def health(inst: Installation) -> Health:
         )
 
 
-def _snapshot(tx: Tx, policies: Timeline, row: CustomerRow) -> Snapshot:
+def snapshot_of(tx: Tx, policies: Timeline, row: CustomerRow) -> Snapshot:
     """What is known of her; folded from her events where the stored facts are not those in force."""
     if row.folded_until is None:
         return policies.blank()

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from lifecycle.errors import NotFound
-from lifecycle.store.sql import Row, Tx, both, bulk
+from lifecycle.store.sql import Row, Tx, both, bulk, texts
 
 
 class CustomerRow(NamedTuple):
@@ -66,6 +66,11 @@ def rows(tx: Tx, customer_ids: Iterable[int]) -> dict[int, CustomerRow]:
 def after_key(tx: Tx, key: str, limit: int) -> list[CustomerRow]:
     """The next customers by key in code-point order; an empty key starts, an empty answer ends."""
     return [_customer_row(tx, row) for row in tx.rows(_AFTER_KEY, key, limit)]
+
+
+def by_keys(tx: Tx, keys: Iterable[str]) -> dict[str, CustomerRow]:
+    """Each customer by her own key; a key that is nobody's is not in the answer."""
+    return {row[1]: _customer_row(tx, row) for row in tx.rows(_BY_KEYS, texts(keys))}
 
 
 def save(tx: Tx, customers: Sequence[CustomerRow], now: datetime | None = None) -> None:
@@ -240,6 +245,7 @@ _DUE = both(
 _LOCK = both("SELECT id FROM customer WHERE id IN [ids] [lock]", columns=1)
 _COLUMNS = "id, key, state, entered_at, snapshot, folded_until, wake_at, policy_version"
 _ROWS = both(f"SELECT {_COLUMNS} FROM customer WHERE id IN [ids]", columns=8)
+_BY_KEYS = both(f"SELECT {_COLUMNS} FROM customer WHERE key IN [texts]", columns=8)
 _AFTER_KEY = both(f"SELECT {_COLUMNS} FROM customer WHERE key > ? ORDER BY key LIMIT ?", columns=8)
 _SAVE = bulk(
     "entered_at timestamptz, snapshot text, folded_until timestamptz, policy_version integer,"

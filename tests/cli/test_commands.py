@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from lifecycle import resources
 from lifecycle.bootstrap import build
 from lifecycle.cli.exits import Code
+from lifecycle.clock import ClockSpec
 from lifecycle.settings import Settings
 from tests.cli.conftest import Lifecycle
 
@@ -672,3 +674,27 @@ def test_every_listing_is_also_one_json_document(shop: Lifecycle) -> None:
         assert ran.code == Code.OK, command
         assert isinstance(json.loads(ran.out), dict)
         assert ran.err == ""
+
+
+# -- nights
+
+
+def test_what_was_done_in_the_latest_nights_is_listed(shop: Lifecycle, home: Path) -> None:
+    """Of a job that failed, why, and that it waits for its next try."""
+    assert "no night has begun yet" in shop("nights").out
+    url = f"sqlite:///{home / 'lifecycle.db'}"
+    settings = Settings(
+        database_url=url, config_dir=resources.config_dir(), scoring="nowhere:tiers"
+    )
+    with build(replace(settings, clock=ClockSpec.parse(CLOCK))) as engine:
+        assert engine.work_of_the_night() == 1
+    shown = shop("nights").out
+    assert re.search(r"2010-02-01\s+retention\s+done\s+\d{4}-\S+ \S+\s+1\s+forgotten: 0", shown)
+    assert re.search(r"2010-02-01\s+scoring\s+waits\s+1\s+nowhere:tiers cannot be found", shown)
+    told = shop("nights", "--json", "--limit", "2").json["nights"]
+    assert [(run["job"], run["status"], run["tries"]) for run in told] == [
+        ("retention", "done", 1),
+        ("scoring", "waits", 1),
+    ]
+    assert told[1]["outcome"].endswith("nor installed; no score was changed")
+    assert len(shop("nights", "--json", "--limit", "1").json["nights"]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +28,10 @@ SECRET = "mei-4711"  # in every place where a customer or an event could have it
 OURS = {"way", "key", "limit", "outcome", "rule", "from", "to", "work", "le", "status", "route"}
 
 _WAKE = both("UPDATE customer SET wake_at = ?")
+_FAIL = both(
+    "INSERT INTO schedule_run (job, fire_key, worker, tries, started_at, lease_until, failed)"
+    " VALUES ('retention', '9999-01-01', 'one', 1, ?, ?, true)"
+)
 
 
 @pytest.fixture
@@ -127,6 +132,26 @@ def test_dead_events_are_told_by_status(database_url: str, tmp_path: Path) -> No
     assert of(series, "dead_events", {"status": "discarded"}) == 0
 
 
+def test_how_the_work_of_the_night_fares_is_told_for_each_job(
+    engine: Engine, client: httpx.Client
+) -> None:
+    """Nothing, before a night has begun; its failures are those of the latest night."""
+    job = {"work": "retention"}
+    assert of(collected(client), "night_failed", job) is None
+    engine.work_of_the_night()
+    done = collected(client)
+    assert of(done, "night_failed", job) == 0
+    at = of(done, "night_last_success_timestamp_seconds", job)
+    assert at is not None
+    assert abs(at - time.time()) < 60
+
+    move(engine, NOW + timedelta(days=1))
+    engine.db.run(lambda tx: tx.run(_FAIL, *[tx.to_db(NOW)] * 2))
+    failed = collected(client)
+    assert of(failed, "night_failed", job) == 1
+    assert of(failed, "night_last_success_timestamp_seconds", job) == at
+
+
 def test_answers_are_timed_by_route_and_never_by_path(client: httpx.Client) -> None:
     """Identifiers of customers stand in paths; and whoever asks for nonsense must not make labels."""
     for path in (f"/v1/customers/{SECRET}", f"/v1/customers/{SECRET}/timeline", f"/{SECRET}"):
@@ -210,6 +235,7 @@ def test_every_series_is_documented_and_every_documented_one_is_there(
     monkeypatch.setattr(engine, "broker", lambda: Broker.ANSWERS)
     post(client, mei(1))
     engine.apply_pending()
+    engine.work_of_the_night()
     engine.observer.pushed_back("shop", "waiting")
     text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(lifecycle_\w+)` \| (.*?) \|", text, re.MULTILINE)

@@ -51,7 +51,10 @@ def pages_after_some_of_everything(many: Many) -> list[Series]:
     refused = httpx.post(f"{address}/v1/events", json={"events": [order("")]}, timeout=PATIENCE)
     assert refused.status_code == 422
     until(lambda: of(page(own), "events_applied_total") == 1)
-    return [page(address), page(own)]
+    scheduler = many.start("schedule", "--metrics-port", "0")
+    ticking = scheduler.logged(r"metrics at (http://127\.0\.0\.1:\d+)/metrics")[1]
+    until(lambda: of(page(ticking), "night_failed", {"work": "retention"}) == 0)
+    return [page(address), page(own), page(ticking)]
 
 
 def page(address: str) -> Series:
