@@ -232,6 +232,7 @@ def test_a_second_try_of_a_night_stores_no_second_event(
     assert (len(scored(inst)), len(scored(inst, "bert"))) == (1, 0)
     with inst.db.write() as tx:
         tx.run(both("UPDATE schedule_run SET lease_until = ?"), tx.to_db(day(0)))
+    set_clock(inst, day(9.6))
     hook.write_text(
         'def scores(c, at):\n    yield "anna", {"tier": "iron"}\n    yield "bert", {"rank": 1}\n'
     )
