@@ -25,7 +25,6 @@ from lifecycle.engine.night import Job, Nights
 from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.readiness import Broker
 from lifecycle.engine.retention import Retention
-from lifecycle.engine.scoring import Scoring
 from lifecycle.engine.work import Applied
 from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
@@ -106,6 +105,8 @@ def _nightly(inst: Installation, settings: Settings) -> Iterator[Job]:
     """What is done once a night."""
     yield Retention(inst, timedelta(days=settings.keep_days))
     if settings.scoring is not None:
+        from lifecycle.engine.scoring import Scoring
+
         yield Scoring(inst, settings.scoring, settings.config_dir)
 
 

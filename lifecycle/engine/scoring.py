@@ -121,9 +121,9 @@ class Scoring:
 
         def last(tx: Tx) -> str:
             stored = self._store(shift.night, batch, tx)
-            told = f"{count:,} customers have scores, {new + stored:,} of them new ones"
+            told = f"scored: {count:,}, with a new score: {new + stored:,}"
             left = kept + len(batch) - stored
-            return f"{told}; those of {left:,} were stored by an earlier try" if left else told
+            return f"{told}, by an earlier try: {left:,}" if left else told
 
         return shift.end(last)
 

@@ -95,7 +95,7 @@ def attributes(inst: Installation, key: str = ANNA) -> dict[str, Any]:
 
 def test_a_score_reaches_the_guards_of_later_events(inst: Installation, score: Score) -> None:
     run = score('yield "anna", {"tier": "gold"}')
-    assert (run.failed, run.outcome) == (False, "1 customers have scores, 1 of them new ones")
+    assert (run.failed, run.outcome) == (False, "scored: 1, with a new score: 1")
     assert attributes(inst) == {"tier": "gold"}
     assert attributes(inst, "bert") == {}
     later = [order(10.6)]
@@ -111,7 +111,7 @@ def test_an_event_is_stored_only_where_a_score_has_changed(
     score('yield "anna", {"tier": "gold", "rank": 1}')
     assert attributes(inst) == {"tier": "gold", "rank": 1}
     again = score('yield "anna", {"tier": "gold", "rank": 1}')
-    assert again.outcome == "1 customers have scores, 0 of them new ones"
+    assert again.outcome == "scored: 1, with a new score: 0"
     score('yield "anna", {"tier": "gold", "rank": 2}')
     score('yield "anna", {"tier": None}')
     assert attributes(inst) == {"rank": 2}
@@ -183,7 +183,7 @@ def test_a_hook_sees_everybody_in_order_and_can_change_nothing(
         return []
         """
     )
-    assert (run.failed, run.outcome) == (False, "0 customers have scores, 0 of them new ones")
+    assert (run.failed, run.outcome) == (False, "scored: 0, with a new score: 0")
 
 
 def test_the_example_of_the_document_scores_as_it_says(inst: Installation, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_many_are_scored_in_several_transactions_which_are_one_to_whoever_asks_a
     monkeypatch.setattr(scoring, "PAGE", 3)
     arrive(inst, *(event for n in range(8) for event in of(f"c{n}", order(3))))
     run = score('yield from ((each.key, {"tier": each.key}) for each in customers)')
-    assert run.outcome == "10 customers have scores, 10 of them new ones"
+    assert run.outcome == "scored: 10, with a new score: 10"
     assert {attributes(inst, f"c{n}")["tier"] for n in range(8)} == {f"c{n}" for n in range(8)}
 
 
@@ -237,9 +237,7 @@ def test_a_second_try_of_a_night_stores_no_second_event(
         'def scores(c, at):\n    yield "anna", {"tier": "iron"}\n    yield "bert", {"rank": 1}\n'
     )
     Nights(inst, AT_THREE, [Scoring(inst, "hooks:scores", tmp_path)]).work()
-    assert recent(inst, 1)[0].outcome == (
-        "2 customers have scores, 1 of them new ones; those of 1 were stored by an earlier try"
-    )
+    assert recent(inst, 1)[0].outcome == ("scored: 2, with a new score: 1, by an earlier try: 1")
     assert (attributes(inst), attributes(inst, "bert")) == ({"tier": "gold"}, {"rank": 1})
     assert verify(inst) == []
 
