@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from lifecycle import policy as policy_file
 from lifecycle.clock import ClockSpec, Origin, begin
 from lifecycle.domain.policy import Policy
 from lifecycle.domain.timeline import Timeline
-from lifecycle.engine import accept, apply, decisions, policies
+from lifecycle.engine import accept, apply, decisions, once, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.backlog import Backlog
 from lifecycle.engine.installation import Installation
@@ -38,6 +38,8 @@ from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
 
 tell = Teller("lifecycle")
+
+T = TypeVar("T")
 
 POLICY_FILE = "policy.yaml"
 COLLECT_EVERY = (50_000, 20, 50)  # objects made, then rounds: when to look for cycles of garbage
@@ -316,15 +318,22 @@ class Engine:
 
         Raises as `refuse_if_behind` does, with nothing stored.
         """
+        return self._rung(lambda: accept.accept(self.installation, drafts))
+
+    def accept_posts(self, posts: Sequence[once.Post]) -> list[once.Outcome]:
+        """The same for posts of which some have a key of their sender; one outcome a post."""
+        return self._rung(lambda: once.accept_posts(self.installation, posts))
+
+    def _rung(self, store: Callable[[], T]) -> T:
         self.refuse_if_behind()
-        results = accept.accept(self.installation, drafts)
+        stored = store()
         killpoint(Point.INTAKE_AFTER_COMMIT)
         try:
             self._ring()
         except Exception as error:  # noqa: BLE001 - what was accepted must not be answered with a failure
             self.complaints.about("ring_failed", "the ring after accepting", error)
         killpoint(Point.INTAKE_AFTER_RING)
-        return results
+        return stored
 
     def apply_batch(self) -> Applied:
         """One batch of what waits; `more` says whether to come again."""

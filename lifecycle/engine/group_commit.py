@@ -16,14 +16,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 from lifecycle.engine.accept import Result
 from lifecycle.engine.lanes import Lanes
+from lifecycle.engine.once import Answer, Keyed, Outcome, Post
 from lifecycle.engine.shares import Shares
 from lifecycle.errors import Overloaded, Problem, Unavailable
 from lifecycle.intake.draft import Draft
 
 Accept = Callable[[Sequence[Draft]], list[Result]]
+AcceptPosts = Callable[[Sequence[Post]], list[Outcome]]
 
 AT_ONCE = 1_000  # units a commit; a single post may be larger
 IN_COMPANY = (
@@ -35,18 +39,23 @@ PATIENCE = 2.0  # seconds that the first of a lane may have waited while others 
 
 
 @dataclass(slots=True)
-class _Post:
+class _Waiting:
     drafts: Sequence[Draft]
+    keyed: Keyed | None
     since: float  # when it began to wait
-    results: Future[list[Result]] = field(default_factory=Future)
+    outcome: Future[Any] = field(default_factory=Future)
 
 
 class GroupCommit:
-    """One thread that commits, from `start` on; any number that submit and wait for their own results."""
+    """One thread that commits, from `start` on; any number that submit and wait for their own results.
+
+    A commit in which no post has a key of its sender is `accept`'s, any other `accept_posts`'.
+    """
 
     def __init__(
         self,
         accept: Accept,
+        accept_posts: AcceptPosts | None = None,
         *,
         at_once: int = AT_ONCE,
         in_company: int = IN_COMPANY,
@@ -55,11 +64,12 @@ class GroupCommit:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._accept = accept
+        self._accept_posts = accept_posts
         self._at_once = at_once
         self._in_company = min(in_company, at_once)
         self._patience = patience
         self._monotonic = monotonic
-        self._lanes: Lanes[_Post] = Lanes()
+        self._lanes: Lanes[_Waiting] = Lanes()
         self._shares = Shares(waiting)
         self._latest = ""  # the lane of the latest post
         self._company_until = -math.inf
@@ -79,7 +89,21 @@ class GroupCommit:
         Raises Problem where the lane's share of the queue is used up, Overloaded where it has stood
         still for too long, and Unavailable after `stop`.
         """
-        units = len(drafts) if size is None else size
+        return self._submit(drafts, None, lane, len(drafts) if size is None else size)
+
+    def submit_keyed(
+        self, drafts: Sequence[Draft], keyed: Keyed, *, lane: str, size: int
+    ) -> Future[list[Result] | Answer]:
+        """The same for a post to which its sender gave a key; or what was answered under it before.
+
+        The future raises Problem, too, where the key is in use for another request.
+        """
+        assert self._accept_posts is not None
+        return self._submit(drafts, keyed, lane, size)
+
+    def _submit(
+        self, drafts: Sequence[Draft], keyed: Keyed | None, lane: str, units: int
+    ) -> Future[Any]:
         with self._changed:
             if self._ended:
                 stopping = "the engine is stopping; post the events again in a moment"
@@ -90,10 +114,10 @@ class GroupCommit:
                 raise _share_is_used_up(self._shares.held(lane))
             if lane != self._latest:
                 self._latest, self._company_until = lane, now + COMPANY_SECONDS
-            post = _Post(drafts, now)
+            post = _Waiting(drafts, keyed, now)
             self._lanes.add(lane, post, units)
             self._changed.notify_all()
-        return post.results
+        return post.outcome
 
     def stop(self) -> None:
         """Commits what is queued, and takes no more; run twice, the second waits for the first."""
@@ -122,7 +146,7 @@ class GroupCommit:
         while self.commit_next():
             pass
 
-    def _next(self) -> list[_Post]:
+    def _next(self) -> list[_Waiting]:
         """Posts for one commit, in turn; none when all is done and over."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._lanes)
@@ -132,36 +156,42 @@ class GroupCommit:
                 self._shares.give_back(lane, units)
         return [post for _, post, _ in taken]
 
-    def _commit(self, posts: list[_Post]) -> None:
+    def _commit(self, posts: list[_Waiting]) -> None:
         try:
-            results = self._accept([draft for post in posts for draft in post.drafts])
+            outcomes = self._outcomes(posts)
         except BaseException as error:  # noqa: BLE001 - whoever waits for the results must hear of it
             self._failed(posts, error)
             return
-        start = 0
-        for post in posts:
-            end = start + len(post.drafts)
-            _settle(post, results[start:end])
-            start = end
+        for post, outcome in zip(posts, outcomes, strict=True):
+            _settle(post, outcome)
 
-    def _failed(self, posts: list[_Post], error: BaseException) -> None:
+    def _outcomes(self, posts: list[_Waiting]) -> Sequence[Outcome]:
+        if self._accept_posts is not None and any(post.keyed is not None for post in posts):
+            return self._accept_posts([Post(drafts=p.drafts, keyed=p.keyed) for p in posts])
+        results = iter(self._accept([draft for post in posts for draft in post.drafts]))
+        return [list(islice(results, len(post.drafts))) for post in posts]
+
+    def _failed(self, posts: list[_Waiting], error: BaseException) -> None:
         """A defect of one post must not be told to the others: each gets a commit of its own.
 
         Not so when the database is away, which would only be asked once more for everybody.
         """
         if len(posts) == 1 or isinstance(error, Unavailable):
             for post in posts:
-                if post.results.set_running_or_notify_cancel():
-                    post.results.set_exception(error)
+                _settle(post, error)
             return
         for post in posts:
             self._commit([post])
 
 
-def _settle(post: _Post, results: list[Result]) -> None:
+def _settle(post: _Waiting, outcome: Outcome | BaseException) -> None:
     """A caller that went away has cancelled; its events are stored all the same."""
-    if post.results.set_running_or_notify_cancel():
-        post.results.set_result(results)
+    if not post.outcome.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, BaseException):
+        post.outcome.set_exception(outcome)
+    else:
+        post.outcome.set_result(outcome)
 
 
 def _share_is_used_up(waiting: int) -> Problem:

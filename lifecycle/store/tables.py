@@ -339,4 +339,20 @@ class ScheduleRun(SQLModel, table=True):
     outcome: str | None = Field(sa_column=Column("outcome", Text()))  # in words
 
 
+class Idempotency(SQLModel, table=True):
+    """The answer to a request that its sender gave a key, for whoever sends it again."""
+
+    __tablename__: ClassVar[str] = "idempotency"
+    __table_args__ = (Index("idempotency_expires", "expires_at"),)
+
+    # the id of the API key, or nothing where none is asked for
+    principal: str = Field(sa_column=Column("principal", key_text(), primary_key=True))
+    route: str = Field(sa_column=Column("route", key_text(), primary_key=True))
+    key: str = Field(sa_column=Column("key", key_text(), primary_key=True))
+    request_sha256: str = Field(sa_column=Column("request_sha256", Text(), nullable=False))  # hex
+    status: int = Field(sa_column=Column("status", Integer(), nullable=False))
+    body: str = Field(sa_column=Column("body", Text(), nullable=False))
+    expires_at: datetime = Field(sa_column=Column("expires_at", instant(), nullable=False))
+
+
 METADATA = SQLModel.metadata

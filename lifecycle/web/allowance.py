@@ -69,6 +69,20 @@ class Allowance:
             self._bucket.take(events - taken)
             self._usual = events
 
+    def charge_unread(self, taken: int) -> None:
+        """One for which so many were taken could not be read, or was no news: it costs one event.
+
+        How large posts usually are is not learnt from it: else whoever sends garbage between them
+        could begin a hundred large ones on one event.
+        """
+        if self._bucket is not None:
+            self._bucket.take(1 - taken)
+
+    def give_back(self, taken: int) -> None:
+        """One for which so many were taken is refused for now; it is paid for when it comes again."""
+        if self._bucket is not None:
+            self._bucket.take(-taken)
+
     async def hold_back(self) -> None:
         """Before a refusal is told to whoever would come again at once."""
         await self._pause(HELD_SECONDS)

@@ -11,6 +11,7 @@ from lifecycle.domain.policy import Policy
 from lifecycle.engine.accept import Result
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.observer import Observer
+from lifecycle.engine.once import Outcome, Post
 from lifecycle.engine.readiness import Broker
 from lifecycle.intake.draft import Draft
 
@@ -49,6 +50,10 @@ class Engine(Protocol):
 
     def accept(self, drafts: Sequence[Draft]) -> list[Result]:
         """One result a draft; durable on return."""
+        ...
+
+    def accept_posts(self, posts: Sequence[Post]) -> list[Outcome]:
+        """One outcome a post, of which some have a key of their sender; durable on return."""
         ...
 
     @property

@@ -46,6 +46,9 @@ TITLES: Mapping[str, str] = {
     "field_not_filterable": "This listing has no such filter",
     "unknown_state": "The policy has no such state",
     "unknown_rule": "The policy has no such rule",
+    "idempotency_key_format": "The Idempotency-Key cannot be used",
+    "idempotency_mismatch": "The Idempotency-Key was used for another request",
+    "in_progress": "The same request is being answered just now",
     "rate_limited": "The key asks for more than it may",
     "overloaded": "More came than can be taken in just now",
     # the body

@@ -21,6 +21,7 @@ from lifecycle.web.problems import TITLES
 from lifecycle.web.schema import PROBLEM
 
 _METHODS = ("get", "post", "put", "patch", "delete")
+_BY_FRAMEWORK = {"description": "Validation Error"}  # what it says of a 422 where we say nothing
 _PROBLEM_REF = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
@@ -68,7 +69,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _use_problems(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    if operation.get("parameters"):
+    if responses.get("422", _BY_FRAMEWORK)["description"] == _BY_FRAMEWORK["description"] and (
+        operation.get("parameters")
+    ):
         responses["422"] = {"description": "a parameter cannot be used", "content": _PROBLEM_REF}
     for status, described in responses.items():
         if not status.startswith("2"):

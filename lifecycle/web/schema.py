@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.domain.scope import Scope
+from lifecycle.engine.once import KEPT_FOR
 from lifecycle.intake.native import BATCH, EVENT_BYTES, ID_LENGTH, NAME_LENGTH
 from lifecycle.intake.strict_json import KIB, LIMITS
 from lifecycle.web.access import needs
+from lifecycle.web.idempotency import PARAMETER, REPLAYED
 
 _EVENT: dict[str, Any] = {
     "type": "object",
@@ -107,7 +109,11 @@ anything, so posting the same batch again is always safe. What came later than t
 stored aside, `quarantined`.
 
 At most {LIMITS.body_bytes // KIB} KiB and {BATCH} events a request, {EVENT_BYTES // KIB} KiB an event;
-`Content-Encoding: gzip` is understood. Too much at once is answered 429 or 503 with `Retry-After`."""
+`Content-Encoding: gzip` is understood. Too much at once is answered 429 or 503 with `Retry-After`.
+
+With an `Idempotency-Key` the whole answer is the same, too, when the same body is posted again: a 200 is
+kept under it for {KEPT_FOR.total_seconds() / 3600:g} hours, for the same API key, and comes again with `{REPLAYED}: true`. What was
+refused is not kept."""
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
@@ -123,10 +129,18 @@ POST_EVENTS: dict[str, Any] = {
         400: {"description": "the body cannot be read", "content": _PROBLEM},
         401: {"description": "no valid key was shown", "content": _PROBLEM},
         403: {"description": "the key has not the scope", "content": _PROBLEM},
-        409: {"description": "no event was taken: all are in conflict", "content": _PROBLEM},
+        409: {
+            "description": "no event was taken: all are in conflict; or, `in_progress`, a request"
+            " with this `Idempotency-Key` is being answered just now",
+            "content": _PROBLEM,
+        },
         413: {"description": "the body is too large", "content": _PROBLEM},
         415: {"description": "the body is not JSON by its headers", "content": _PROBLEM},
-        422: {"description": "no event was taken", "content": _PROBLEM},
+        422: {
+            "description": "no event was taken; or the `Idempotency-Key` cannot be used, or was used"
+            " for another body",
+            "content": _PROBLEM,
+        },
         429: {
             "description": "too much of this key for now; `limit` says of what",
             "content": _PROBLEM,
@@ -135,6 +149,7 @@ POST_EVENTS: dict[str, Any] = {
     },
     "openapi_extra": {
         **needs(Scope.EVENTS_WRITE),
+        "parameters": [PARAMETER],
         "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
     },
 }

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from lifecycle.domain.fate import Fate
-from lifecycle.store import backlog, customers, dead, events, messages, runs, steps
+from lifecycle.store import backlog, customers, dead, events, idempotency, messages, runs, steps
 from lifecycle.store.database import Database
+from lifecycle.store.idempotency import Answer, Name
 from lifecycle.store.sql import Tx, both
 from tests.store.made import add, begun_run, day, end_run, fold_all, message, new, step
 
-LARGE = ("event", "customer", "identity", "step", "message", "imported")
+LARGE = ("event", "customer", "identity", "step", "message", "imported", "idempotency")
 
 
 @pytest.fixture
@@ -89,6 +90,11 @@ def _intake(tx: Tx) -> None:
     results = events.add(tx, [*news, new("x", "somebody new")], initial="potential")
     assert {type(each).__name__ for each in results} == {"Added", "Known"}
 
+    names = [Name("", "POST /v1/events", str(number)) for number in range(2_000)]
+    idempotency.keep(tx, dict.fromkeys(names, Answer("ab" * 32, 200, "{}")), day(1))
+    assert idempotency.lock(tx, names[:2]) == set(names[:2])
+    assert idempotency.find(tx, names[:2], day(0)).keys() == set(names[:2])
+
 
 def _fold(tx: Tx) -> None:
     ids = customers.claim_pending(tx, 1000)
@@ -122,6 +128,7 @@ def _sweep(tx: Tx) -> None:
     customers.ids_after(tx, 5, 10)
     customers.after_key(tx, "c5", 10)
     assert messages.expire(tx, day(99))
+    assert idempotency.forget(tx, day(99)) == 1_000
     [stored] = events.by_row_ids(tx, [7]).values()
     assert events.get(tx, stored.event.source, stored.event.id) == stored
     events.all_of(tx, stored.customer_id)
