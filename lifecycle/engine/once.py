@@ -87,11 +87,11 @@ def _known(inst: Installation, tx: Tx, posts: Sequence[Post]) -> dict[int, Outco
     for index, post in enumerate(posts):
         if (keyed := post.keyed) is None:
             continue
-        if keyed.name not in ours or first[keyed.name] != index:
-            outcomes[index] = in_progress(keyed.name)
-        elif (answer := kept.get(keyed.name)) is not None:
+        if (answer := kept.get(keyed.name)) is not None:
             same = answer.request_sha256 == keyed.request_sha256
             outcomes[index] = answer if same else _mismatch(keyed.name)
+        elif keyed.name not in ours or first[keyed.name] != index:
+            outcomes[index] = in_progress(keyed.name)
     return outcomes
 
 
