@@ -136,6 +136,44 @@ def test_posts_that_are_begun_together_are_taken_for_as_large_as_the_last_one() 
     assert sum(time.pauses) == pytest.approx(0.1), "what was taken for nothing was given back"
 
 
+def test_what_is_refused_for_now_costs_nothing_and_teaches_nothing() -> None:
+    """It is paid for when it comes again; and posts are still taken for as large as they were."""
+    time = Time()
+    shop = allowances(time).of(caller(burst=20))
+
+    async def posts() -> None:
+        await post(shop, 10)
+        for _ in range(5):
+            shop.give_back(await shop.begin())
+        assert await shop.begin() == 10
+        assert time.pauses == []
+
+    run(posts())
+
+
+def test_what_cannot_be_read_costs_one_event_and_teaches_nothing() -> None:
+    """Or garbage between large posts would let a hundred of them begin on one event."""
+    time = Time()
+    shop = allowances(time).of(caller(burst=20))
+
+    async def posts() -> None:
+        await post(shop, 10)
+        for _ in range(9):
+            shop.charge_unread(await shop.begin())
+        assert time.pauses == []
+        assert await shop.begin() == 10, "of the one that is left"
+        await shop.begin()
+        assert sum(time.pauses) == pytest.approx(1.0)
+
+    run(posts())
+
+
+def test_without_a_budget_nothing_is_charged_or_given_back() -> None:
+    shop = allowances(Time()).of(caller(rate=None))
+    shop.charge_unread(0)
+    shop.give_back(0)
+
+
 def test_each_key_has_a_budget_of_its_own_and_keeps_it() -> None:
     time = Time()
     all_ = allowances(time)

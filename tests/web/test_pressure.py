@@ -6,22 +6,28 @@ import http.client
 import json
 import select
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
 
 from lifecycle.bootstrap import Engine
 from lifecycle.domain.scope import Scope
+from lifecycle.engine import accept
 from lifecycle.engine.accept import Result
 from lifecycle.engine.backlog import LOOK_EVERY, Backlog
 from lifecycle.engine.group_commit import GroupCommit
+from lifecycle.engine.shares import Shares
+from lifecycle.errors import Overloaded, Problem, Unavailable
 from lifecycle.intake.draft import Draft
 from lifecycle.metrics import Metrics
+from lifecycle.web.allowance import Allowance
+from lifecycle.web.body import read_json_body
 from tests.engine.test_group_commit import Time
 from tests.intake.bad_input import body, event
 from tests.support.metrics import of, read
@@ -120,6 +126,89 @@ def test_a_post_over_budget_is_refused_before_it_is_read(engine: Engine) -> None
         assert refused(post(b"{"))["code"] == "rate_limited"
 
 
+def test_a_body_that_cannot_be_read_costs_one_event_of_the_budget(engine: Engine) -> None:
+    """However many the posts before it had."""
+    shop = key(engine, Scope.EVENTS_WRITE, events_per_second=0.001, burst=8)
+    large = body(*(event(id=str(number)) for number in range(5)))
+    with serving(engine) as client:
+        post = poster(client, shop)
+        assert post(large).status_code == 200
+        assert [refused(post(b"{"))["code"] for _ in range(4)] == ["json_syntax"] * 3 + [
+            "rate_limited"
+        ]
+
+
+@pytest.mark.parametrize("limit", ["backlog", "waiting", "bodies", "away"])
+def test_what_is_told_to_come_again_costs_nothing_of_the_budget(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """A budget is used up by what is taken in, and not by a server that can take nothing in."""
+    shop = key(engine, Scope.EVENTS_WRITE, events_per_second=0.001, burst=3)
+    three = body(*(event(id=str(number)) for number in range(3)))
+    with serving(engine) as client:
+        post = poster(client, shop)
+        with monkeypatch.context() as later:
+            _takes_nothing(later, engine, limit)
+            answers = [post(three) for _ in range(3)]
+        assert post(three).json()["accepted"] == 3
+        assert post(three).status_code == 429
+    told = {"away": (503, None), "backlog": (503, "backlog")}.get(limit, (429, limit))
+    assert {(answer.status_code, answer.json().get("limit")) for answer in answers} == {told}
+
+
+def _takes_nothing(patch: pytest.MonkeyPatch, engine: Engine, limit: str) -> None:
+    """Each bound refuses where it is met: before, while and after the body is read."""
+
+    def refuses(*_: object, **__: object) -> NoReturn:
+        raise {
+            "backlog": Overloaded(limit, "too many wait", retry_after=1),
+            "waiting": Problem("rate_limited", "too many wait", status=429, limit=limit),
+            "bodies": Problem("rate_limited", "too much in hand", status=429, limit=limit),
+            "away": Unavailable("the database is away"),
+        }[limit]
+
+    if limit == "bodies":
+        patch.setattr("lifecycle.web.events.read_json_body", refuses)
+    elif limit == "waiting":
+        patch.setattr(GroupCommit, "submit", refuses)
+    elif limit == "backlog":
+        patch.setattr(engine, "refuse_if_behind", refuses)
+    else:
+        patch.setattr(accept, "accept", refuses)
+
+
+def test_while_a_refusal_is_held_back_its_body_takes_no_room(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second is long: a key over its share would fill the memory for bodies by being refused."""
+
+    class Body(bytearray):
+        """One that can be looked after."""
+
+    free: list[int] = []
+    gone: list[bool] = []
+    read: list[weakref.ref[Body]] = []
+    bodies = Shares(1024 * 1024)
+
+    async def hold_back(_: Allowance) -> None:
+        free.append(bodies.free)
+        gone.append(all(each() is None for each in read))
+
+    async def remembered(*given: Any) -> Body:
+        body = Body(await read_json_body(*given))
+        read.append(weakref.ref(body))
+        return body
+
+    monkeypatch.setattr("lifecycle.web.events.read_json_body", remembered)
+
+    monkeypatch.setattr("lifecycle.web.allowance.Shares", lambda _: bodies)
+    monkeypatch.setattr(Allowance, "hold_back", hold_back)
+    with serving(engine) as client, monkeypatch.context() as later:
+        _takes_nothing(later, engine, "backlog")
+        answer = poster(client, "any")(body(event(id="a")) + b" " * 100_000)
+    assert (answer.status_code, free, gone, len(read)) == (503, [1024 * 1024], [True], 1)
+
+
 def test_a_full_queue_refuses_its_own_key_and_takes_what_others_post(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,7 +299,6 @@ def test_a_backlog_that_is_too_long_is_told_as_overload(engine: Engine) -> None:
 
 def test_what_comes_from_a_queue_waits_too(engine: Engine) -> None:
     """It stays on its broker: a consumer takes an overload for a database that is away."""
-    from lifecycle.errors import Overloaded, Unavailable
     from tests.scenarios.driver import order
     from tests.support.engine import draft
 
