@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 from lifecycle.domain.scope import Scope
 from lifecycle.engine.keys import KeyRow, hash_of, id_in
+from lifecycle.errors import LifecycleError
 from lifecycle.store import keys
 from lifecycle.store.database import Database
 
 FRESH_SECONDS = 1.0
 USE_NOTED_EVERY = 60.0  # seconds
+USE_NOTED_AGAIN_AFTER = 5.0  # seconds, where it could not be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Keyring:
         self._monotonic = monotonic
         self._live: Mapping[str, KeyRow] = {}  # by id
         self._read_at = -math.inf
-        self._noted: dict[str, float] = {}  # by id: when a use was last written down
+        self._note_after: dict[str, float] = {}  # by id: when a use is worth writing down again
         # Whether a key was ever made; from then on nobody enters without one. None: not known yet.
         self.is_any: bool | None = None
 
@@ -87,10 +89,15 @@ class Keyring:
     def is_use_to_note(self, caller: Caller) -> bool:
         """Once a minute and key; whoever is told so calls `note_use`."""
         now = self._monotonic()
-        if now - self._noted.get(caller.key_id, -math.inf) < USE_NOTED_EVERY:
+        if now < self._note_after.get(caller.key_id, -math.inf):
             return False
-        self._noted[caller.key_id] = now
+        self._note_after[caller.key_id] = now + USE_NOTED_EVERY
         return True
 
     def note_use(self, caller: Caller) -> None:
-        self._db.run(lambda tx: keys.note_use(tx, caller.key_id, self._db.clock(tx)))
+        """Raises what the database raises; then a use a few seconds later is to be noted already."""
+        try:
+            self._db.run(lambda tx: keys.note_use(tx, caller.key_id, self._db.clock(tx)))
+        except LifecycleError:
+            self._note_after[caller.key_id] = self._monotonic() + USE_NOTED_AGAIN_AFTER
+            raise

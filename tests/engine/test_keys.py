@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 import pytest
 
@@ -12,7 +13,7 @@ from lifecycle.domain.scope import Scope
 from lifecycle.engine import keys
 from lifecycle.engine.keyring import NOBODY, Caller, Keyring
 from lifecycle.engine.keys import AlreadyRevoked, NewKey, Revoked
-from lifecycle.errors import NotFound, Problem
+from lifecycle.errors import NotFound, Problem, Unavailable
 from lifecycle.store.database import Database
 from lifecycle.store.keys import KeyRow
 from lifecycle.store.schema import migrate
@@ -260,6 +261,34 @@ def test_a_database_that_was_put_back_opens_to_nobody(db: Database) -> None:
     db.run(lambda tx: tx.run(both("DELETE FROM api_key")))
     ring.refresh()
     assert (ring.is_any, ring.holds(NOBODY)) == (True, False)
+
+
+def test_a_use_that_could_not_be_written_down_is_noted_some_seconds_later(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a minute later, and not with every request while the database is away."""
+    time = Time()
+    made = create(db)
+    ring = Keyring(db, monotonic=time)
+    ring.refresh()
+    caller = ring.caller(made.text)
+    assert caller is not None
+
+    def away(*_: object) -> NoReturn:
+        raise Unavailable("the database does not answer")
+
+    assert ring.is_use_to_note(caller)
+    with monkeypatch.context() as failing:
+        failing.setattr("lifecycle.store.keys.note_use", away)
+        with pytest.raises(Unavailable):
+            ring.note_use(caller)
+    assert not ring.is_use_to_note(caller)
+    time.now += 5
+    assert ring.is_use_to_note(caller)
+    ring.note_use(caller)
+    assert row_of(db, made).last_used_at is not None
+    time.now += 59.9
+    assert not ring.is_use_to_note(caller)
 
 
 def test_the_use_of_a_key_is_noted_once_a_minute(db: Database) -> None:
