@@ -12,13 +12,18 @@ NAMES = frozenset({"localhost", LOOPBACK, "[::1]"})  # as a Host header has them
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach an address; of names, localhost alone is trusted."""
+    """Whether only programs of this machine reach an address; of names, localhost alone is trusted.
+
+    `::ffff:127.0.0.1` is 127.0.0.1, which not every Python knows.
+    """
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def host_of(header: str) -> str:

@@ -104,7 +104,18 @@ def test_only_programs_of_this_machine_are_answered(
     assert ("lifecycle_pending_events" in answer.text) is (status == 200)
 
 
-@pytest.mark.parametrize(("listening_on", "allowed"), [("127.0.0.1", False), ("0.0.0.0", True)])
+@pytest.mark.parametrize(
+    ("listening_on", "allowed"),
+    [
+        ("127.0.0.1", False),
+        ("::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:7f00:9", False),
+        ("0.0.0.0", True),
+        ("::", True),
+        ("::ffff:10.1.2.3", True),
+    ],
+)
 def test_on_another_address_anybody_may_ask_by_any_name(listening_on: str, allowed: bool) -> None:
     assert may_ask("10.1.2.3:9101", listening_on=listening_on) is allowed
 
