@@ -20,9 +20,11 @@ _PATIENCE = 8 * 1024 * KIB  # of a body that is too long: read, and thrown away
 async def read_json_body(
     request: Request, hold: Callable[[int], None], limits: Limits = LIMITS
 ) -> bytes:
-    """Raises Problem. Never holds more than the limit, compressed or not.
+    """Raises Problem. Takes in no more than the limit, and makes no more than that of it.
 
-    `hold` is told before so many bytes are kept in memory, and may raise Problem itself.
+    `hold` may raise Problem itself. It is told of bytes that came in before they are kept; of what a
+    compressed body turned out to hold when it is known, which is the limit at most. For a moment
+    both are in memory.
     """
     _require_json(request.headers.getlist("content-type"))
     compressed = _is_compressed(request.headers.getlist("content-encoding"))

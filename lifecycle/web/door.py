@@ -114,24 +114,26 @@ class Door:
         if scope["type"] == "http":
             route = asked_for(self._routes, scope["method"], scope["path"])
             outcome = await self._judge(scope, route.need if route else Open.TO_EVERY_KEY)
-            if isinstance(outcome, Problem):
+            if isinstance(outcome, LifecycleError):
                 scope["route"] = route  # at which the refusal is counted
                 await _refusal(outcome, scope)(scope, receive, send)
                 return
             scope["state"]["caller"] = outcome
         await self._app(scope, receive, send)
 
-    async def _judge(self, scope: types.Scope, need: Need) -> Caller | Problem:
+    async def _judge(self, scope: types.Scope, need: Need) -> Caller | LifecycleError:
         ring, stale = await self._keys.ring()
+        host = None if ring.is_any else _foreign_host(scope)
         if ring.is_any is False:
-            host = _foreign_host(scope)
             return _host_problem(host) if host else NOBODY
+        if stale is not None and host is not None:
+            return stale  # it may be that there are no keys, and then it is nobody of this machine
         if need is Open.TO_ALL:
             return NOBODY
         if stale is not None and (ring.is_any is None or need is not Scope.OPERATIONS_READ):
             # A key that was revoked since must read nothing; but how it is with the database is
             # told also while that is away.
-            return problems.problem_of(stale)
+            return stale
         caller = ring.caller(_shown(scope))
         if caller is None:
             return _unknown()
@@ -165,7 +167,8 @@ def _foreign_host(scope: types.Scope) -> str | None:
     return None if host_of(host) in NAMES else host or "none"
 
 
-def _refusal(problem: Problem, scope: types.Scope) -> Any:
+def _refusal(refused: LifecycleError, scope: types.Scope) -> Any:
+    problem = problems.problem_of(refused)
     response = problems.response(problem, Request(scope))
     if problem.status == 401:
         for challenge in CHALLENGES:

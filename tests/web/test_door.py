@@ -359,6 +359,21 @@ def test_nobody_is_let_in_before_it_is_known_whether_there_are_keys(
             assert client.get(path).status_code == 200
 
 
+def test_before_it_is_known_whether_there_are_keys_no_page_of_the_web_is_answered(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is open to all is open to programs of this machine, if there should be no keys."""
+    foreign = {"Host": "evil.example"}
+    with monkeypatch.context() as failing:
+        failing.setattr("lifecycle.store.keys.all_made", away)
+        with serving(engine) as client:
+            for path in ("/healthz", "/readyz"):
+                assert refused(client.get(path, headers=foreign))["code"] == "unavailable"
+                assert client.get(path).status_code == 200
+    with keyed(engine, Scope.EVENTS_WRITE) as client:
+        assert client.get("/healthz", headers=foreign).status_code == 200
+
+
 def test_keys_are_read_once_for_all_who_wait(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
