@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -17,10 +18,12 @@ from lifecycle.bootstrap import Engine
 from lifecycle.domain.scope import Scope
 from lifecycle.engine import keys
 from lifecycle.engine.backlog import LOOK_EVERY, Backlog
+from lifecycle.errors import Overloaded
 from lifecycle.logs.lines import Said
 from lifecycle.metrics import Metrics
 from lifecycle.store.sql import both
 from lifecycle.web import problems
+from lifecycle.web.allowance import Allowance
 from lifecycle.web.idempotency import LONGEST
 from tests.engine.test_group_commit import Time
 from tests.intake.bad_input import body, event, posted
@@ -193,6 +196,30 @@ def test_whoever_is_told_to_wait_is_taken_later_under_the_same_key(engine: Engin
         engine.apply_pending()
         time.now += LOOK_EVERY
         assert post(client, posted()).json()["accepted"] == 1
+
+
+def test_a_refusal_that_is_held_back_keeps_no_key_in_use(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is as good as answered: who comes by another connection meanwhile is no twin of it."""
+    held, may_be_told = threading.Event(), threading.Event()
+
+    async def hold_back(_: Allowance) -> None:
+        held.set()
+        await asyncio.to_thread(may_be_told.wait, 60)
+
+    def refuses() -> NoReturn:
+        raise Overloaded("backlog", "too many wait", retry_after=1)
+
+    monkeypatch.setattr(Allowance, "hold_back", hold_back)
+    with serving(engine) as client, ThreadPoolExecutor(1) as pool:
+        with monkeypatch.context() as full:
+            full.setattr(engine, "refuse_if_behind", refuses)
+            first = pool.submit(post, client, posted())
+            assert held.wait(60)
+        assert post(client, posted()).json()["accepted"] == 1
+        may_be_told.set()
+        assert first.result(60).status_code == 503
 
 
 def test_a_failure_of_our_own_keeps_nothing(
