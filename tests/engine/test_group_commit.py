@@ -12,6 +12,7 @@ import pytest
 
 from lifecycle.engine.accept import Accepted, Result
 from lifecycle.engine.group_commit import COMPANY_SECONDS, PATIENCE, GroupCommit
+from lifecycle.engine.once import Answer, Keyed, Name, Outcome, Post
 from lifecycle.errors import Overloaded, Problem, Unavailable
 from lifecycle.intake.native import Draft, read_batch
 from tests.intake.bad_input import NOW, body, event, policy
@@ -124,6 +125,38 @@ def test_a_database_that_is_away_is_asked_once_for_everybody() -> None:
             with pytest.raises(Unavailable):
                 post.result(30)
     assert store.commits == [["a"], ["b", "c"]]
+
+
+# -- keys of the senders
+
+
+def keyed(name: str) -> Keyed:
+    return Keyed(name=Name("", "POST /v1/events", name), request_sha256="", answer=lambda _: None)
+
+
+def test_a_post_with_a_key_shares_its_commit_and_gets_its_own_outcome() -> None:
+    """And a commit without any goes the way it went: whoever sends no key pays for none."""
+    store = Store()
+    kept, refusal = Answer("", 200, "{}"), Problem("in_progress", "a twin", status=409)
+    posts: list[list[str | None]] = []
+
+    def accept_posts(given: Sequence[Post]) -> list[Outcome]:
+        posts.append([post.keyed.name.key if post.keyed else None for post in given])
+        fresh: Outcome = store.accept([draft for post in given for draft in post.drafts][:1])
+        return [fresh, kept, refusal]
+
+    with committing(store, accept_posts=accept_posts) as commits:
+        commits.submit(drafts("first"))
+        assert store.begun.acquire(timeout=30)
+        plain = commits.submit(drafts("a"))
+        before = commits.submit_keyed(drafts("b"), keyed("old"), lane="", size=1)
+        twin = commits.submit_keyed(drafts("c"), keyed("twin"), lane="", size=1)
+        store.may_end.release(10)
+        assert ids(plain.result(30)) == ["a"]
+        assert before.result(30) == kept
+        with pytest.raises(Problem, match="a twin"):
+            twin.result(30)
+    assert posts == [[None, "old", "twin"]]
 
 
 # -- lanes
