@@ -195,6 +195,14 @@ def test_beyond_the_bound_nothing_is_taken_in_until_some_is_applied(database_url
         bound.refuse_if_full()
 
 
+def test_a_process_that_has_just_begun_knows_of_the_backlog_at_once(database_url: str) -> None:
+    """Or one that is started again and again would let it grow for ever."""
+    with installation(database_url) as inst:
+        post(inst, *(order(day) for day in range(4)))
+        with pytest.raises(Overloaded):
+            Backlog(inst, 3, monotonic=Time()).refuse_if_full()
+
+
 def test_one_event_that_waits_since_long_is_no_long_backlog(database_url: str) -> None:
     """However many have come and been applied since: what waits is counted, not its age."""
     with installation(database_url) as inst:

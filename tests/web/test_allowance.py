@@ -101,6 +101,25 @@ def test_a_post_that_misses_much_is_refused_after_a_moment() -> None:
     assert time.pauses == [HELD_SECONDS]
 
 
+@pytest.mark.parametrize(("events", "waits"), [(29, True), (30, False)])
+def test_a_post_waits_for_a_second_and_not_for_more(events: int, waits: bool) -> None:
+    """Of ten events a second and twenty at once, one is left after 1.0 s, and after 1.1 s."""
+    time = Time()
+    shop = allowances(time).of(caller())
+
+    async def posts() -> None:
+        await post(shop, events)
+        if waits:
+            await shop.begin()
+        else:
+            with pytest.raises(Problem) as raised:
+                await shop.begin()
+            assert raised.value.retry_after == 1
+
+    run(posts())
+    assert sum(time.pauses) == pytest.approx(1.0)
+
+
 def test_what_was_refused_is_not_charged() -> None:
     time = Time()
     shop = allowances(time).of(caller())
