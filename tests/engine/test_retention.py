@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, time, timedelta
+from datetime import time, timedelta
 
 import pytest
 
@@ -11,10 +11,11 @@ from lifecycle.engine import retention
 from lifecycle.engine.digest import digest
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.night import Nights, recent
-from lifecycle.engine.retention import FORGETTABLE, Forgettable, Retention
+from lifecycle.engine.retention import Retention
 from lifecycle.engine.verify import verify
 from lifecycle.settings import NightTime
-from lifecycle.store.sql import Tx, both
+from lifecycle.store import idempotency
+from lifecycle.store.sql import both
 from tests.scenarios.driver import day, order
 from tests.support.engine import arrive, installation, set_clock
 
@@ -31,11 +32,11 @@ def inst(database_url: str) -> Iterator[Installation]:
         yield made
 
 
-def forget(inst: Installation, *more: Forgettable) -> str | None:
+def forget(inst: Installation) -> str | None:
     """In a further night."""
     with inst.db.read() as tx:
         set_clock(inst, inst.now(tx) + timedelta(days=1))
-    job = Retention(inst, KEEP, [*FORGETTABLE, *more])
+    job = Retention(inst, KEEP)
     assert Nights(inst, NIGHT, [job]).work() == 1
     return recent(inst, 1)[0].outcome
 
@@ -67,8 +68,8 @@ def test_nights_of_long_ago_are_forgotten_and_nothing_of_a_customer_is(
     set_clock(inst, day(9_999))
     arrive(inst)
     before, sum_before = counts(inst), digest(inst)
-    assert forget(inst) == "forgotten: 3 jobs of past nights"
-    assert forget(inst) == "forgotten: 0 jobs of past nights"
+    assert forget(inst) == "forgotten: 3 jobs of past nights, 0 answers that expired"
+    assert forget(inst) == "forgotten: 0 jobs of past nights, 0 answers that expired"
     assert [run.fire_key for run in recent(inst, 99) if run.job == "old"] == [
         "2025-01-98",
         "2025-01-70",
@@ -77,15 +78,18 @@ def test_nights_of_long_ago_are_forgotten_and_nothing_of_a_customer_is(
     assert verify(inst) == []
 
 
-def test_a_kind_of_rows_may_say_itself_how_long_it_is_kept(inst: Installation) -> None:
-    """Such as rows that carry the instant at which they expire."""
-    asked: list[timedelta] = []
-
-    def none(tx: Tx, before: datetime, limit: int) -> int:
-        asked.append(inst.db.clock(tx) - before)
-        return 0
-
-    told = forget(inst, Forgettable(name="answers", forget=none, kept_for=timedelta(0)))
-    assert told == "forgotten: 0 jobs of past nights, 0 answers"
-    (age,) = asked
-    assert age < timedelta(seconds=60)
+def test_answers_under_the_keys_of_requests_are_forgotten_once_they_expired(
+    inst: Installation,
+) -> None:
+    """They carry the instant themselves, and are replaced by the next of their name before that."""
+    hours = {-25: "long ago", -1: "just now", 1: "soon"}
+    with inst.db.write() as tx:
+        now = inst.db.clock(tx)
+        for until, name in hours.items():
+            answer = {
+                idempotency.Name("", "POST /v1/events", name): idempotency.Answer("", 200, "")
+            }
+            idempotency.keep(tx, answer, now + timedelta(hours=until))
+    assert forget(inst) == "forgotten: 0 jobs of past nights, 2 answers that expired"
+    with inst.db.read() as tx:
+        assert tx.rows(both("SELECT key FROM idempotency", columns=1)) == [["soon"]]
