@@ -65,7 +65,7 @@ def work(world: World, process: Process) -> None:
     for bell in (APPLY, DUE):
         world.loop.start(process, bell, partial(_listen, world, line, rounds, bell))
         ring(bell)
-    _tick(world, process, engine, _looks(rounds, line))
+    _tick(world, process, engine, _looks(engine, rounds, line))
 
 
 def schedule(world: World, process: Process) -> None:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from lifecycle.bootstrap import Complaints, Engine
 from lifecycle.clock import ClockSpec
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.night import Nights
 from lifecycle.engine.observer import Unobserved
 from lifecycle.engine.pace import Pace
 from lifecycle.engine.readiness import Broker
 from lifecycle.errors import PoisonEvent, Unavailable
-from lifecycle.settings import DEFAULT_MAX_PENDING
+from lifecycle.settings import DEFAULT_MAX_PENDING, NightTime
 from lifecycle.store.database import Database
 from lifecycle.store.sqlite import Sqlite
 from tests.simulation.broker import BrokerAway, FickleBroker
@@ -110,9 +111,11 @@ class World:
         self.loop.end()
 
     def engine(self, ring: Callable[[], object], broker: Callable[[], Broker]) -> Engine:
-        """What a process has of its own, over the database that all share."""
+        """What a process has of its own, over the database that all share; its nights are without work."""
+        inst = self.installation()
         return Engine(
-            self.installation(),
+            inst,
+            nights=Nights(inst, NightTime(), []),
             clock=CLOCK,
             stops_clock=False,
             ring=ring,
