@@ -108,12 +108,20 @@ def test_a_key_that_makes_no_sense_is_refused(
     assert keys.list_keys(db) == []
 
 
-def test_a_key_that_has_expired_already_is_refused(db: Database) -> None:
+def test_a_key_that_has_expired_already_is_refused(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with db.read() as tx:
         now = db.clock(tx)
+    monkeypatch.setattr(db, "clock", lambda _: now)
     with pytest.raises(Problem, match="expired already"):
         create(db, expires_at=now)
     assert keys.list_keys(db) == []
+
+
+def test_a_burst_that_nobody_chose_is_whole_events_and_one_at_least(db: Database) -> None:
+    for rate, burst in ((0.25, 3), (0.01, 1), (5.0, 50)):
+        assert create(db, events_per_second=rate).row.burst == burst
 
 
 @pytest.mark.parametrize("by", ["name", "id", "beginning", "text"])

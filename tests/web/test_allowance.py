@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -200,6 +201,7 @@ def test_each_key_has_a_budget_of_its_own_and_keeps_it() -> None:
     async def posts() -> None:
         await post(all_.of(caller("a")), 1_000)
         await post(all_.of(caller("b")), 1)
+        await post(all_.of(replace(caller("a"), key_id="c")), 1)
         with pytest.raises(Problem):
             await post(all_.of(caller("a")), 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import queue
@@ -19,11 +20,13 @@ from fastapi.routing import iter_route_contexts
 from lifecycle.bootstrap import Engine
 from lifecycle.domain.scope import Scope
 from lifecycle.engine import keys
+from lifecycle.engine.keyring import FRESH_SECONDS, Keyring
 from lifecycle.errors import Unavailable
 from lifecycle.metrics import Metrics
 from lifecycle.store import reading
 from lifecycle.web.access import SCHEMES, Open, declared, needs
 from lifecycle.web.app import create_app
+from lifecycle.web.door import Keys
 from tests.intake.bad_input import event
 from tests.support.metrics import read
 from tests.web.conftest import running, serving
@@ -194,6 +197,7 @@ def test_all_wrong_keys_get_the_same_answer(
     good = key(engine, Scope.TRANSITIONS_READ)
     revoked = key(engine, Scope.TRANSITIONS_READ)
     keys.revoke(engine.db, revoked, by="olga")
+    packed = base64.b64encode(f"{good}:".encode()).decode()
     user = base64.b64encode(b"somebody:secret").decode()
     shown: dict[str, dict[str, Any]] = {
         "none": {},
@@ -205,6 +209,7 @@ def test_all_wrong_keys_get_the_same_answer(
         "another scheme": {"Authorization": f"Digest {good}"},
         "no scheme": {"Authorization": good},
         "user": {"Authorization": f"Basic {user}"},
+        "more than base64": {"Authorization": f"Basic {packed[:20]}!{packed[20:]}"},
         "no base64": {"Authorization": b"Basic \xff="},
         "no text": {"Authorization": "Basic /w=="},
         "in the path": {"X-Api-Key": good},
@@ -407,6 +412,37 @@ def test_keys_are_read_once_for_all_who_wait(
             thread.join()
     assert answers == [200] * 5
     assert not begun.acquire(blocking=False)
+
+
+def test_a_reading_that_takes_long_is_done_once_for_all_who_waited(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However old it is when it comes: else a slow database is asked once for each of them."""
+    from lifecycle.store import keys as rows
+
+    now, all_made, arrived = [1000.0], rows.all_made, threading.Event()
+    read: list[None] = []
+
+    def slow(tx: Any) -> Any:
+        read.append(None)
+        assert arrived.wait(30)
+        now[0] += 5 * FRESH_SECONDS
+        return all_made(tx)
+
+    monkeypatch.setattr(rows, "all_made", slow)
+
+    async def ask() -> None:
+        asks = [asyncio.ensure_future(asked.ring()) for _ in range(5)]
+        await asyncio.sleep(0)  # they have all begun
+        arrived.set()
+        await asyncio.gather(*asks)
+
+    asked = Keys(Keyring(engine.db, monotonic=lambda: now[0]), monotonic=lambda: now[0])
+    try:
+        asyncio.run(ask())
+    finally:
+        asked.stop()
+    assert len(read) == 1
 
 
 # -- what is told about keys

@@ -25,9 +25,11 @@ from lifecycle.engine.group_commit import GroupCommit
 from lifecycle.engine.shares import Shares
 from lifecycle.errors import Overloaded, Problem, Unavailable
 from lifecycle.intake.draft import Draft
+from lifecycle.intake.native import read_batch
 from lifecycle.metrics import Metrics
 from lifecycle.web.allowance import Allowance
 from lifecycle.web.body import read_json_body
+from lifecycle.web.events import READERS
 from tests.engine.test_group_commit import Time
 from tests.intake.bad_input import body, event
 from tests.support.metrics import of, read
@@ -365,3 +367,35 @@ def test_while_one_key_posts_without_pause_all_of_the_other_is_answered(engine: 
     assert [answer["accepted"] for answer in answers] == [1] * 20
     assert set(taken) == {200}
     assert count(engine) == 20 + 50 * len(taken)
+
+
+def test_a_body_of_the_light_key_is_taken_apart_before_what_the_noisy_one_has_waiting(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key has as many turns as there are readers; its other bodies wait behind itself."""
+    noisy, light = key(engine, Scope.EVENTS_WRITE), key(engine, Scope.EVENTS_WRITE, name="light")
+    may_end, whole = threading.Event(), threading.Semaphore(0)
+    begun: list[str] = []
+
+    async def body_is_whole(*given: Any) -> bytes:
+        content = await read_json_body(*given)
+        whole.release()
+        return content
+
+    def slow(content: bytes, *given: Any, **more: Any) -> Any:
+        begun.append("light" if b"light" in content else "noisy")
+        assert may_end.wait(60)
+        return read_batch(content, *given, **more)
+
+    monkeypatch.setattr("lifecycle.web.events.read_json_body", body_is_whole)
+    monkeypatch.setattr("lifecycle.web.events.read_batch", slow)
+    with serving(engine) as client, ThreadPoolExecutor(8) as pool:
+        post = poster(client, noisy)
+        answers = [pool.submit(post, body(event(id=f"noisy-{n}"))) for n in range(6)]
+        for _ in range(6):
+            assert whole.acquire(timeout=60)
+        answers.append(pool.submit(poster(client, light), body(event(id="light"))))
+        assert whole.acquire(timeout=60)
+        may_end.set()
+        assert {each.result(60).status_code for each in answers} == {200}
+    assert begun.index("light") <= READERS + 1
