@@ -437,7 +437,8 @@ def test_a_reading_that_takes_long_is_done_once_for_all_who_waited(
         arrived.set()
         await asyncio.gather(*asks)
 
-    asked = Keys(Keyring(engine.db, monotonic=lambda: now[0]), monotonic=lambda: now[0])
+    ring = Keyring(engine.db, monotonic=lambda: now[0])
+    asked = Keys(ring, engine.complaints.about, monotonic=lambda: now[0])
     try:
         asyncio.run(ask())
     finally:
