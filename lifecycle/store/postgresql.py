@@ -109,6 +109,12 @@ class Postgresql:
                 f"{self._shown}: PostgreSQL ended a statement ({_line(error)}); try again later",
                 public="the database took too long; try again later",
             )
+        if isinstance(error, pg.DiskFull):
+            return Unavailable(
+                f"{self._shown}: PostgreSQL has no room ({_line(error)}); make room, then try again; "
+                "what was not acknowledged was not stored",
+                public="the disk of the database is full; what was not acknowledged was not stored",
+            )
         if isinstance(error, psycopg.OperationalError):
             return Unavailable(
                 f"{self._shown}: PostgreSQL failed ({_line(error)}); try again later",

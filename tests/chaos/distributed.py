@@ -113,11 +113,14 @@ def run(plan: Plan, tell: Tell) -> Outcome:
         batches, beside_poison = poisoning.divided(plan, posts(plan.material.of(), plan.seed))
         passes = [each for each in _PASSES if plan.passes is None or each.name in plan.passes]
         whole, so_far = sum(each.share for each in passes), 0.0
+        first = time.monotonic()
         for each in passes:
             start, so_far = so_far, so_far + each.share / whole
             under_way.crew.goal = min(plan.goal, math.ceil(plan.goal * so_far))
             under_way.post(batches[round(len(batches) * start) : round(len(batches) * so_far)])
-            each.endured(under_way, world, (plan.limit or plan.seconds) * each.share / whole)
+            # What one pass leaves of its time is the next one's.
+            until = first + (plan.limit or plan.seconds) * so_far
+            each.endured(under_way, world, until - time.monotonic())
         rates = poisoning.suffer(under_way, world.url, world.calm(), beside_poison)
         filled = disk.filled("postgres", plan.seed) if plan.disk else None
         return concluded(
