@@ -1,7 +1,8 @@
 """How do pending events and due checks become state, steps and messages? Claim, fold, write, commit.
 
 A batch of customers is one transaction (`work`). Attempts are committed before the work, so that a
-crash counts too: the customers of a batch whose attempt did not finish are tried again each alone.
+crash counts too: the customers of a batch whose attempt did not finish are tried again a few at once,
+and each alone where that does not finish either.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def apply_customers(inst: Installation, customer_ids: Sequence[int]) -> Applied:
         claim = inst.db.run(
             lambda tx, ids=tuple(waiting): _claim(inst, tx, lambda tx, _: customers.lock(tx, ids))  # type: ignore[misc]
         )
+        claim = claim.each_alone()
         done += _work_on(inst, claim)
         tried = {*claim.together, *claim.suspects}
         waiting = [customer_id for customer_id in waiting if customer_id not in tried]
@@ -92,18 +94,32 @@ _Claiming = Callable[[Tx, Collection[int]], list[int]]  # whom to pass over; who
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Few:
+    """Some customers of a large batch that did not finish, to be tried again at once."""
+
+    attempt: int
+    customers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Claim:
     """Customers to work on, and what unfinished attempts say about them."""
 
     attempt: int | None  # of the batch; None where there is nobody to try together
     together: tuple[int, ...]
-    suspects: tuple[int, ...]  # work with them did not finish: to be tried alone
+    parts: tuple[_Few, ...]
+    suspects: tuple[int, ...]  # work with a few did not finish: to be tried alone
     left: int = 0  # others have just begun with so many; all are counted where nobody is claimed
+
+    def each_alone(self) -> _Claim:
+        """Nobody is tried with others who are suspected."""
+        few = [customer_id for part in self.parts for customer_id in part.customers]
+        return replace(self, parts=(), suspects=(*few, *self.suspects))
 
 
 def _round(inst: Installation, claiming: _Claiming, claimed: Point) -> Applied:
     claim = inst.db.run(lambda tx: _claim(inst, tx, claiming))
-    if not (claim.together or claim.suspects):
+    if not (claim.together or claim.parts or claim.suspects):
         return Applied(left=claim.left)
     killpoint(claimed)
     done = _work_on(inst, claim)
@@ -115,6 +131,8 @@ def _work_on(inst: Installation, claim: _Claim) -> Applied:
     done = Applied(left=claim.left)
     if claim.attempt is not None:
         done += _together(inst, claim.together, claim.attempt)
+    for part in claim.parts:
+        done += _few(inst, part)
     for customer_id in claim.suspects:
         done += try_alone(inst, customer_id)
     return done
@@ -132,9 +150,10 @@ def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
     if not ids:
         _drop_what_is_over(inst, tx, now)
         waiting = len(events.pending_of(tx, passed)) if passed else 0
-        return _Claim(attempt=None, together=(), suspects=(), left=waiting)
-    suspects, busy = _unfinished(inst, tx, set(ids), now)
-    together = tuple(id for id in ids if id not in suspects and id not in busy)
+        return _Claim(attempt=None, together=(), parts=(), suspects=(), left=waiting)
+    parts, suspects, busy = _unfinished(inst, tx, set(ids), now)
+    tried = {*suspects, *(customer_id for part in parts for customer_id in part.customers)}
+    together = tuple(id for id in ids if id not in tried and id not in busy)
     attempt = None
     if together:
         attempt = attempts.begin(
@@ -143,6 +162,7 @@ def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
     return _Claim(
         attempt=attempt,
         together=together,
+        parts=parts,
         suspects=tuple(id for id in ids if id in suspects),
         left=sum(1 for id in ids if id in busy),
     )
@@ -150,28 +170,43 @@ def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
 
 def _unfinished(
     inst: Installation, tx: Tx, locked: set[int], now: datetime
-) -> tuple[set[int], set[int]]:
-    """Of the customers whom we locked: whose last work crashed, and with whom others just began.
+) -> tuple[tuple[_Few, ...], set[int], set[int]]:
+    """Of the customers whom we locked: who is to be tried with a few, who alone, who is others' now.
 
     Whoever works on a customer holds her lock. So an attempt that is not quite new, one of whose
-    customers we could lock, has crashed; its batch is dissolved into customers.
+    customers we could lock, has crashed. Its batch is dissolved, so that innocents are soon done
+    with: into a few at once, and where that crashes too, into customers.
     """
-    suspects: set[int] = set()
-    unfinished = attempts.unfinished(tx)
-    for attempt in unfinished:
-        if not locked.isdisjoint(attempt.customers) and not _is_fresh(inst, attempt, now):
-            suspects.update(attempt.customers)
-            if attempt.count:
-                tx.after_commit(partial(_tell_of_crash, attempt))
-            if attempt.level is Level.BATCH:
-                attempts.dissolve(tx, attempt, token=attempts.TOKEN, started_at=now)
-    return suspects, _busy(inst, unfinished, now) - suspects
+    ours: set[int] = set()
+    alone: set[int] = set()
+    for attempt in attempts.unfinished(tx):
+        if locked.isdisjoint(attempt.customers) or _is_fresh(inst, attempt, now):
+            continue
+        if attempt.count:
+            tx.after_commit(partial(_tell_of_crash, attempt))
+        if attempt.level is not Level.BATCH:
+            alone.update(attempt.customers)
+        elif attempt.count:
+            ours.update(attempts.dissolve(tx, attempt, token=attempts.TOKEN, started_at=now))
+        elif attempts.take(tx, attempt, token=attempts.TOKEN, started_at=now):
+            ours.add(attempt.id)
+    fresh = [each for each in attempts.unfinished(tx) if _is_fresh(inst, each, now)]
+    busy = {who for each in fresh if each.id not in ours for who in each.customers} - alone
+    parts = []
+    for attempt in fresh:
+        if attempt.id in ours and attempt.level is Level.BATCH:
+            few = locked.intersection(attempt.customers) - alone - busy
+            parts.append(_Few(attempt=attempt.id, customers=tuple(sorted(few))))
+        elif attempt.id in ours:
+            alone.update(attempt.customers)
+    return tuple(part for part in parts if part.customers), alone, busy - alone
 
 
 def _tell_of_crash(attempt: Attempt) -> None:
     tell.warning(
         "attempt_crashed",
-        "work with {customers} customers was begun by {by} and never ended; each is tried alone",
+        "work with {customers} customers was begun by {by} and never ended; it is tried again with"
+        " fewer at once",
         customers=len(attempt.customers),
         by=attempt.token,
         tries=attempt.count,
@@ -233,6 +268,18 @@ def _together(inst: Installation, customer_ids: Sequence[int], attempt: int) -> 
     for customer_id in customer_ids:
         done += try_alone(inst, customer_id)
     return done
+
+
+def _few(inst: Installation, part: _Few) -> Applied:
+    """Those of a batch that crashed; nobody where others took them, as we were slow to come to them."""
+    begun = inst.db.run(
+        lambda tx: attempts.begin_taken(
+            tx, part.attempt, token=attempts.TOKEN, started_at=inst.db.clock(tx)
+        )
+    )
+    if not begun:
+        return Applied(left=len(part.customers))
+    return _together(inst, part.customers, part.attempt)
 
 
 def _spared(inst: Installation, worked: Applied) -> Applied:

@@ -14,6 +14,7 @@ import orjson
 from lifecycle.store.sql import Tx, both
 
 TOKEN = f"{os.getpid()}-{secrets.token_hex(4)}"  # names this process in its attempts
+A_FEW = 30  # customers of a large batch that crashed, who are tried again at once
 
 
 class Level(StrEnum):
@@ -80,15 +81,33 @@ def unfinished(tx: Tx) -> list[Attempt]:
     ]
 
 
-def dissolve(tx: Tx, attempt: Attempt, *, token: str, started_at: datetime) -> None:
-    """Suspect every customer of a batch by herself, instead of the batch; twice does nothing."""
+def dissolve(tx: Tx, attempt: Attempt, *, token: str, started_at: datetime) -> list[int]:
+    """Suspect the customers of a batch instead of the batch: a few together, or each if they are few.
+
+    The attempts that stand for it now; none where somebody else was faster. Customers that are
+    suspected by themselves already stay so.
+    """
     if not tx.run(_END, tx.ids([attempt.id])):
-        return
+        return []
+    alone = {other.customers[0] for other in unfinished(tx) if other.level is Level.CUSTOMER}
+    left = [customer_id for customer_id in attempt.customers if customer_id not in alone]
+    level, size = (Level.CUSTOMER, 1) if len(attempt.customers) <= A_FEW else (Level.BATCH, A_FEW)
     at = tx.to_db(started_at)
-    suspected = {other.customers[0] for other in unfinished(tx) if other.level is Level.CUSTOMER}
-    for customer_id in attempt.customers:
-        if customer_id not in suspected:
-            tx.value(_BEGIN, token, Level.CUSTOMER.value, f"[{customer_id}]", None, 0, at)
+    return [
+        tx.value(_BEGIN, token, level.value, orjson.dumps(part).decode(), None, 0, at)
+        for part in (left[start : start + size] for start in range(0, len(left), size))
+    ]
+
+
+def take(tx: Tx, suspected: Attempt, *, token: str, started_at: datetime) -> bool:
+    """Whoever was to try a suspected few is gone, and we shall; false where somebody else is faster."""
+    seen = tx.to_db(suspected.started_at)
+    return tx.run(_TAKE, token, tx.to_db(started_at), suspected.id, seen) == 1
+
+
+def begin_taken(tx: Tx, attempt_id: int, *, token: str, started_at: datetime) -> bool:
+    """Say that a suspected few are about to be tried; false where somebody else took them meanwhile."""
+    return tx.run(_BEGIN_TAKEN, tx.to_db(started_at), attempt_id, token) == 1
 
 
 def forgive(tx: Tx, attempt_id: int) -> None:
@@ -117,6 +136,12 @@ _AGAIN = both(
 )
 _ALL = both(
     "SELECT id, token, level, customers, event_id, count, started_at FROM attempt ORDER BY id"
+)
+_TAKE = both(
+    "UPDATE attempt SET token = ?, started_at = ? WHERE id = ? AND count = 0 AND started_at = ?"
+)
+_BEGIN_TAKEN = both(
+    "UPDATE attempt SET count = 1, started_at = ? WHERE id = ? AND count = 0 AND token = ?"
 )
 _FORGIVE = both("UPDATE attempt SET count = count - 1 WHERE id = ?")
 _FORGIVEN = both("DELETE FROM attempt WHERE id = ? AND level = ? AND count <= 0")

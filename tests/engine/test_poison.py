@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -22,7 +24,7 @@ from lifecycle.engine.rebuild import rebuild
 from lifecycle.engine.verify import OPEN_TOO_LONG, verify
 from lifecycle.engine.work import Applied
 from lifecycle.store import attempts, customers, events, runs, steps
-from lifecycle.store.attempts import Level
+from lifecycle.store.attempts import A_FEW, Level
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import both
 from tests.engine.histories import RICH_POLICY
@@ -387,6 +389,109 @@ def test_a_batch_that_did_not_finish_is_tried_customer_by_customer(inst: Install
     assert verify(inst) == []
     with inst.db.read() as tx:
         assert attempts.unfinished(tx) == []
+
+
+def _sizes(monkeypatch: pytest.MonkeyPatch, dies_of: int | None = None) -> list[int]:
+    """With how many customers each transaction is begun; one with `dies_of` ends its process."""
+    sizes: list[int] = []
+
+    def counting(inst: Installation, tx: Any, customer_ids: Any, **how: Any) -> Applied:
+        sizes.append(len(customer_ids))
+        if dies_of in customer_ids:
+            raise SystemExit
+        return unit.work(inst, tx, customer_ids, **how)
+
+    monkeypatch.setattr(apply, "work", counting)
+    monkeypatch.setattr("lifecycle.engine.alone.work", counting)
+    return sizes
+
+
+def crowd(count: int) -> list[Any]:
+    return [event for n in range(count) for event in of(f"c{n:03}", order(n % 30))]
+
+
+def test_a_large_batch_that_did_not_finish_is_tried_again_a_few_at_once(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nearly all of them are innocent: one by one they would take thirty times as long."""
+    post(inst, *crowd(2 * A_FEW + 5))
+    begun_by_another(inst, list(range(1, 2 * A_FEW + 6)), ago=CRASHED_AFTER)
+    sizes = _sizes(monkeypatch)
+    assert apply_pending(inst).customers == 2 * A_FEW + 5
+    assert sizes == [A_FEW, A_FEW, 5]
+    with inst.db.read() as tx:
+        assert attempts.unfinished(tx) == []
+
+
+def test_a_few_that_did_not_finish_either_are_tried_each_alone(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until only the one is left whose work ends every process that does it."""
+    post(inst, *crowd(2 * A_FEW))
+    begun_by_another(inst, list(range(1, 2 * A_FEW + 1)), ago=CRASHED_AFTER)
+    culprit = A_FEW + 7
+    with monkeypatch.context() as dying:
+        sizes = _sizes(dying, dies_of=culprit)
+        for _ in range(10):  # processes, one after the other
+            dying.setattr(attempts, "TOKEN", f"{len(sizes)}")
+            with contextlib.suppress(SystemExit):
+                apply_pending(inst)
+            _grow_old(inst)
+    assert sizes[:2] == [A_FEW, A_FEW]  # the second one ended its process
+    assert set(sizes[2:]) == {1}
+    assert sizes[2:].count(1) >= A_FEW
+    assert [letter.stored.customer_id for letter in list_dead(inst)] == [culprit]
+    monkeypatch.setattr(attempts, "TOKEN", "the last")
+    apply_pending(inst)
+    assert [letter.stored.customer_id for letter in list_dead(inst)] == [culprit]
+    assert pending(inst) == []
+
+
+def _grow_old(inst: Installation) -> None:
+    """All that is begun and not ended was begun a while ago."""
+    with inst.db.write() as tx:
+        at = tx.to_db(inst.db.clock(tx) - CRASHED_AFTER)
+        tx.run(both("UPDATE attempt SET started_at = ?"), at)
+
+
+def test_a_few_whom_another_process_took_meanwhile_are_left_to_it(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where we were so slow with the first ones that we were taken for gone."""
+    post(inst, *crowd(2 * A_FEW))
+    begun_by_another(inst, list(range(1, 2 * A_FEW + 1)), ago=CRASHED_AFTER)
+    sizes: list[int] = []
+
+    def slow(inst: Installation, tx: Any, customer_ids: Any, **how: Any) -> Applied:
+        sizes.append(len(customer_ids))
+        tx.run(both("UPDATE attempt SET token = 'faster' WHERE count = 0"))
+        return unit.work(inst, tx, customer_ids, **how)
+
+    with monkeypatch.context() as slowed:
+        slowed.setattr(apply, "work", slow)
+        done = apply_pending(inst)
+    assert sizes == [A_FEW]
+    assert (done.customers, done.left) == (A_FEW, A_FEW)
+    with inst.db.write() as tx:
+        (taken,) = attempts.unfinished(tx)
+        assert (taken.token, taken.count, len(taken.customers)) == ("faster", 0, A_FEW)
+        late = dataclasses.replace(taken, started_at=taken.started_at - CRASHED_AFTER)
+        now = inst.db.clock(tx)
+        assert not attempts.take(tx, late, token="late", started_at=now)
+        assert attempts.take(tx, taken, token="next", started_at=now)
+        assert not attempts.begin_taken(tx, taken.id, token="faster", started_at=now)
+        assert attempts.begin_taken(tx, taken.id, token="next", started_at=now)
+        assert not attempts.begin_taken(tx, taken.id, token="next", started_at=now)
+
+
+def test_whom_a_person_asks_for_is_tried_alone_though_she_is_suspected_with_others(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(inst, *crowd(2 * A_FEW))
+    begun_by_another(inst, list(range(1, 2 * A_FEW + 1)), ago=CRASHED_AFTER)
+    sizes = _sizes(monkeypatch)
+    assert apply.apply_customers(inst, [3, A_FEW + 3]).customers == 2
+    assert sizes == [1, 1]
 
 
 def test_what_was_begun_before_the_clock_was_set_back_is_not_waited_for(
