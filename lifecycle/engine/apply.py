@@ -190,16 +190,19 @@ def _unfinished(
             ours.update(attempts.dissolve(tx, attempt, token=attempts.TOKEN, started_at=now))
         elif attempts.take(tx, attempt, token=attempts.TOKEN, started_at=now):
             ours.add(attempt.id)
-    fresh = [each for each in attempts.unfinished(tx) if _is_fresh(inst, each, now)]
-    busy = {who for each in fresh if each.id not in ours for who in each.customers} - alone
-    parts = []
-    for attempt in fresh:
-        if attempt.id in ours and attempt.level is Level.BATCH:
-            few = locked.intersection(attempt.customers) - alone - busy
-            parts.append(_Few(attempt=attempt.id, customers=tuple(sorted(few))))
-        elif attempt.id in ours:
+    unfinished = attempts.unfinished(tx)
+    taken = [attempt for attempt in unfinished if attempt.id in ours]
+    for attempt in taken:
+        if attempt.level is not Level.BATCH:
             alone.update(attempt.customers)
-    return tuple(part for part in parts if part.customers), alone, busy - alone
+    busy = _busy(inst, (each for each in unfinished if each.id not in ours), now) - alone
+    few = locked - alone - busy
+    parts = [
+        _Few(attempt=attempt.id, customers=tuple(sorted(few.intersection(attempt.customers))))
+        for attempt in taken
+        if attempt.level is Level.BATCH
+    ]
+    return tuple(part for part in parts if part.customers), alone, busy
 
 
 def _tell_of_crash(attempt: Attempt) -> None:
