@@ -11,6 +11,7 @@ from typer.exceptions import Abort, TyperException
 
 from lifecycle.cli import output
 from lifecycle.errors import (
+    ClaimLost,
     FoldBroken,
     LifecycleError,
     MappingRefused,
@@ -19,6 +20,7 @@ from lifecycle.errors import (
     PoisonEvent,
     PolicyRefused,
     Problem,
+    ScoringFailed,
     Unavailable,
     Unusable,
     digest_of,
@@ -77,7 +79,9 @@ _CODES: tuple[tuple[type[LifecycleError], Code], ...] = (
     (MappingRefused, Code.BAD_INPUT),
     (PolicyRefused, Code.CONFIGURATION),
     (Unusable, Code.CONFIGURATION),
+    (ScoringFailed, Code.CONFIGURATION),
     (Unavailable, Code.UNAVAILABLE),
+    (ClaimLost, Code.UNAVAILABLE),
     (NotFound, Code.REFUSED),
     (NotReady, Code.REFUSED),
     (NoInput, Code.NO_INPUT),

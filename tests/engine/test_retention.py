@@ -92,4 +92,4 @@ def test_answers_under_the_keys_of_requests_are_forgotten_once_they_expired(
             idempotency.keep(tx, answer, now + timedelta(hours=until))
     assert forget(inst) == "forgotten: 0 jobs of past nights, 2 answers that expired"
     with inst.db.read() as tx:
-        assert tx.rows(both("SELECT key FROM idempotency", columns=1)) == [["soon"]]
+        assert tx.value(both("SELECT min(key) FROM idempotency")) == "soon"

@@ -74,7 +74,8 @@ def test_serve_work_and_schedule_write_nothing_but_json(prefix: str, many: Many)
         assert process.end(signal.SIGTERM)[0] == 0
     served, worked, ticked = objects(server), objects(worker), objects(ticking)
     for lines in (served, worked, ticked):
-        assert (lines[0]["event"], lines[-1]["event"]) == ("started", "stopped")
+        assert len(of(lines, "started")) == 1  # its intake may have begun before
+        assert lines[-1]["event"] == "stopped"
     (request,) = of(served, "request")
     assert (request["request_id"], request["accepted"]) == ("console-0001", 2)
     (batch,) = of(worked, "batch_taken")
