@@ -35,8 +35,9 @@ setup-dev: $(VENV)/.dev-stamp
 run: setup
 	$(BIN)/lifecycle up --demo
 
+# Four at once also on two cores: many tests wait for processes most of their time.
 test: setup-dev
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n 4 --dist worksteal $(PYTEST_ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check $(CODE)
