@@ -229,9 +229,9 @@ class Pass:
 
 
 _PASSES = (
-    Pass(name="flushed", share=0.3, endured=_flushed),
+    Pass(name="flushed", share=0.4, endured=_flushed),
     Pass(name="without redis", share=0.2, endured=_without_redis),
-    Pass(name="falling over", share=0.3, endured=_falling_over),
+    Pass(name="falling over", share=0.2, endured=_falling_over),
     Pass(name="without broker", share=0.2, endured=_without_broker),
 )
 

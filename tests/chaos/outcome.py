@@ -174,7 +174,7 @@ def _told(rates: Rates | None) -> dict[str, float]:
     if rates is None:
         return {}
     return {
-        "without poison": sum(rates.without) / len(rates.without),
-        "beside poison": sum(rates.with_poison) / len(rates.with_poison),
+        "without poison": rates.without.rate,
+        "beside poison": rates.with_poison.rate,
         "ratio": rates.ratio,
     }

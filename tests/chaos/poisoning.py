@@ -21,7 +21,7 @@ from tests.chaos.material import poison
 ONE_IN = 1_000
 SHARE = 0.2  # of all events is posted beside poison
 LOOK_EVERY = 0.02  # seconds
-TURNS = 2  # with poison, and as many without
+TURNS = (False, True, True, False, False, True, True, False)  # with poison? In no order that drifts
 
 _HEALTHY = both(
     "SELECT count(*) FROM pending AS p JOIN event AS e ON e.id = p.event_id"
@@ -31,15 +31,26 @@ _ALL = both("SELECT count(*) FROM pending")
 
 
 @dataclass(slots=True)
-class Rates:
-    """Events of the healthy that were folded in a second, turn by turn."""
+class Pace:
+    """Events of the healthy that were folded, in all turns of a kind together."""
 
-    without: list[float] = field(default_factory=list)
-    with_poison: list[float] = field(default_factory=list)
+    events: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+@dataclass(slots=True)
+class Rates:
+    without: Pace = field(default_factory=Pace)
+    with_poison: Pace = field(default_factory=Pace)
 
     @property
     def ratio(self) -> float:
-        return sum(self.with_poison) / sum(self.without)
+        return self.with_poison.rate / self.without.rate
 
 
 def divided(
@@ -60,23 +71,23 @@ def suffer(
     with under_way.a_pass("poison"), contextlib.closing(Database.open(url)) as db:
         under_way.crew.take_places(posts)
         _drained(under_way, db)
-        *turns, last = _parts(batches, 2 * TURNS + 1)
-        for number, part in enumerate(turns):
+        *turns, last = _parts(batches, len(TURNS) + 1)
+        for part, poisoned in zip(turns, TURNS, strict=True):
             healthy = [event for batch in part for event in batch]
             bad = []
-            if number % 2:
+            if poisoned:
                 count = max(1, len(healthy) // ONE_IN)
                 bad = _poison(under_way, healthy, raises=count)
-            (rates.with_poison if bad else rates.without).append(
-                _folded_in_a_second(under_way, db, part, bad, chance)
-            )
+            pace = rates.with_poison if poisoned else rates.without
+            pace.seconds += _seconds_to_fold(under_way, db, part, bad, chance)
+            pace.events += len(healthy)
             _drained(under_way, db)
         _killed_by_it(under_way, db, last, chance)
         under_way.crew.leave()
     return rates
 
 
-def _folded_in_a_second(
+def _seconds_to_fold(
     under_way: Campaign,
     db: Database,
     part: Sequence[list[Event]],
@@ -86,7 +97,7 @@ def _folded_in_a_second(
     begun = time.perf_counter()
     _post(under_way, part, bad, chance)
     _until_none(under_way, db, _HEALTHY)
-    return sum(map(len, part)) / (time.perf_counter() - begun)
+    return time.perf_counter() - begun
 
 
 def _killed_by_it(
