@@ -48,12 +48,19 @@ def attempted(
 
 
 def try_alone(inst: Installation, customer_id: int) -> Applied:
-    """One customer by herself; where that failed before, her events one by one."""
-    attempt, tries = inst.db.run(lambda tx: _begin(inst, tx, Level.CUSTOMER, customer_id))
+    """One customer by herself; where that failed before, her events one by one.
+
+    Where somebody else is at work on her, she is left to them, and so is what is known of her tries.
+    """
+    begun = inst.db.run(lambda tx: _begin(inst, tx, Level.CUSTOMER, customer_id))
+    if begun is None:
+        return Applied(left=1)
+    attempt, tries = begun
     done = _whole(inst, customer_id, attempt) if tries == 1 else None
     if done is None:
         done = _one_by_one(inst, customer_id)
-    inst.db.run(lambda tx: attempts.end_alone(tx, customer_id))
+    if not done.left:
+        inst.db.run(lambda tx: attempts.end_alone(tx, customer_id))
     return done
 
 
@@ -137,7 +144,10 @@ def _tries(
 ) -> Applied | _Condemned:
     """One try after the other, until one succeeds or somebody has had enough of them."""
     culprit, error = stored, None
-    while attempt := _begin_event(inst, customer_id, culprit):
+    while begun := _begin_event(inst, customer_id, culprit):
+        attempt, tries = begun
+        if tries > LONE_TRIES:
+            return _Condemned(culprit=culprit, error=error)
         unit = partial(work, inst, customer_ids=[customer_id], ending=attempt, only=stored)
         done = attempted(inst, attempt, unit)
         if isinstance(done, Applied):
@@ -146,18 +156,19 @@ def _tries(
         tried, culprit = culprit, _culprit(inst, done, stored)
         if _same(tried, stored) and not _same(culprit, stored):
             _forgive(inst, attempt)  # it was another's fault
-    return _Condemned(culprit=culprit, error=error)
+    return Applied(left=1)
 
 
 def _same(one: StoredEvent | None, other: StoredEvent | None) -> bool:
     return (one and one.row_id) == (other and other.row_id)
 
 
-def _begin_event(inst: Installation, customer_id: int, culprit: StoredEvent | None) -> int | None:
-    """The attempt, committed; None where there have been enough."""
+def _begin_event(
+    inst: Installation, customer_id: int, culprit: StoredEvent | None
+) -> tuple[int, int] | None:
+    """As `_begin`, of one event of hers; or of none, where time alone is to blame."""
     row_id = None if culprit is None else culprit.row_id
-    attempt, tries = inst.db.run(lambda tx: _begin(inst, tx, Level.EVENT, customer_id, row_id))
-    return attempt if tries <= LONE_TRIES else None
+    return inst.db.run(lambda tx: _begin(inst, tx, Level.EVENT, customer_id, row_id))
 
 
 def _culprit(
@@ -172,8 +183,13 @@ def _culprit(
 
 def _begin(
     inst: Installation, tx: Tx, level: Level, customer_id: int, event_id: int | None = None
-) -> tuple[int, int]:
-    """Commit that something is tried alone; its attempt, and which try this is, from 1."""
+) -> tuple[int, int] | None:
+    """Commit that something is tried alone; its attempt, and which try this is, from 1.
+
+    None where somebody else is at work on her: a try that does nothing must not be held against her.
+    """
+    if not customers.lock(tx, [customer_id]):
+        return None
     return attempts.begin_alone(
         tx,
         token=attempts.TOKEN,
@@ -188,7 +204,7 @@ def _quarantine(inst: Installation, tx: Tx, culprit: StoredEvent, condemned: _Co
     """Take the event out of the fold, unless somebody else is at work on its customer."""
     customer_id = culprit.customer_id
     if not customers.lock(tx, [customer_id]):
-        return Applied()
+        return Applied(left=1)
     events.clear_pending(tx, [culprit])
     dead.quarantine(
         tx,

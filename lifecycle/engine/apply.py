@@ -62,10 +62,7 @@ def apply_customers(inst: Installation, customer_ids: Sequence[int]) -> Applied:
     waiting = list(customer_ids)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while waiting:
-        claim = inst.db.run(
-            lambda tx, ids=tuple(waiting): _claim(inst, tx, lambda tx, _: customers.lock(tx, ids))  # type: ignore[misc]
-        )
-        claim = claim.each_alone()
+        claim = inst.db.run(partial(_claim, inst, claiming=_exactly(waiting), each_alone=True))
         done += _work_on(inst, claim)
         tried = {*claim.together, *claim.suspects}
         waiting = [customer_id for customer_id in waiting if customer_id not in tried]
@@ -111,10 +108,14 @@ class _Claim:
     suspects: tuple[int, ...]  # work with a few did not finish: to be tried alone
     left: int = 0  # others have just begun with so many; all are counted where nobody is claimed
 
-    def each_alone(self) -> _Claim:
-        """Nobody is tried with others who are suspected."""
-        few = [customer_id for part in self.parts for customer_id in part.customers]
-        return replace(self, parts=(), suspects=(*few, *self.suspects))
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Suspected:
+    """Of customers whom we locked."""
+
+    parts: tuple[_Few, ...]  # to be tried with a few
+    alone: set[int]  # to be tried by themselves
+    busy: set[int]  # not ours to try together, as somebody has just begun with them
 
 
 def _round(inst: Installation, claiming: _Claiming, claimed: Point) -> Applied:
@@ -138,7 +139,12 @@ def _work_on(inst: Installation, claim: _Claim) -> Applied:
     return done
 
 
-def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
+def _exactly(customer_ids: Sequence[int]) -> _Claiming:
+    ids = tuple(customer_ids)
+    return lambda tx, _: customers.lock(tx, ids)
+
+
+def _claim(inst: Installation, tx: Tx, claiming: _Claiming, *, each_alone: bool = False) -> _Claim:
     """Choose customers, and commit that they are being tried before anything is done.
 
     Those with whom others have just begun are passed over, so that work further down goes on also
@@ -151,9 +157,8 @@ def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
         _drop_what_is_over(inst, tx, now)
         waiting = len(events.pending_of(tx, passed)) if passed else 0
         return _Claim(attempt=None, together=(), parts=(), suspects=(), left=waiting)
-    parts, suspects, busy = _unfinished(inst, tx, set(ids), now)
-    tried = {*suspects, *(customer_id for part in parts for customer_id in part.customers)}
-    together = tuple(id for id in ids if id not in tried and id not in busy)
+    found = _suspected(inst, tx, set(ids), now, each_alone=each_alone)
+    together = tuple(id for id in ids if id not in found.alone and id not in found.busy)
     attempt = None
     if together:
         attempt = attempts.begin(
@@ -162,47 +167,53 @@ def _claim(inst: Installation, tx: Tx, claiming: _Claiming) -> _Claim:
     return _Claim(
         attempt=attempt,
         together=together,
-        parts=parts,
-        suspects=tuple(id for id in ids if id in suspects),
-        left=sum(1 for id in ids if id in busy),
+        parts=found.parts,
+        suspects=tuple(id for id in ids if id in found.alone),
+        left=sum(1 for id in ids if id in found.busy)
+        - sum(len(part.customers) for part in found.parts),
     )
 
 
-def _unfinished(
-    inst: Installation, tx: Tx, locked: set[int], now: datetime
-) -> tuple[tuple[_Few, ...], set[int], set[int]]:
-    """Of the customers whom we locked: who is to be tried with a few, who alone, who is others' now.
+def _suspected(
+    inst: Installation, tx: Tx, locked: set[int], now: datetime, *, each_alone: bool
+) -> _Suspected:
+    """What unfinished attempts say of the customers whom we locked.
 
     Whoever works on a customer holds her lock. So an attempt that is not quite new, one of whose
     customers we could lock, has crashed. Its batch is dissolved, so that innocents are soon done
     with: into a few at once, and where that crashes too, into customers.
     """
-    ours: set[int] = set()
-    alone: set[int] = set()
-    for attempt in attempts.unfinished(tx):
-        if locked.isdisjoint(attempt.customers) or _is_fresh(inst, attempt, now):
-            continue
-        if attempt.count:
+    for attempt in _crashed(inst, tx, locked, now):
+        is_batch = attempt.level is Level.BATCH
+        if attempt.count and (not is_batch or attempts.dissolve(tx, attempt)):
             tx.after_commit(partial(_tell_of_crash, attempt))
-        if attempt.level is not Level.BATCH:
-            alone.update(attempt.customers)
-        elif attempt.count:
-            ours.update(attempts.dissolve(tx, attempt, token=attempts.TOKEN, started_at=now))
-        elif attempts.take(tx, attempt, token=attempts.TOKEN, started_at=now):
-            ours.add(attempt.id)
-    unfinished = attempts.unfinished(tx)
-    taken = [attempt for attempt in unfinished if attempt.id in ours]
-    for attempt in taken:
-        if attempt.level is not Level.BATCH:
-            alone.update(attempt.customers)
-    busy = _busy(inst, (each for each in unfinished if each.id not in ours), now) - alone
-    few = locked - alone - busy
-    parts = [
-        _Few(attempt=attempt.id, customers=tuple(sorted(few.intersection(attempt.customers))))
-        for attempt in taken
-        if attempt.level is Level.BATCH
+    crashed = _crashed(inst, tx, locked, now)
+    lone = [attempt for attempt in crashed if attempt.level is not Level.BATCH]
+    attempts.hold(tx, [each.id for each in lone], token=attempts.TOKEN, started_at=now)
+    alone = {who for attempt in lone for who in attempt.customers}
+    busy = _busy(inst, attempts.unfinished(tx), now) - alone
+    parts = []
+    for attempt in crashed:
+        few = locked.intersection(attempt.customers) - alone - busy
+        if attempt.level is not Level.BATCH or not few:
+            continue
+        if each_alone:
+            alone |= few
+        elif attempts.take(tx, attempt, few, token=attempts.TOKEN, started_at=now):
+            parts.append(_Few(attempt=attempt.id, customers=tuple(sorted(few))))
+            busy |= few
+        else:
+            busy |= few  # of somebody who takes others of them just now; the next claim has them
+    return _Suspected(parts=tuple(parts), alone=alone, busy=busy)
+
+
+def _crashed(inst: Installation, tx: Tx, locked: set[int], now: datetime) -> list[Attempt]:
+    """What somebody began with these customers, and is not at any more."""
+    return [
+        attempt
+        for attempt in attempts.unfinished(tx)
+        if not locked.isdisjoint(attempt.customers) and not _is_fresh(inst, attempt, now)
     ]
-    return tuple(part for part in parts if part.customers), alone, busy
 
 
 def _tell_of_crash(attempt: Attempt) -> None:

@@ -82,7 +82,8 @@ def work(
 ) -> Applied:
     """Fold what waits for these customers, or only one event of it, and write what follows.
 
-    With `sparing`, customers whose fold raises are left out and told; else it raises.
+    With `sparing`, customers whose fold raises are left out and told; else it raises. Who is locked by
+    others is left to them; `left` counts her where there is nobody else.
 
     The order matters on PostgreSQL: lock in one statement, read everything in later ones, the
     pending rows before the histories, the clock after the lock; clear exactly the rows read.
@@ -90,6 +91,8 @@ def work(
     begun = time.perf_counter()
     locked = customers.lock(tx, customer_ids)
     killpoint(Point.WORKER_LOCKED)
+    if not locked and not sparing:
+        return Applied(left=len(customer_ids))  # a lone attempt is that of whoever has her
     now = inst.now(tx)
     timeline = inst.timeline(tx)
     rows = customers.rows(tx, locked)

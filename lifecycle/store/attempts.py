@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,8 +20,8 @@ A_FEW = 30  # customers of a large batch that crashed, who are tried again at on
 class Level(StrEnum):
     """How much is tried at once."""
 
-    BATCH = "batch"  # many customers in one transaction
-    CUSTOMER = "customer"  # one alone, because a batch with her did not finish
+    BATCH = "batch"  # many customers in one transaction; or a few, because many did not finish
+    CUSTOMER = "customer"  # one alone, because a few did not finish
     EVENT = "event"  # one event alone, because she did not finish either
 
 
@@ -81,37 +81,59 @@ def unfinished(tx: Tx) -> list[Attempt]:
     ]
 
 
-def dissolve(tx: Tx, attempt: Attempt, *, token: str, started_at: datetime) -> list[int]:
+def dissolve(tx: Tx, attempt: Attempt) -> bool:
     """Suspect the customers of a batch instead of the batch: a few together, or each if they are few.
 
-    The attempts that stand for it now; none where somebody else was faster. Customers that are
-    suspected by themselves already stay so.
+    As old as it was, so that anybody may go on with them. False where somebody else was faster.
     """
     if not tx.run(_END, tx.ids([attempt.id])):
-        return []
+        return False
     alone = {other.customers[0] for other in unfinished(tx) if other.level is Level.CUSTOMER}
     left = [customer_id for customer_id in attempt.customers if customer_id not in alone]
     level, size = (Level.CUSTOMER, 1) if len(attempt.customers) <= A_FEW else (Level.BATCH, A_FEW)
-    at = tx.to_db(started_at)
-    return [
-        tx.value(_BEGIN, token, level.value, orjson.dumps(part).decode(), None, 0, at)
-        for part in (left[start : start + size] for start in range(0, len(left), size))
-    ]
+    for start in range(0, len(left), size):
+        _suspect(tx, attempt, level, left[start : start + size])
+    return True
 
 
-def take(tx: Tx, suspected: Attempt, *, token: str, started_at: datetime) -> bool:
-    """Whoever was to try a suspected few is gone, and we shall; false where somebody else is faster."""
-    seen = tx.to_db(suspected.started_at)
-    return tx.run(_TAKE, token, tx.to_db(started_at), suspected.id, seen) == 1
+def take(
+    tx: Tx, suspected: Attempt, customers: Collection[int], *, token: str, started_at: datetime
+) -> bool:
+    """We shall try these of a suspected few; the others stay suspected, for anybody.
+
+    False where somebody else was faster.
+    """
+    mine = [customer_id for customer_id in suspected.customers if customer_id in customers]
+    others = [customer_id for customer_id in suspected.customers if customer_id not in customers]
+    listed, seen = orjson.dumps(mine).decode(), tx.to_db(suspected.started_at)
+    if not tx.run(_TAKE, token, listed, tx.to_db(started_at), suspected.id, seen):
+        return False
+    if others:
+        _suspect(tx, suspected, suspected.level, others)
+    return True
 
 
 def begin_taken(tx: Tx, attempt_id: int, *, token: str, started_at: datetime) -> bool:
-    """Say that a suspected few are about to be tried; false where somebody else took them meanwhile."""
+    """Say that the few whom we took are about to be tried; false where they were taken from us.
+
+    Run twice, the second changes nothing.
+    """
     return tx.run(_BEGIN_TAKEN, tx.to_db(started_at), attempt_id, token) == 1
 
 
+def hold(tx: Tx, attempt_ids: Iterable[int], *, token: str, started_at: datetime) -> None:
+    """We shall go on with these lone attempts, and others need not."""
+    tx.run(_HOLD, token, tx.to_db(started_at), tx.ids(attempt_ids))
+
+
+def _suspect(tx: Tx, crashed: Attempt, level: Level, customers: Sequence[int]) -> None:
+    listed, at = orjson.dumps(customers).decode(), tx.to_db(crashed.started_at)
+    tx.value(_BEGIN, crashed.token, level.value, listed, None, 0, at)
+
+
 def forgive(tx: Tx, attempt_id: int) -> None:
-    """Take a try back: something outside ended it, such as a database that did not answer."""
+    """Take a try back: something outside ended it, such as a database that did not answer. A batch is
+    as if it had never been tried."""
     tx.run(_FORGIVE, attempt_id)
     tx.run(_FORGIVEN, attempt_id, Level.BATCH.value)
 
@@ -138,11 +160,13 @@ _ALL = both(
     "SELECT id, token, level, customers, event_id, count, started_at FROM attempt ORDER BY id"
 )
 _TAKE = both(
-    "UPDATE attempt SET token = ?, started_at = ? WHERE id = ? AND count = 0 AND started_at = ?"
+    "UPDATE attempt SET token = ?, customers = ?, started_at = ?"
+    " WHERE id = ? AND count = 0 AND started_at = ?"
 )
 _BEGIN_TAKEN = both(
-    "UPDATE attempt SET count = 1, started_at = ? WHERE id = ? AND count = 0 AND token = ?"
+    "UPDATE attempt SET count = 1, started_at = ? WHERE id = ? AND count <= 1 AND token = ?"
 )
+_HOLD = both("UPDATE attempt SET token = ?, started_at = ? WHERE id IN [ids]")
 _FORGIVE = both("UPDATE attempt SET count = count - 1 WHERE id = ?")
 _FORGIVEN = both("DELETE FROM attempt WHERE id = ? AND level = ? AND count <= 0")
 _END = both("DELETE FROM attempt WHERE id IN [ids]")

@@ -477,11 +477,16 @@ def test_a_few_whom_another_process_took_meanwhile_are_left_to_it(
         assert (taken.token, taken.count, len(taken.customers)) == ("faster", 0, A_FEW)
         late = dataclasses.replace(taken, started_at=taken.started_at - CRASHED_AFTER)
         now = inst.db.clock(tx)
-        assert not attempts.take(tx, late, token="late", started_at=now)
-        assert attempts.take(tx, taken, token="next", started_at=now)
+        who = taken.customers[1:3]
+        assert not attempts.take(tx, late, who, token="late", started_at=now)
+        assert attempts.take(tx, taken, who, token="next", started_at=now)
         assert not attempts.begin_taken(tx, taken.id, token="faster", started_at=now)
         assert attempts.begin_taken(tx, taken.id, token="next", started_at=now)
-        assert not attempts.begin_taken(tx, taken.id, token="next", started_at=now)
+        assert attempts.begin_taken(tx, taken.id, token="next", started_at=now)  # a lost COMMIT
+        assert [(one.token, one.count, one.customers) for one in attempts.unfinished(tx)] == [
+            ("next", 1, who),
+            ("faster", 0, (taken.customers[0], *taken.customers[3:])),  # still suspected
+        ]
 
 
 def test_whom_a_person_asks_for_is_tried_alone_though_she_is_suspected_with_others(
@@ -643,7 +648,7 @@ def test_a_suspicion_of_which_nothing_came_for_an_hour_is_dropped(inst: Installa
                 tx, token="b", level=Level.BATCH, customers=[customer_id], started_at=now
             )
             (batch,) = [each for each in attempts.unfinished(tx) if each.id == begun]
-            attempts.dissolve(tx, batch, token="b", started_at=now - age)
+            attempts.dissolve(tx, dataclasses.replace(batch, started_at=now - age))
     assert reclaim(inst) == 1
     with inst.db.read() as tx:
         assert [found.customers for found in attempts.unfinished(tx)] == [(2,)]
