@@ -1,19 +1,21 @@
 """How is code of the customer's own run, so that whatever it does hurts nobody? In a process of its own.
 
 One that hangs can be ended, one that crashes takes nobody along, and what it costs in memory is given
-back in the morning. Files without a name lie between: neither side ever waits for the other.
+back in the morning; what it has started ends with it. Files without a name lie between: neither side
+ever waits for the other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,12 +53,13 @@ class Hook:
             stdin=self._given,
             stdout=self._answered,
             stderr=self._said,
-            start_new_session=True,  # Ctrl-C is for us, who end it
+            start_new_session=True,  # Ctrl-C is for us, who end it with all of its group
         )
         try:
             self._watch(process, shift, limit)
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):  # nobody of it is left
+                os.killpg(process.pid, signal.SIGKILL)  # and whatever the hook has started
             process.wait()
         self._refuse_failure(process.returncode)
 
@@ -106,7 +109,7 @@ class Hook:
         return dict(last)
 
 
-@contextmanager
+@contextlib.contextmanager
 def hook(name: str, folder: Path, at: datetime) -> Iterator[Hook]:
     """The hook `module:function`, of a module in a folder or of one that is installed."""
     with (

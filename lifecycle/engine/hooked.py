@@ -12,6 +12,7 @@ import json
 import math
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -70,7 +71,9 @@ def _end_with(parent: int) -> None:
     """Nobody asks for the answer any more once the process that started this one is gone."""
     while os.getppid() == parent:
         time.sleep(1)
-    os._exit(1)
+    os.killpg(
+        0, signal.SIGKILL
+    )  # this process leads its group, where also is what the hook started
 
 
 def _found(name: str, folder: str) -> Hook:

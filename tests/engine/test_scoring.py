@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import textwrap
 from collections.abc import Callable, Iterator
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lifecycle.bootstrap import _nightly
@@ -24,7 +27,17 @@ from lifecycle.store import customers, events
 from lifecycle.store.schedule import Run
 from lifecycle.store.sql import both
 from tests.scenarios.driver import ANNA, day, happened, order
-from tests.support.engine import arrive, installation, of, pending, set_clock, state, work
+from tests.support.engine import (
+    arrive,
+    installation,
+    of,
+    opened,
+    pending,
+    set_clock,
+    state,
+    work,
+)
+from tests.workers.queues import until
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "scoring.md"
 POLICY = """\
@@ -332,6 +345,68 @@ def test_a_hook_that_hangs_is_ended(inst: Installation, score: Score, tmp_path: 
     )
     process = (tmp_path / "process").read_text()
     assert not Path("/proc", process).exists()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "while True: pass",
+        'raise ValueError("no model")',
+        "os.kill(os.getpid(), 9)",
+        'yield "anna", {"tier": "gold"}',
+    ],
+    ids=["hangs", "raises", "killed", "answers"],
+)
+def test_what_a_hook_has_started_ends_with_it(
+    inst: Installation, score: Score, tmp_path: Path, end: str
+) -> None:
+    """As with a pool of processes: none goes on for the rest of the night, however the hook ended."""
+    started = tmp_path / "started"
+    score(f"{starting(started)}\n{end}", limit=timedelta(seconds=2))
+    until(lambda: is_gone(int(started.read_text())), "what it has started is gone")
+
+
+@pytest.mark.postgres
+def test_a_hook_whose_engine_is_killed_ends_with_what_it_has_started(
+    postgres_database_url: str, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    body = textwrap.indent(f"{starting(started)}\ntime.sleep(600)", "    ")
+    (tmp_path / "hooks.py").write_text(f"import time\ndef scores(customers, at):\n{body}\n")
+    with installation(postgres_database_url, POLICY) as made:
+        set_clock(made, day(9.5))
+        arrive(made, *TWO)
+    engine = os.fork()
+    if not engine:
+        try:
+            with opened(postgres_database_url) as inst:
+                Nights(inst, AT_THREE, [Scoring(inst, "hooks:scores", tmp_path)]).work()
+        finally:
+            os._exit(70)
+    until(started.exists, "the hook has begun")
+    os.kill(engine, signal.SIGKILL)
+    os.waitpid(engine, 0)
+    until(lambda: is_gone(int(started.read_text())), "what it has started is gone")
+
+
+def starting(told: Path) -> str:
+    """Code of a hook that starts a process, whose number a file says."""
+    return textwrap.dedent(
+        f"""\
+        import os, pathlib, subprocess
+        number = subprocess.Popen(["sleep", "600"]).pid
+        half = pathlib.Path({str(told)!r} + ".half")
+        half.write_text(str(number))
+        half.rename({str(told)!r})"""
+    )
+
+
+def is_gone(process: int) -> bool:
+    """Nobody need have asked how an orphan ended."""
+    try:
+        return bool(psutil.Process(process).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_what_a_hook_prints_is_no_answer(inst: Installation, score: Score) -> None:
