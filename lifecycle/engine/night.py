@@ -16,7 +16,8 @@ from typing import Protocol, TypeVar
 
 from lifecycle.domain import calendar
 from lifecycle.engine.installation import Installation
-from lifecycle.errors import ClaimLost, LifecycleError
+from lifecycle.errors import ClaimLost, LifecycleError, Unavailable
+from lifecycle.logs.failure import told
 from lifecycle.logs.lines import Teller
 from lifecycle.settings import NightTime
 from lifecycle.store import attempts, schedule
@@ -64,6 +65,7 @@ class Shift:
         self._held = held
         self._stopping = stopping
         self._kept_at = time.monotonic()
+        self._away = False  # the database, when the claim was to be kept last
 
     @property
     def night(self) -> str:
@@ -71,11 +73,34 @@ class Shift:
         return self._held.fire_key
 
     def stay(self) -> None:
-        """To be called every second or so. Raises Stopped, and ClaimLost where another has taken over."""
+        """To be called every second or so. Raises Stopped, and ClaimLost where another has taken over.
+
+        A database that does not answer is waited for while the lease lasts; then it raises Unavailable.
+        """
         if self._stopping.is_set():
             raise Stopped
-        if time.monotonic() - self._kept_at > KEEP_EVERY.total_seconds():
+        if time.monotonic() - self._kept_at <= KEEP_EVERY.total_seconds():
+            return
+        try:
             self.write(lambda _: None)
+        except Unavailable as error:
+            self._wait_for_database(error)
+        else:
+            self._away = False
+
+    def _wait_for_database(self, error: Unavailable) -> None:
+        """What was done so far is too much to be thrown away for an outage of seconds."""
+        if time.monotonic() - self._kept_at >= (LEASE - KEEP_EVERY).total_seconds():
+            raise error
+        if not self._away:
+            self._away = True
+            tell.warning(
+                "night_job_waits",
+                "{job} of the night of {night} cannot extend its lease, and goes on while it lasts: {why}",
+                job=self._held.job,
+                night=self.night,
+                why=told(error),
+            )
 
     def write(self, unit: Callable[[Tx], T]) -> T:
         """One transaction, which keeps the claim too. Raises as `stay` does, and nothing is written then."""
@@ -98,6 +123,9 @@ class Shift:
         """
 
         def whole(tx: Tx) -> str:
+            done = schedule.outcome(tx, self._held)
+            if done is not None:  # the answer to the commit was lost, and this is the second run
+                return done
             outcome = unit(tx)
             if not schedule.finish(tx, self._held, self._inst.db.clock(tx), outcome):
                 raise ClaimLost(f"{self._held.job} of {self.night}")

@@ -80,6 +80,12 @@ def finish(tx: Tx, held: Claim, now: datetime, outcome: str, *, failed: bool = F
     return tx.run(_FINISH, instant, failed, outcome, held.job, held.fire_key, held.tries) == 1
 
 
+def outcome(tx: Tx, held: Claim) -> str | None:
+    """What came of it by this very claim; None: it is not done, failed, or was done by another."""
+    row = tx.row(_OUTCOME, held.job, held.fire_key, held.tries)
+    return None if row is None else row[0]
+
+
 def give_back(tx: Tx, held: Claim, again_at: datetime, outcome: str) -> bool:
     """It failed, and may be tried again from an instant on; false as in `keep`."""
     instant = tx.to_db(again_at)
@@ -146,6 +152,10 @@ _OVERTAKE = both(
 _HELD = " WHERE job = ? AND fire_key = ? AND tries = ? AND finished_at IS NULL"
 _KEEP = both(f"UPDATE schedule_run SET lease_until = ?{_HELD}")
 _FINISH = both(f"UPDATE schedule_run SET finished_at = ?, failed = ?, outcome = ?{_HELD}")
+_OUTCOME = both(
+    "SELECT outcome FROM schedule_run WHERE job = ? AND fire_key = ? AND tries = ?"
+    " AND finished_at IS NOT NULL AND NOT failed"
+)
 _GIVE_BACK = both(f"UPDATE schedule_run SET lease_until = ?, failed = true, outcome = ?{_HELD}")
 _RECENT = both(
     "SELECT job, fire_key, worker, tries, started_at, lease_until, finished_at, failed, outcome"

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
@@ -14,12 +15,14 @@ import pytest
 from lifecycle.engine import night
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.night import MOST_TRIES, Job, Nights, Shift, night_of, recent
+from lifecycle.errors import Unavailable
 from lifecycle.settings import NightTime
 from lifecycle.store import schedule
 from lifecycle.store.schedule import Run
 from lifecycle.store.sql import Tx, both
 from tests.scenarios.driver import day
 from tests.support.engine import installation, opened, set_clock
+from tests.support.proxy import Proxy
 
 AT_THREE = NightTime(at=time(3), zone="UTC")
 NO_TIME = timedelta(0)
@@ -358,3 +361,107 @@ def test_a_job_that_fails_every_time_is_tried_so_often_a_night(
     run = newest(inst)
     assert (run.tries, run.failed, run.outcome) == (MOST_TRIES, True, "RuntimeError: no room")
     assert run.finished_at is not None
+
+
+# -- outages -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def line(postgres_database_url: str) -> Iterator[Proxy]:
+    """To the database of the installation `afar`."""
+    with Proxy(postgres_database_url) as made:
+        yield made
+
+
+@pytest.fixture
+def afar(postgres_database_url: str, line: Proxy) -> Iterator[Installation]:
+    """As `inst`, at the other end of a line that the test may cut."""
+    with installation(postgres_database_url) as made:
+        set_clock(made, day(9.5))
+        with made.db.write() as tx:
+            tx.run(_TABLE)
+    with opened(line.instead_of(postgres_database_url)) as made:
+        yield made
+
+
+@pytest.mark.postgres
+def test_a_job_outlives_an_outage_that_is_shorter_than_its_lease(
+    afar: Installation,
+    line: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An hour of work is not thrown away for seconds; each call asks for as long as `run` tries."""
+    monkeypatch.setattr(night, "KEEP_EVERY", NO_TIME)
+
+    def through_outages(shift: Shift) -> None:
+        for _ in range(2):
+            line.cut()
+            shift.stay()
+            shift.stay()
+            line.mend()
+            shift.stay()
+
+    assert nights(afar, Rows(through_outages)).work() == 1
+    assert effects(afar) == 1
+    assert newest(afar).tries == 1
+    waits = [each for each in caplog.messages if "cannot extend its lease" in each]
+    assert len(waits) == 2, "each outage is told once"
+    assert "PostgreSQL" in waits[0]
+
+
+def test_a_job_that_cannot_keep_its_claim_fails_before_its_lease_is_over(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is given up when 20 s of two minutes are left, by the clock of its process."""
+    clock = [0.0]
+    monkeypatch.setattr(night, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    stayed: list[float] = []
+
+    def without_the_database(shift: Shift) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(schedule, "keep", away)
+            for clock[0] in (19.0, 21.0, 99.0, 100.0, 101.0):
+                shift.stay()
+                stayed.append(clock[0])
+
+    assert nights(inst, Rows(without_the_database)).work() == 0
+    assert stayed == [19.0, 21.0, 99.0]
+    assert effects(inst) == 0
+    assert (newest(inst).tries, newest(inst).outcome) == (1, "the database does not answer")
+
+
+def away(*_: object, **__: object) -> NoReturn:
+    raise Unavailable("the database does not answer")
+
+
+@pytest.mark.postgres
+def test_a_job_whose_last_commit_went_unanswered_is_done(
+    postgres_database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was committed, so the second run must neither write again nor take it for somebody else's."""
+    lose = threading.Event()
+
+    def losing(data: bytes) -> bytes:
+        if lose.is_set() and b"COMMIT\0" in data:
+            lose.clear()
+            raise ConnectionError
+        return data
+
+    class Unanswered(Rows):
+        def _leave(self, tx: Tx) -> str:
+            lose.set()
+            return super()._leave(tx)
+
+    with (
+        Proxy(postgres_database_url, answers=losing) as line,
+        installation(line.instead_of(postgres_database_url)) as inst,
+    ):
+        set_clock(inst, day(9.5))
+        with inst.db.write() as tx:
+            tx.run(_TABLE)
+        assert nights(inst, Unanswered()).work() == 1
+        assert not lose.is_set()
+        assert effects(inst) == 1
+        assert (newest(inst).tries, newest(inst).outcome) == (1, "left a row")
+    assert "taken over" not in caplog.text
