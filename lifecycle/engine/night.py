@@ -144,8 +144,19 @@ class Nights:
         self._stopping = threading.Event()
 
     def work(self) -> int:
-        """Do what is due of this night and nobody does; how many jobs were done. None stops another."""
-        return sum(self._work(job) for job in self._jobs)
+        """Do what is due of this night and nobody does; how many jobs were done. None stops another.
+
+        A job about which the database could not be asked raises that once the others were seen to.
+        """
+        done, unasked = 0, None
+        for job in self._jobs:
+            try:
+                done += self._work(job)
+            except Unavailable as error:
+                unasked = error
+        if unasked is not None:
+            raise unasked
+        return done
 
     def stop(self) -> None:
         """Jobs that are running are given back, and none begins."""
@@ -238,14 +249,28 @@ class Nights:
             now = self._inst.db.clock(tx)
             return schedule.finish(tx, held, now, outcome[:LONGEST_OUTCOME], failed=True)
 
-        self._inst.db.run(unit)
+        self._record(held, unit)
 
     def _give_back(self, held: Claim, wait: timedelta, outcome: str) -> None:
         def unit(tx: Tx) -> bool:
             again_at = self._inst.db.clock(tx) + wait
             return schedule.give_back(tx, held, again_at, outcome[:LONGEST_OUTCOME])
 
-        self._inst.db.run(unit)
+        self._record(held, unit)
+
+    def _record(self, held: Claim, unit: Callable[[Tx], bool]) -> None:
+        """Where that cannot be, the lease ends by itself, and the job is tried again."""
+        try:
+            self._inst.db.run(unit)
+        except Unavailable as error:
+            tell.error(
+                "night_job_unrecorded",
+                "how {job} of the night of {night} ended could not be recorded,"
+                " so it is taken up again when its lease is over: {why}",
+                job=held.job,
+                night=held.fire_key,
+                why=told(error),
+            )
 
 
 def recent(inst: Installation, limit: int) -> list[Run]:

@@ -8,17 +8,17 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from types import SimpleNamespace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 from lifecycle.engine import night
 from lifecycle.engine.installation import Installation
-from lifecycle.engine.night import MOST_TRIES, Job, Nights, Shift, night_of, recent
+from lifecycle.engine.night import MOST_TRIES, Job, Nights, Shift, Stopped, night_of, recent
 from lifecycle.errors import Unavailable
 from lifecycle.settings import NightTime
 from lifecycle.store import schedule
-from lifecycle.store.schedule import Run
+from lifecycle.store.schedule import Claim, Run
 from lifecycle.store.sql import Tx, both
 from tests.scenarios.driver import day
 from tests.support.engine import installation, opened, set_clock
@@ -465,3 +465,86 @@ def test_a_job_whose_last_commit_went_unanswered_is_done(
         assert effects(inst) == 1
         assert (newest(inst).tries, newest(inst).outcome) == (1, "left a row")
     assert "taken over" not in caplog.text
+
+
+class Refusing:
+    """Finds the database away for all that its claim is ended by."""
+
+    name = "refusing"
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+        self._broken = monkeypatch
+        self._error = error
+
+    def do(self, shift: Shift) -> str:
+        for ending in ("give_back", "finish"):
+            self._broken.setattr(schedule, ending, away)
+        raise self._error
+
+
+class Back(Rows):
+    """Does its work when the database is there again."""
+
+    def __init__(self, broken: pytest.MonkeyPatch) -> None:
+        super().__init__(lambda _: broken.undo())
+
+
+@pytest.mark.parametrize("ended", [Stopped(), RuntimeError("no room")], ids=["stopped", "failed"])
+def test_a_job_whose_failure_cannot_be_recorded_stops_no_other_and_its_lease_ends_by_itself(
+    inst: Installation, caplog: pytest.LogCaptureFixture, ended: Exception
+) -> None:
+    with pytest.MonkeyPatch.context() as broken:
+        assert nights(inst, Refusing(broken, ended), Back(broken)).work() == 1
+    assert effects(inst) == 1
+    assert "how refusing of the night of 2026-01-10 ended could not be recorded" in caplog.text
+    assert "the database does not answer" in caplog.text
+    anew = nights(inst, Named("refusing"))
+    assert anew.work() == 0, "its lease is not over yet"
+    let_the_lease_end(inst)
+    assert anew.work() == 1
+
+
+def test_a_job_that_cannot_be_given_up_is_given_up_later(
+    inst: Installation, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(MOST_TRIES):
+        killed(inst, database_url, Rows(before=die))
+        let_the_lease_end(inst)
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(schedule, "finish", away)
+        assert nights(inst).work() == 0
+    assert "how rows of the night of 2026-01-10 ended could not be recorded" in caplog.text
+    assert "failed, try" not in caplog.text
+    let_the_lease_end(inst)
+    assert nights(inst).work() == 0
+    assert newest(inst).outcome == "given up: 5 tries ended with their process"
+    assert newest(inst).finished_at is not None
+
+
+def test_a_job_that_cannot_be_claimed_stops_no_other_and_is_told(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever looks every few seconds, who tells the same thing once a minute."""
+    claim = schedule.claim
+
+    def claim_rows_alone(tx: Tx, job: str, *given: Any, **named: Any) -> Claim | None:
+        return claim(tx, job, *given, **named) if job == "rows" else away()
+
+    with monkeypatch.context() as broken:
+        broken.setattr(schedule, "claim", claim_rows_alone)
+        jobs = nights(inst, Named("first"), Rows(), Named("last"))
+        with pytest.raises(Unavailable, match="does not answer"):
+            jobs.work()
+    assert effects(inst) == 1
+    assert jobs.work() == 2
+
+
+class Named(Rows):
+    """Leaves no row."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def _leave(self, tx: Tx) -> str:
+        return "left nothing"
