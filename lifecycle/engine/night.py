@@ -8,6 +8,7 @@ that those missed while nothing ran are made up for once.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ tell = Teller("lifecycle.engine")
 
 T = TypeVar("T")
 
+WORKER = f"{socket.gethostname()}-{attempts.TOKEN}"
 LEASE = timedelta(minutes=2)  # of real time: a job whose process died is taken over after it
 KEEP_EVERY = timedelta(seconds=20)
 MOST_TRIES = 5  # of a job in one night, those included that ended with their process
@@ -202,9 +204,7 @@ class Nights:
 
         def unit(tx: Tx) -> Claim | None:
             now = self._inst.db.clock(tx)
-            return schedule.claim(
-                tx, job, night, worker=attempts.TOKEN, now=now, lease_until=now + LEASE
-            )
+            return schedule.claim(tx, job, night, worker=WORKER, now=now, lease_until=now + LEASE)
 
         return self._inst.db.run(unit)
 

@@ -29,7 +29,7 @@ class Run:
 
     job: str
     fire_key: str
-    worker: str  # who claimed it last
+    worker: str  # who claimed it last: host and process
     tries: int
     started_at: datetime
     lease_until: datetime  # of one that has not finished: until then nobody else tries

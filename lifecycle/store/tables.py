@@ -330,7 +330,8 @@ class ScheduleRun(SQLModel, table=True):
 
     job: str = Field(sa_column=Column("job", key_text(), primary_key=True))
     fire_key: str = Field(sa_column=Column("fire_key", key_text(), primary_key=True))  # local date
-    worker: str = Field(sa_column=Column("worker", Text(), nullable=False))  # host and process
+    # host and process, such as `web1-4711-9f86d081`
+    worker: str = Field(sa_column=Column("worker", Text(), nullable=False))
     tries: int = Field(sa_column=Column("tries", Integer(), nullable=False))  # fences earlier ones
     started_at: datetime = Field(sa_column=Column("started_at", instant(), nullable=False))
     lease_until: datetime = Field(sa_column=Column("lease_until", instant(), nullable=False))

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -696,5 +697,6 @@ def test_what_was_done_in_the_latest_nights_is_listed(shop: Lifecycle, home: Pat
         ("retention", "done", 1),
         ("scoring", "waits", 1),
     ]
+    assert {run["by"].rsplit("-", 2)[0] for run in told} == {socket.gethostname()}
     assert told[1]["outcome"].endswith("nor installed; no score was changed")
     assert len(shop("nights", "--json", "--limit", "1").json["nights"]) == 1

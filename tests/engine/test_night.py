@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -206,6 +207,12 @@ def forked(url: str, job: Job) -> int:
         code = 0
     finally:
         os._exit(code)
+
+
+def test_who_did_it_is_told_by_host_and_process(inst: Installation) -> None:
+    nights(inst).work()
+    host, process, _ = newest(inst).worker.rsplit("-", 2)
+    assert (host, int(process)) == (socket.gethostname(), os.getpid())
 
 
 # -- who dies, and who is late -----------------------------------------------------------------
