@@ -71,9 +71,8 @@ def _end_with(parent: int) -> None:
     """Nobody asks for the answer any more once the process that started this one is gone."""
     while os.getppid() == parent:
         time.sleep(1)
-    os.killpg(
-        0, signal.SIGKILL
-    )  # this process leads its group, where also is what the hook started
+    # This process leads a group of its own, in which is also what the hook has started.
+    os.killpg(0, signal.SIGKILL)
 
 
 def _found(name: str, folder: str) -> Hook:
