@@ -91,14 +91,33 @@ def test_a_batch_that_died_becomes_suspicions_of_its_customers(db: Database) -> 
     )
     batch = unfinished(db)[-1]
 
-    for _ in range(2):
-        db.run(lambda tx: attempts.dissolve(tx, batch, token="me", started_at=day(2)))
+    assert [db.run(lambda tx: attempts.dissolve(tx, batch)) for _ in range(2)] == [True, False]
 
     assert [(each.level, each.customers, each.count) for each in unfinished(db)] == [
         (Level.CUSTOMER, (2,), 1),
         (Level.CUSTOMER, (1,), 0),
     ]
+    assert unfinished(db)[-1].started_at == day(1)  # as old as the crash
     assert tried(db, 1)[1] == 1
+
+
+def test_a_large_batch_that_died_becomes_suspicions_of_a_few_at_once(db: Database) -> None:
+    tried(db, 2)
+    many = range(1, 2 * attempts.A_FEW + 1)
+    db.run(
+        lambda tx: attempts.begin(
+            tx, token="dead", level=Level.BATCH, customers=many, started_at=day(1)
+        )
+    )
+    batch = unfinished(db)[-1]
+
+    assert db.run(lambda tx: attempts.dissolve(tx, batch))
+
+    _, *few = unfinished(db)
+    assert [(each.level, each.count, each.started_at) for each in few] == [
+        (Level.BATCH, 0, day(1))
+    ] * 2
+    assert [who for each in few for who in each.customers] == [1, *many[2:]]
 
 
 def test_ending_a_customer_ends_her_events_and_no_batch(db: Database) -> None:
