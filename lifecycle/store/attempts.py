@@ -86,13 +86,14 @@ def dissolve(tx: Tx, attempt: Attempt) -> bool:
 
     As old as it was, so that anybody may go on with them. False where somebody else was faster.
     """
-    if not tx.run(_END, tx.ids([attempt.id])):
+    if not tx.run(_DISSOLVE, attempt.id):
         return False
     alone = {other.customers[0] for other in unfinished(tx) if other.level is Level.CUSTOMER}
     left = [customer_id for customer_id in attempt.customers if customer_id not in alone]
     level, size = (Level.CUSTOMER, 1) if len(attempt.customers) <= A_FEW else (Level.BATCH, A_FEW)
     for start in range(0, len(left), size):
         _suspect(tx, attempt, level, left[start : start + size])
+    end(tx, [attempt.id])  # at last: SQLite would give its number to one of the others
     return True
 
 
@@ -159,6 +160,7 @@ _AGAIN = both(
 _ALL = both(
     "SELECT id, token, level, customers, event_id, count, started_at FROM attempt ORDER BY id"
 )
+_DISSOLVE = both("UPDATE attempt SET count = 0 WHERE id = ? AND count > 0")
 _TAKE = both(
     "UPDATE attempt SET token = ?, customers = ?, started_at = ?"
     " WHERE id = ? AND count = 0 AND started_at = ?"
