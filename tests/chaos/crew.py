@@ -18,6 +18,7 @@ from tests.chaos.fates import KILLED, STOPPED, Fate, Hit, Ledger
 from tests.chaos.lives import End, Zygote, send
 
 LATEST_PASSING = 3  # a life ends the first, second or third time that it is at its point
+GOES_ON = 3.0  # seconds: for so long somebody who was stopped lives on
 AGAIN_AFTER = 0.3  # seconds, where a life ended before it had begun
 
 
@@ -39,7 +40,7 @@ class _Place:
     stops_left: int
     pid: int | None = None
     fate: Fate | None = None
-    since: float = 0.0
+    until: float = 0.0  # when it is ended anywhere, if it lives then
     not_before: float = 0.0  # when somebody may take it again
 
 
@@ -158,7 +159,7 @@ class Crew:
         for place in self._places:
             if place.pid is None and now >= place.not_before:
                 self._begin(place)
-            elif self.missing and self._overdue(place, now):
+            elif place.fate and place.fate.ends_at and now >= place.until and not self.reached:
                 self._end_anywhere(place)
         due = [each for each in self._to_continue if each[0] <= now]
         for each in due:
@@ -169,7 +170,7 @@ class Crew:
 
     def _begin(self, place: _Place) -> None:
         fate = self._fate(place)
-        place.fate, place.since = fate, time.monotonic()
+        place.fate, place.until = fate, time.monotonic() + self._overdue_after
         place.pid = self._zygote.begin(fate)
         self.toll.lives += 1
         self.toll.doomed += fate.ends_at is not None
@@ -237,13 +238,7 @@ class Crew:
         for place in self._places:
             if place.pid == hit.pid:
                 place.stops_left = max(0, place.stops_left - 1)
-
-    def _overdue(self, place: _Place, now: float) -> bool:
-        """Whether somebody lives on who was to end long ago, or was stopped and has gone on for a while."""
-        fate = place.fate
-        if fate is None or fate.ends_at is None or place.pid is None:
-            return False
-        return now - place.since > self._overdue_after * (1 if fate.how == KILLED else 3)
+                place.until = time.monotonic() + self._stopped_for + GOES_ON
 
     def _end_anywhere(self, place: _Place) -> None:
         assert place.pid is not None

@@ -16,16 +16,16 @@ from lifecycle.store.database import Database
 from lifecycle.store.sql import Statement, both
 from tests.chaos.campaign import Campaign, Plan
 from tests.chaos.crew import Post
-from tests.chaos.material import poison
+from tests.chaos.material import SOURCE, poison
 
 ONE_IN = 1_000
 SHARE = 0.2  # of all events is posted beside poison
 LOOK_EVERY = 0.02  # seconds
 TURNS = (False, True, True, False, False, True, True, False)  # with poison? In no order that drifts
 
-_HEALTHY = both(
-    "SELECT count(*) FROM pending AS p JOIN event AS e ON e.id = p.event_id"
-    " WHERE substr(e.event_id, 1, 7) <> 'poison-'"
+_OF_OTHERS = both(  # than those who ever had a poisonous event
+    "SELECT count(*) FROM pending WHERE identity_id NOT IN (SELECT identity_id FROM event"
+    f" WHERE source = '{SOURCE}' AND event_id >= 'poison-' AND event_id < 'poison.')"
 )
 _ALL = both("SELECT count(*) FROM pending")
 
@@ -96,7 +96,7 @@ def _seconds_to_fold(
 ) -> float:
     begun = time.perf_counter()
     _post(under_way, part, bad, chance)
-    _until_none(under_way, db, _HEALTHY)
+    _until_none(under_way, db, _OF_OTHERS)
     return time.perf_counter() - begun
 
 
