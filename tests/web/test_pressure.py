@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import select
@@ -379,7 +380,8 @@ def test_a_body_of_the_light_key_is_taken_apart_before_what_the_noisy_one_has_wa
 
     async def body_is_whole(*given: Any) -> bytes:
         content = await read_json_body(*given)
-        whole.release()
+        # Told once its request waits for the next thing, which is its turn.
+        asyncio.get_running_loop().call_soon(whole.release)
         return content
 
     def slow(content: bytes, *given: Any, **more: Any) -> Any:
