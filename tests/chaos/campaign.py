@@ -56,8 +56,11 @@ class Plan:
 
     @property
     def clock(self) -> str:
-        """It begins after the last event, and runs to `UNTIL` while the passes last."""
-        rate = Fraction(int((UNTIL - AFTERWARDS).total_seconds()), max(1, int(self.seconds * 0.8)))
+        """It begins after the last event, and is halfway to `UNTIL` when the passes are over.
+
+        So checks fall due until the last of them; whatever is left of its way it is set to in the end.
+        """
+        rate = Fraction(int((UNTIL - AFTERWARDS).total_seconds()), max(1, int(self.seconds * 2)))
         return str(ClockSpec(start=AFTERWARDS, rate=Fraction(int(rate))))
 
     def chance(self, of: str) -> random.Random:

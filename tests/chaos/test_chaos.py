@@ -35,7 +35,7 @@ def small(*, every: int = 60, **plan: Any) -> Plan:
             "seed": SEED,
             "material": material(SEED, every=every),
             "goal": EVERY_POINT,
-            "seconds": 300,
+            "seconds": 120,
             "limit": PATIENCE,
             "aborts": 1,
             "restarts": 2,
