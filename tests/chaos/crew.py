@@ -183,7 +183,7 @@ class Crew:
             clock_off_by=post.clock_off_by,
             sabotage=post.sabotage,
         )
-        if place.stops_left and self._chance.random() < 0.5:
+        if place.stops_left:
             point, how = self._chance.choice(post.points), STOPPED
         elif (wanted := self._wanted(post.points)) is not None:
             point, how = wanted, KILLED
