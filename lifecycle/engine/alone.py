@@ -142,7 +142,7 @@ def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None)
 def _tries(
     inst: Installation, customer_id: int, stored: StoredEvent | None
 ) -> Applied | _Condemned:
-    """One try after the other, until one succeeds or somebody has had enough of them."""
+    """One try after the other, until one succeeds, or there were enough, or somebody else has her."""
     culprit, error = stored, None
     while begun := _begin_event(inst, customer_id, culprit):
         attempt, tries = begun

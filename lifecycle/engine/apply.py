@@ -115,7 +115,7 @@ class _Suspected:
 
     parts: tuple[_Few, ...]  # to be tried with a few
     alone: set[int]  # to be tried by themselves
-    busy: set[int]  # not ours to try together, as somebody has just begun with them
+    busy: set[int]  # somebody has just begun with them
 
 
 def _round(inst: Installation, claiming: _Claiming, claimed: Point) -> Applied:
@@ -158,7 +158,8 @@ def _claim(inst: Installation, tx: Tx, claiming: _Claiming, *, each_alone: bool 
         waiting = len(events.pending_of(tx, passed)) if passed else 0
         return _Claim(attempt=None, together=(), parts=(), suspects=(), left=waiting)
     found = _suspected(inst, tx, set(ids), now, each_alone=each_alone)
-    together = tuple(id for id in ids if id not in found.alone and id not in found.busy)
+    apart = found.alone | found.busy | {who for part in found.parts for who in part.customers}
+    together = tuple(id for id in ids if id not in apart)
     attempt = None
     if together:
         attempt = attempts.begin(
@@ -169,8 +170,7 @@ def _claim(inst: Installation, tx: Tx, claiming: _Claiming, *, each_alone: bool 
         together=together,
         parts=found.parts,
         suspects=tuple(id for id in ids if id in found.alone),
-        left=sum(1 for id in ids if id in found.busy)
-        - sum(len(part.customers) for part in found.parts),
+        left=sum(1 for id in ids if id in found.busy),
     )
 
 
@@ -183,35 +183,43 @@ def _suspected(
     customers we could lock, has crashed. Its batch is dissolved, so that innocents are soon done
     with: into a few at once, and where that crashes too, into customers.
     """
-    for attempt in _crashed(inst, tx, locked, now):
+    unfinished = attempts.unfinished(tx)
+    crashed = _crashed(inst, unfinished, locked, now)
+    if not crashed:
+        return _Suspected(parts=(), alone=set(), busy=_busy(inst, unfinished, now))
+    for attempt in crashed:
         is_batch = attempt.level is Level.BATCH
         if attempt.count and (not is_batch or attempts.dissolve(tx, attempt)):
             tx.after_commit(partial(_tell_of_crash, attempt))
-    crashed = _crashed(inst, tx, locked, now)
+    unfinished = attempts.unfinished(tx)
+    crashed = _crashed(inst, unfinished, locked, now)
     lone = [attempt for attempt in crashed if attempt.level is not Level.BATCH]
     attempts.hold(tx, [each.id for each in lone], token=attempts.TOKEN, started_at=now)
     alone = {who for attempt in lone for who in attempt.customers}
-    busy = _busy(inst, attempts.unfinished(tx), now) - alone
+    busy = _busy(inst, unfinished, now) - alone
+    free = locked - alone - busy
     parts = []
     for attempt in crashed:
-        few = locked.intersection(attempt.customers) - alone - busy
+        few = free.intersection(attempt.customers)
         if attempt.level is not Level.BATCH or not few:
             continue
+        free -= few
         if each_alone:
             alone |= few
         elif attempts.take(tx, attempt, few, token=attempts.TOKEN, started_at=now):
             parts.append(_Few(attempt=attempt.id, customers=tuple(sorted(few))))
-            busy |= few
         else:
             busy |= few  # of somebody who takes others of them just now; the next claim has them
     return _Suspected(parts=tuple(parts), alone=alone, busy=busy)
 
 
-def _crashed(inst: Installation, tx: Tx, locked: set[int], now: datetime) -> list[Attempt]:
+def _crashed(
+    inst: Installation, unfinished: Iterable[Attempt], locked: set[int], now: datetime
+) -> list[Attempt]:
     """What somebody began with these customers, and is not at any more."""
     return [
         attempt
-        for attempt in attempts.unfinished(tx)
+        for attempt in unfinished
         if not locked.isdisjoint(attempt.customers) and not _is_fresh(inst, attempt, now)
     ]
 

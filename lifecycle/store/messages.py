@@ -124,7 +124,8 @@ def expire(tx: Tx, now: datetime, limit: int = 1000) -> list[Expired]:
     """
     instant = tx.to_db(now)
     rows = tx.rows(_EXPIRING, instant, limit)
-    tx.run(_EXPIRE, instant, tx.ids(row[0] for row in rows))
+    if rows:
+        tx.run(_EXPIRE, instant, tx.ids(row[0] for row in rows))
     return [Expired(*row) for row in rows]
 
 
