@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from lifecycle.domain.fate import Fate
@@ -49,15 +49,20 @@ Overturned = tuple[StepRow, int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    steps: int = 0
-    messages: int = 0
-    revoked: int = 0
-    edges: Counter[Edge] = field(default_factory=Counter)  # of these steps
-    fates: Counter[Fate] = field(default_factory=Counter)  # of the messages, when first planned
-    made: Sequence[StepRow] = ()  # these steps
+    made: Sequence[StepRow] = ()
     overturned: Sequence[Overturned] = ()
-    planned: Sequence[MessageRow] = ()  # these messages
+    planned: Sequence[MessageRow] = ()  # for the first time
     changed: Sequence[Pair] = ()  # messages that had been planned before
+
+    @property
+    def edges(self) -> Counter[Edge]:
+        """Of the steps that were made."""
+        return Counter([row.step[:3] for row in self.made])
+
+    @property
+    def fates(self) -> Counter[Fate]:
+        """Of the messages, when first planned."""
+        return Counter([row.fate for row in self.planned])
 
 
 def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Written:
@@ -105,11 +110,6 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
     killpoint(Point.WORKER_MESSAGES)
     customers.save(tx, [_row(change, version) for change in changes], now)
     return Written(
-        steps=len(new_steps),
-        messages=len(planned),
-        revoked=len(overturned),
-        edges=Counter([row.step[:3] for row in new_steps]),
-        fates=Counter([row.fate for row in new]),
         made=new_steps,
         overturned=overturned,
         planned=new,

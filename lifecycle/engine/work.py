@@ -122,9 +122,9 @@ def work(
     return Applied(
         customers=len(changes),
         events=len(folded),
-        steps=written.steps,
+        steps=len(written.made),
         edges=written.edges,
-        messages=written.messages,
+        messages=len(written.planned),
         fates=written.fates,
         woken=woken,
         spared=tuple(spared or ()),
