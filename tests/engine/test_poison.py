@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from tests.support.engine import (
     made,
     message_rows,
     of,
+    opened,
     pending,
     planned,
     post,
@@ -510,6 +512,31 @@ def test_what_was_begun_before_the_clock_was_set_back_is_not_waited_for(
     assert verify(inst) == []
     with inst.db.read() as tx:
         assert attempts.unfinished(tx) == []
+
+
+@pytest.mark.postgres
+def test_a_suspect_whom_somebody_is_working_on_is_left_to_them_with_all_that_is_known_of_her(
+    postgres_database_url: str,
+) -> None:
+    """However slow that work is: a try that cannot do anything is none, and ends nobody else's."""
+    with (
+        installation(postgres_database_url, RICH_POLICY) as inst,
+        opened(postgres_database_url) as other,
+    ):
+        set_clock(inst, day(60))
+        post(inst, order(0))
+        crashed_alone(inst, "shop", "order_paid-0", count=LONE_TRIES - 1)
+        with inst.db.read() as tx:
+            known = attempts.unfinished(tx)
+        with inst.db.write() as working:
+            assert customers.lock(working, [1]) == [1]
+            assert try_alone(other, 1).left == 1
+            lone = partial(unit.work, other, customer_ids=[1], ending=known[0].id)
+            assert other.db.run(lone) == Applied(left=1)  # it had her when that try began
+        with inst.db.read() as tx:
+            assert attempts.unfinished(tx) == known
+        assert try_alone(other, 1).events == 1
+        assert list_dead(inst) == []
 
 
 @pytest.mark.postgres
