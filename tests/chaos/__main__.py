@@ -64,6 +64,8 @@ def _plan(seed: int | None, minutes: float | None) -> Plan:
         material=material(seed),
         goal=FULL_GOAL if full else GOAL,
         seconds=minutes * 60 * PASSES,
+        beside_poison=0.35,  # the pace is judged: the longer it is measured, the less chance decides
+        turns=2,
         aborts=20 if full else 4,
         restarts=20 if full else 4,
         stops=10 if full else 4,

@@ -39,7 +39,8 @@ class Plan:
     goal: int  # kills at each point
     seconds: float  # for all passes together, about; the clock's pace follows from it
     limit: float | None = None  # seconds for all passes, after which it is over; None: `seconds`
-    poisoned: bool = True  # whether a fifth of all is posted beside poison
+    beside_poison: float = 0.2  # share of all events
+    turns: int = 1  # how often the turns with and without poison are gone through
     aborts: int = 4  # poisonous events that end the process
     restarts: int = 3  # of PostgreSQL, at least
     restart_within: float = 40.0  # seconds, at most, from one restart to the next

@@ -19,7 +19,6 @@ from tests.chaos.crew import Post
 from tests.chaos.material import SOURCE, poison
 
 ONE_IN = 1_000
-SHARE = 0.2  # of all events is posted beside poison
 LOOK_EVERY = 0.02  # seconds
 TURNS = (False, True, True, False, False, True, True, False)  # with poison? In no order that drifts
 
@@ -57,7 +56,7 @@ def divided(
     plan: Plan, batches: Sequence[list[Event]]
 ) -> tuple[Sequence[list[Event]], Sequence[list[Event]]]:
     """What is posted before, and what beside poison."""
-    at = int(len(batches) * (1 - SHARE)) if plan.poisoned else len(batches)
+    at = int(len(batches) * (1 - plan.beside_poison))
     return batches[:at], batches[at:]
 
 
@@ -71,8 +70,9 @@ def suffer(
     with under_way.a_pass("poison"), contextlib.closing(Database.open(url)) as db:
         under_way.crew.take_places(posts)
         _drained(under_way, db)
-        *turns, last = _parts(batches, len(TURNS) + 1)
-        for part, poisoned in zip(turns, TURNS, strict=True):
+        order = TURNS * under_way.plan.turns
+        *turns, last = _parts(batches, len(order) + 1)
+        for part, poisoned in zip(turns, order, strict=True):
             healthy = [event for batch in part for event in batch]
             bad = []
             if poisoned:

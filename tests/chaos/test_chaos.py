@@ -108,6 +108,6 @@ Run = Callable[[Plan, Callable[[str], object]], Outcome]
 )
 def test_with_a_defect_in_it_the_run_goes_red(run: Run, defect: str, promises: set[str]) -> None:
     """What the harness is there to find is put into the processes, and found."""
-    plan = small(every=100, goal=1, poisoned=False, passes=["flushed"], workers=4, patience=30.0)
+    plan = small(every=100, goal=1, beside_poison=0.0, passes=["flushed"], workers=4, patience=30.0)
     outcome = run(dataclasses.replace(plan, sabotage=defect), silent)
     assert broken(outcome) >= promises, told(outcome)
