@@ -14,3 +14,9 @@ def config_dir() -> Path:
     """
     packaged = _PACKAGE / "_config"
     return packaged if packaged.is_dir() else _PACKAGE.parent / "config"
+
+
+def templates_dir() -> Path:
+    """The folder of the messages that ship with the default policy, likewise."""
+    packaged = _PACKAGE / "_templates"
+    return packaged if packaged.is_dir() else _PACKAGE.parent / "templates" / "outreach"

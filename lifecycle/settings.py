@@ -13,7 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +40,7 @@ CA_OPTION = (
     "ssl_ca_certs"  # of a broker's URL: the file of the authority that signs its certificate
 )
 HIGHEST_PORT = 65535
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 SETTINGS_FILE = "settings.yaml"
 SETTINGS_FILE_LIMIT = 64 * 1024  # bytes: a settings file is a page, not a log that got its name
@@ -48,6 +49,7 @@ PREFIX = "LIFECYCLE_"
 VARIABLES = {
     "database_url": "LIFECYCLE_DATABASE_URL",
     "config_dir": "LIFECYCLE_CONFIG_DIR",
+    "templates_dir": "LIFECYCLE_TEMPLATES_DIR",
     "broker_url": "LIFECYCLE_BROKER_URL",
     "broker_prefix": "LIFECYCLE_BROKER_PREFIX",
     "require_broker": "LIFECYCLE_REQUIRE_BROKER",
@@ -58,6 +60,9 @@ VARIABLES = {
     "night": "LIFECYCLE_NIGHT",
     "scoring": "LIFECYCLE_SCORING",
     "keep_days": "LIFECYCLE_KEEP_DAYS",
+    "public_url": "LIFECYCLE_PUBLIC_URL",
+    "secret": "LIFECYCLE_SECRET",
+    "secret_file": "LIFECYCLE_SECRET_FILE",
     "clock": "LIFECYCLE_CLOCK",
     "log": "LIFECYCLE_LOG",
     "log_level": "LIFECYCLE_LOG_LEVEL",
@@ -65,6 +70,7 @@ VARIABLES = {
 FLAGS = {
     "database_url": "--database",
     "config_dir": "--config-dir",
+    "templates_dir": "--templates-dir",
     "broker_url": "--broker",
     "broker_prefix": "--broker-prefix",
     "require_broker": "--require-broker",
@@ -75,14 +81,17 @@ FLAGS = {
     "night": "--night",
     "scoring": "--scoring",
     "keep_days": "--keep-days",
+    "public_url": "--public-url",
+    "secret_file": "--secret-file",
     "clock": "--clock",
     "log": "--log",
     "log_level": "--log-level",
 }
 DEBUG_VARIABLE = "LIFECYCLE_DEBUG"  # any value: a bug shows its traceback (see `lifecycle.cli`)
 
-# the folder that holds the file is not among them
-_IN_FILE = tuple(name for name in VARIABLES if name != "config_dir")
+# neither the folder that holds the file is among them, nor what nobody but us may know
+_IN_FILE = tuple(name for name in VARIABLES if name not in {"config_dir", "secret"})
+LEAST_SECRET = 32  # bytes
 _SQLITE_FILE = "sqlite:///"
 
 
@@ -119,7 +128,8 @@ class Settings:
     """What an installation runs with; made by `read_settings`, and by tests directly."""
 
     database_url: str  # sqlite:///path, or postgresql://…
-    config_dir: Path  # policy.yaml, settings.yaml, mappings/
+    config_dir: Path  # policy.yaml, settings.yaml, channels.yaml, mappings/
+    templates_dir: Path = field(default_factory=resources.templates_dir)  # a folder a message
     broker_url: str | None = None  # redis(s)://… or amqp(s)://…; None: nothing carries rings
     broker_prefix: str = DEFAULT_PREFIX  # of every name on the broker
     require_broker: bool = False  # refuse to start without one that serves, instead of polling
@@ -130,6 +140,8 @@ class Settings:
     night: NightTime = NightTime()
     scoring: str | None = None  # module:function of the hook that scores; None: nothing does
     keep_days: int = DEFAULT_KEEP_DAYS  # for which finished nights are remembered
+    public_url: str | None = None  # https://…, where customers reach us; None: nowhere
+    secret: bytes | None = field(default=None, repr=False)  # signs links, hashes addresses
     clock: ClockSpec | None = None  # None: nobody asked for a made-up clock
     log: LogForm = LogForm.TEXT
     log_level: LogLevel | None = None  # None: as whoever runs it sees fit
@@ -152,10 +164,14 @@ def read_settings(
     required, max_pending = values.get("require_broker"), values.get("max_pending")
     metrics_port, metrics_host = values.get("metrics_port"), values.get("metrics_host")
     night, scoring, keep_days = (values.get(f) for f in ("night", "scoring", "keep_days"))
+    public_url, templates_dir = values.get("public_url"), values.get("templates_dir")
     clock, log, log_level = (values.get(f) for f in ("clock", "log", "log_level"))
     return Settings(
         database_url=_database_url(values.get("database_url")),
         config_dir=config_dir,
+        templates_dir=resources.templates_dir()
+        if templates_dir is None
+        else _folder(templates_dir),
         broker_url=None if broker is None else _broker_url(broker),
         broker_prefix=DEFAULT_PREFIX if prefix is None else _prefix(prefix),
         require_broker=False if required is None else _yes_or_no(required),
@@ -166,6 +182,8 @@ def read_settings(
         night=NightTime() if night is None else _night(night),
         scoring=None if scoring is None else _hook(scoring),
         keep_days=DEFAULT_KEEP_DAYS if keep_days is None else _days(keep_days),
+        public_url=None if public_url is None else _public_url(public_url),
+        secret=_secret(values.get("secret"), values.get("secret_file")),
         clock=None if clock is None else ClockSpec.parse(clock.text, where=clock.where),
         log=LogForm.TEXT if log is None else _one_of(LogForm, log),
         log_level=None if log_level is None else _one_of(LogLevel, log_level),
@@ -187,7 +205,7 @@ def _named(
     """What flags and the environment say; a flag wins."""
     for name, variable in VARIABLES.items():
         flag, text = flags.get(name), environment.get(variable)
-        if flag is not None:
+        if flag is not None and name in FLAGS:
             yield name, _Value(text=flag, where=FLAGS[name], base=Path.cwd())
         elif text:
             yield name, _Value(text=text, where=variable, base=Path.cwd())
@@ -204,8 +222,10 @@ def _refuse_misspelt(environment: Mapping[str, str]) -> None:
 
 
 def _config_dir(value: _Value | None) -> Path:
-    if value is None:
-        return resources.config_dir()
+    return resources.config_dir() if value is None else _folder(value)
+
+
+def _folder(value: _Value) -> Path:
     folder = (value.base / value.text).resolve()
     if not folder.is_dir():
         raise Unusable(f"{value.where}: there is no folder {str(folder)!r}")
@@ -289,6 +309,53 @@ def _address(value: _Value) -> str:
             f"{value.where}: {value.text[:40]!r} is not an address to listen on; allowed: 127.0.0.1 or"
             " ::1 for this machine alone, 0.0.0.0 or :: for every network it is in"
         ) from error
+
+
+def _public_url(value: _Value) -> str:
+    """Without a slash at its end. Plain http only where nobody but this machine can be asked."""
+    try:
+        parts = urlsplit(value.text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or "@" in value.text or parts.query or parts.fragment:
+        raise Unusable(
+            f"{value.where}: this is no address where customers reach us; allowed:"
+            " https://care.example.com, perhaps with a path"
+        )
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOCAL_HOSTS):
+        raise Unusable(
+            f"{value.where}: links to {parts.scheme}://{host} could be read and changed on their way;"
+            " allowed: https://…, or http://localhost for a try"
+        )
+    return value.text.rstrip("/")
+
+
+def _secret(value: _Value | None, file: _Value | None) -> bytes | None:
+    """What is wrong is told without it."""
+    if file is None:
+        return None if value is None else _long_enough(value.text.encode(), value.where)
+    if value is not None:
+        raise Unusable(f"{value.where} and {file.where} are both set; keep one of them")
+    path = file.base / file.text
+    try:
+        mode, content = path.stat().st_mode, path.read_bytes().strip()
+    except OSError as error:
+        raise Unusable(f"{file.where}: {path} cannot be read: {error.strerror}") from error
+    if mode & 0o007:
+        raise Unusable(
+            f"{file.where}: everybody on this machine may read {path}; do: chmod o= {path}"
+        )
+    return _long_enough(content, file.where)
+
+
+def _long_enough(secret: bytes, where: str) -> bytes:
+    if len(secret) < LEAST_SECRET or len(set(secret)) < LEAST_SECRET // 4:
+        raise Unusable(
+            f"{where}: what it holds can be guessed; allowed: at least {LEAST_SECRET} random characters,"
+            " as `openssl rand -base64 48` writes them"
+        )
+    return secret
 
 
 _Choice = TypeVar("_Choice", LogForm, LogLevel)

@@ -72,6 +72,25 @@ SHARED = (
         " on standard output.",
     ),
 )
+OUTREACH = (
+    _setting(
+        "templates_dir",
+        "DIR",
+        "The folder of the messages, one folder each; left out: those that come with the program.",
+    ),
+    _setting(
+        "public_url",
+        "URL",
+        "Where customers reach this installation, for links to unsubscribe and to surveys: https://…;"
+        " left out: nowhere, and no marketing leaves by a real channel.",
+    ),
+    _setting(
+        "secret_file",
+        "FILE",
+        "Holds the secret that signs links and hides addresses, at least 32 random characters; left out:"
+        " LIFECYCLE_SECRET, or a file that is made beside an SQLite database.",
+    ),
+)
 PORT = _setting("port", "PORT", "Where the API listens; 0 takes any free port.")
 METRICS = (
     _setting(

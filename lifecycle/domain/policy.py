@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -124,12 +124,29 @@ class OnTransition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OnState:
+    """When a customer enters a state, whatever brought her there; or has stayed in it for a time."""
+
+    names: tuple[str, ...]
+    stayed: timedelta | None = None  # None: on entering; else once for each stay that lasts so long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OnCalendar:
-    """Once a local date: of a date attribute (month and day of it), or a fixed month and day."""
+    """Once a local date: of a date attribute (month and day of it), or a fixed month and day.
+
+    Exactly one of the three says which.
+    """
 
     attribute: str | None  # e.g. birthday
     month_day: tuple[int, int] | None  # e.g. (12, 25)
     at: time  # local, naive; in a skipped hour the first valid instant after it
+    lunar: tuple[int, int] | None = None  # of the Chinese calendar; day 30: the month's last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnRequest:
+    """When a person asks for it, for the customers whom she names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,18 +159,93 @@ class TransitionRule:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+class Period(StrEnum):
+    """A window of the calendar, in the customer's own time zone."""
+
+    DAY = "day"
+    WEEK = "week"  # from Monday
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """How many messages a customer gets at most within a window."""
+
+    most: int  # 0: none at all
+    window: timedelta | Period  # rolling, (now − window, now]; or of the calendar
+    channel: str | None = None  # only messages of this channel count and are held; None: of all
+    message_class: MessageClass | None = None  # only those of this class; None: of both
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What a rule's messages are for. Reached within the time, the rest of a series is not sent."""
+
+    event: str
+    within: timedelta  # from the cause
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutreachRule:
     name: str  # its messages are known by it
-    trigger: OnTransition | OnEvent | After | OnCalendar
+    trigger: OnTransition | OnEvent | OnState | After | OnCalendar | OnRequest
     channels: tuple[str, ...]  # in order of preference
     message_class: MessageClass
     guard: str | None = None
     delays: tuple[timedelta, ...] = (timedelta(0),)  # one a step of the series, from the cause
     settle: timedelta = timedelta(0)  # a correction arriving meanwhile cancels it
+    spread: timedelta = timedelta(0)  # over which those due at one instant are spread, by customer
     expires: timedelta | None = None  # from the planned instant; None: never
     again_after: timedelta = timedelta(days=30)
+    purpose: str | None = None  # to which she must have consented; None: needs no consent
+    states: tuple[str, ...] = ()  # `while`: sent only while she is in one of them; empty: in any
+    unless: str | None = None  # CEL text, judged when it is to be sent
+    cancel_on: tuple[str, ...] = ()  # event types that cancel it when they happen after the cause
+    priority: int = 50  # 0 … 100; the higher one wins where a cap leaves room for one
+    cap: Cap | None = None  # of this rule's own messages
+    capped: bool = True  # whether the caps of all messages hold for it
+    holdout: Decimal = Decimal(0)  # share of customers who do not get it, 0 … 1
+    variants: Mapping[str, int] = field(default_factory=dict)  # name → weight; empty: one text
+    goal: Goal | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHours:
+    """When marketing stays silent, by the customer's own clock; may go over midnight."""
+
+    since: time  # first silent minute
+    until: time  # first minute that is not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingDays:
+    """On which local days marketing speaks."""
+
+    weekdays: frozenset[int]  # 0 is Monday
+    holidays: str | None = None  # ISO 3166 country whose public holidays are none; None: no country
+    closed: frozenset[date] = frozenset()  # further days that are none
+    open: frozenset[date] = frozenset()  # days that are, whatever the rest says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surge:
+    """From when on a rule that suddenly queues far more than usual is paused until a person says."""
+
+    within: timedelta = timedelta(minutes=10)
+    least: int = 1000  # never for fewer messages than that
+    times: int = 10  # as many as usual
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """What holds for the messages of all rules."""
+
+    caps: tuple[Cap, ...] = ()
+    quiet: QuietHours | None = None
+    working_days: WorkingDays | None = None
+    holdout: Decimal = Decimal(0)  # share of customers who get no marketing at all, 0 … 1
+    surge: Surge = Surge()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +271,7 @@ class Policy:
     unknown_events: UnknownEvents = UnknownEvents.REFUSE
     lateness: timedelta | None = None  # received − occurred at most this; None: no limit
     skew: timedelta = timedelta(minutes=5)  # how far in the future an event may lie when posted
+    sending: Sending = Sending()
 
     @property
     def initial(self) -> str:

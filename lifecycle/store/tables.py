@@ -170,6 +170,9 @@ class StepLog(SQLModel, table=True):
     revoked: bool = Field(sa_column=Column("revoked", Boolean(), nullable=False))
 
 
+_WAITING = "fate IN ('queued', 'deferred')"
+
+
 class RecordedMessage(SQLModel, table=True):
     """A message that the policy planned, and what became of it."""
 
@@ -177,17 +180,24 @@ class RecordedMessage(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("customer_id", "rule", "cause", "number", name="message_key"),
         Index(
-            "message_queued",
+            "message_waiting",
             "not_before",
-            sqlite_where=sql_text("fate = 'queued'"),
-            postgresql_where=sql_text("fate = 'queued'"),
+            sqlite_where=sql_text(_WAITING),
+            postgresql_where=sql_text(_WAITING),
         ),
         Index(
             "message_expiring",
             "expires_at",
-            sqlite_where=sql_text("fate = 'queued' AND expires_at IS NOT NULL"),
-            postgresql_where=sql_text("fate = 'queued' AND expires_at IS NOT NULL"),
+            sqlite_where=sql_text(f"{_WAITING} AND expires_at IS NOT NULL"),
+            postgresql_where=sql_text(f"{_WAITING} AND expires_at IS NOT NULL"),
         ),
+        Index(
+            "message_leased",
+            "lease_until",
+            sqlite_where=sql_text("lease IS NOT NULL"),
+            postgresql_where=sql_text("lease IS NOT NULL"),
+        ),
+        Index("message_rule", "rule", "recorded_at"),
         Index(
             "message_fallen",
             "customer_id",
@@ -218,6 +228,103 @@ class RecordedMessage(SQLModel, table=True):
     not_before: datetime = Field(sa_column=Column("not_before", instant(), nullable=False))
     sent_at: datetime | None = Field(sa_column=Column("sent_at", instant()))
     recorded_at: datetime = Field(sa_column=Column("recorded_at", instant(), nullable=False))
+    channel: str | None = Field(sa_column=Column("channel", Text()))
+    variant: str | None = Field(sa_column=Column("variant", Text()))
+    claimed_at: datetime | None = Field(sa_column=Column("claimed_at", instant()))
+    tries: int = Field(sa_column=Column("tries", Integer(), nullable=False, server_default="0"))
+    retry_at: datetime | None = Field(sa_column=Column("retry_at", instant()))
+    lease: str | None = Field(sa_column=Column("lease", Text()))
+    lease_until: datetime | None = Field(sa_column=Column("lease_until", instant()))
+
+
+class SendAttempt(SQLModel, table=True):
+    """One time that a letter was handed to a provider: committed before it, completed after it."""
+
+    __tablename__: ClassVar[str] = "send_attempt"
+    __table_args__ = (Index("send_attempt_provider", "provider_id"),)
+
+    message_id: int = Field(
+        sa_column=Column("message_id", big(), primary_key=True, autoincrement=False)
+    )
+    number: int = Field(
+        sa_column=Column("number", Integer(), primary_key=True, autoincrement=False)
+    )
+    channel: str = Field(sa_column=Column("channel", Text(), nullable=False))
+    address_hash: str | None = Field(sa_column=Column("address_hash", Text()))
+    language: str = Field(sa_column=Column("language", Text(), nullable=False))
+    template_hash: str = Field(sa_column=Column("template_hash", Text(), nullable=False))
+    content_hash: str = Field(sa_column=Column("content_hash", Text(), nullable=False))
+    began_at: datetime = Field(sa_column=Column("began_at", instant(), nullable=False))
+    ended_at: datetime | None = Field(sa_column=Column("ended_at", instant()))
+    outcome: str | None = Field(sa_column=Column("outcome", Text()))
+    code: str | None = Field(sa_column=Column("code", Text()))
+    detail: str | None = Field(sa_column=Column("detail", Text()))
+    provider_id: str | None = Field(sa_column=Column("provider_id", key_text()))
+
+
+class ShownLetter(SQLModel, table=True):
+    """A letter of the outbox: what would have gone out."""
+
+    __tablename__: ClassVar[str] = "shown_letter"
+
+    key: str = Field(sa_column=Column("key", key_text(), primary_key=True))
+    channel: str = Field(sa_column=Column("channel", Text(), nullable=False))
+    rule: str = Field(sa_column=Column("rule", key_text(), nullable=False))
+    content: str = Field(sa_column=Column("content", Text(), nullable=False))
+    at: datetime = Field(sa_column=Column("at", instant(), nullable=False))
+
+
+class Suppression(SQLModel, table=True):
+    """An address that must not be written to, known by its keyed hash alone."""
+
+    __tablename__: ClassVar[str] = "suppression"
+
+    address_hash: str = Field(sa_column=Column("address_hash", key_text(), primary_key=True))
+    scope: str = Field(sa_column=Column("scope", key_text(), primary_key=True))
+    reason: str = Field(sa_column=Column("reason", Text(), nullable=False))
+    since: datetime = Field(sa_column=Column("since", instant(), nullable=False))
+    until: datetime | None = Field(sa_column=Column("until", instant()))
+
+
+class SoftBounce(SQLModel, table=True):
+    """An address that could not be reached just now; several within a time suppress it for a while."""
+
+    __tablename__: ClassVar[str] = "soft_bounce"
+
+    address_hash: str = Field(sa_column=Column("address_hash", key_text(), primary_key=True))
+    message_key: str = Field(sa_column=Column("message_key", key_text(), primary_key=True))
+    at: datetime = Field(sa_column=Column("at", instant(), nullable=False))
+
+
+class SendingHold(SQLModel, table=True):
+    """What a person, or the surge breaker, has paused: everything, a rule, a channel, what is real."""
+
+    __tablename__: ClassVar[str] = "sending_hold"
+
+    scope: str = Field(sa_column=Column("scope", key_text(), primary_key=True))
+    by: str = Field(sa_column=Column("by", Text(), nullable=False))
+    why: str = Field(sa_column=Column("why", Text(), nullable=False))
+    since: datetime = Field(sa_column=Column("since", instant(), nullable=False))
+
+
+class Task(SQLModel, table=True):
+    """Something that an employee is asked to do for a customer."""
+
+    __tablename__: ClassVar[str] = "task"
+    __table_args__ = (Index("task_owner", "owner", "status"),)
+
+    key: str = Field(sa_column=Column("key", key_text(), primary_key=True))
+    customer: str = Field(sa_column=Column("customer", key_text(), nullable=False))
+    rule: str = Field(sa_column=Column("rule", key_text(), nullable=False))
+    owner: str | None = Field(sa_column=Column("owner", key_text()))
+    status: str = Field(sa_column=Column("status", Text(), nullable=False))
+    title: str = Field(sa_column=Column("title", Text(), nullable=False))
+    text: str = Field(sa_column=Column("text", Text(), nullable=False))
+    created_at: datetime = Field(sa_column=Column("created_at", instant(), nullable=False))
+    due_at: datetime | None = Field(sa_column=Column("due_at", instant()))
+    accepted_at: datetime | None = Field(sa_column=Column("accepted_at", instant()))
+    done_at: datetime | None = Field(sa_column=Column("done_at", instant()))
+    note: str | None = Field(sa_column=Column("note", Text()))
 
 
 class Dead(SQLModel, table=True):

@@ -34,6 +34,13 @@ def _fate(row: MessageRow, before: MessageRow | None) -> str:
         case Fate.QUEUED:
             until = f" until {moment(expires)}" if expires else ""
             return f"and is queued, to be sent from {moment(row.not_before)}{until}"
+        case Fate.DEFERRED:
+            until = f", until {moment(expires)} at the latest" if expires else ""
+            return f"and is deferred ({row.reason}) to {moment(row.not_before)}{until}"
+        case Fate.CLAIMED:
+            return "and is about to be sent"
+        case Fate.IN_FLIGHT:
+            return "and is being sent"
         case Fate.WITHHELD:
             return "and is withheld: its time was over when the import ended that told of this"
         case Fate.EXPIRED if expires is not None and expires <= row.recorded_at:
@@ -50,6 +57,19 @@ def _fate(row: MessageRow, before: MessageRow | None) -> str:
             )
         case Fate.SUPPRESSED:
             return f"but is suppressed ({row.reason})"
+        case Fate.HELD_OUT:
+            return (
+                "but is held out: she is in the group that does not get it, to measure its effect"
+            )
+        case Fate.FAILED:
+            return (
+                f"but could not be sent ({row.reason}); that was given up on {moment(row.fate_at)}"
+            )
+        case Fate.UNKNOWN:
+            return (
+                f"and may have been sent on {moment(row.fate_at)}: the answer to it was lost"
+                f" ({row.reason}), so it is not sent again"
+            )
         case Fate.SENT:
             return f"and sent on {moment(row.sent_at or row.fate_at)}"
         case Fate.OVERTAKEN:
