@@ -25,6 +25,7 @@ from lifecycle.engine.night import Job, Nights
 from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.readiness import Broker
 from lifecycle.engine.retention import Retention
+from lifecycle.engine.sending.sender import Sender
 from lifecycle.engine.work import Applied
 from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
@@ -57,6 +58,7 @@ def build(
     settings: Settings,
     *,
     access: Access = Access.RUN,
+    sends: bool = False,
     ring: Callable[[], object] = lambda: None,
     broker: Callable[[], Broker] = lambda: Broker.UNUSED,
     observer: Observer | None = None,
@@ -67,6 +69,7 @@ def build(
     An SQLite file is locked against other writing processes until `close`, its schema is brought up
     to date, and an empty database takes the policy file; one that is refused leaves no file behind.
     PostgreSQL's schema is `lifecycle migrate`'s.
+    With `sends` it sends the messages that are due, by the channels of the config folder.
     `ring` is called after events were committed, `broker` by whoever asks how the rings fare.
     Raises Unusable, Unavailable, PolicyRefused.
     """
@@ -87,15 +90,17 @@ def build(
         if alone:
             policies.ensure_policy(db, settings.config_dir / POLICY_FILE)
         inst = Installation(db, clock)
+        complaints = complaints or Complaints()
         return Engine(
             inst,
+            sender=_sender(inst, settings, complaints, ring) if sends else None,
             nights=Nights(inst, settings.night, list(_nightly(inst, settings))),
             clock=clock,
             stops_clock=alone and embedded,
             ring=ring,
             broker=broker,
             observer=observer or Unobserved(),
-            complaints=complaints or Complaints(),
+            complaints=complaints,
             max_pending=settings.max_pending,
         )
     except BaseException:
@@ -110,6 +115,15 @@ def _nightly(inst: Installation, settings: Settings) -> Iterator[Job]:
         from lifecycle.engine.scoring import Scoring
 
         yield Scoring(inst, settings.scoring, settings.config_dir)
+
+
+def _sender(
+    inst: Installation, settings: Settings, complaints: Complaints, ring: Callable[[], object]
+) -> Sender:
+    from lifecycle.engine.sending.desk import open_desk
+
+    desk = open_desk(inst, settings, complaints.about)
+    return Sender(inst, desk, failed=complaints.about, ring=ring)
 
 
 def _bring_up_to_date(db: Database, *, may_change: bool) -> None:
@@ -209,6 +223,13 @@ def beside(settings: Settings) -> Iterator[Database]:
         db.close()
 
 
+def installation_of(db: Database) -> Installation:
+    """The installation behind a database that was opened by `beside`, on the clock that it runs on."""
+    with db.read() as tx:
+        found = clock_row.read(tx)
+    return Installation(db, ClockSpec.parse(found.spec) if found else None)
+
+
 def is_any_key(settings: Settings) -> bool:
     """Whether a key was ever made; asked before anything is opened for good, and changes nothing."""
     if is_missing(settings):
@@ -260,6 +281,7 @@ class Engine:
         installation: Installation,
         *,
         nights: Nights,
+        sender: Sender | None = None,
         clock: ClockSpec | None,
         stops_clock: bool,
         ring: Callable[[], object],
@@ -273,6 +295,7 @@ class Engine:
         self.observer = observer
         self.complaints = complaints
         self._nights = nights
+        self._sender = sender
         self._clock = clock
         self._stops_clock = stops_clock
         self._ring = ring
@@ -365,8 +388,31 @@ class Engine:
         return len(expired)
 
     def reclaim(self) -> int:
-        """Forget the attempts of processes that died where nothing is left to try; how many these were."""
-        return apply.reclaim(self.installation)
+        """Forget the attempts of processes that died where nothing is left to try, and let go of what
+        they were about to send; how many these were."""
+        sent = self._sender.reclaim() if self._sender else 0
+        return apply.reclaim(self.installation) + sent
+
+    @property
+    def sends(self) -> bool:
+        """Whether messages leave by this process."""
+        return self._sender is not None
+
+    def deliver_batch(self) -> bool:
+        """Hand over some of the messages that are due; says whether to come again at once."""
+        return self._sender is not None and self._sender.batch()
+
+    def send_due(self, timeout: float = 60.0) -> None:
+        """Everything that is due leaves, or is judged otherwise, within so many seconds."""
+        while self.deliver_batch():
+            pass
+        if self._sender is not None:
+            self._sender.all_sent(timeout)
+
+    def stop_sending(self) -> None:
+        """What is on its way is ended, and what was only claimed is let go of."""
+        if self._sender is not None:
+            self._sender.stop()
 
     def work_of_the_night(self) -> int:
         """Do what is due of this night and nobody does, such as the scoring; how many jobs were done.

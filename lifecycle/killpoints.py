@@ -26,6 +26,12 @@ class Point(StrEnum):
     WORKER_AFTER_COMMIT = "worker.after_commit_before_ack"
     TIMER_CLAIMED = "timer.after_claim"
     TIMER_BEFORE_COMMIT = "timer.before_commit"
+    SEND_BEFORE_CLAIM = "send.before_claim_commit"  # judged and taken, and may still vanish
+    SEND_CLAIMED = "send.after_claim"  # taken, and surely not sent
+    SEND_IN_FLIGHT = "send.after_inflight_commit"  # may have been sent, as far as anybody knows
+    SEND_ACCEPTED = "send.after_provider_accept"  # it has left, and nobody knows
+    SEND_BEFORE_SENT = "send.before_sent_commit"  # and that is written down, and may still vanish
+    SEND_SENT = "send.after_sent_commit"
 
 
 def killpoint(point: Point) -> None:

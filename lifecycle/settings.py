@@ -18,7 +18,7 @@ from datetime import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ruamel.yaml import YAML
@@ -313,12 +313,9 @@ def _address(value: _Value) -> str:
 
 def _public_url(value: _Value) -> str:
     """Without a slash at its end. Plain http only where nobody but this machine can be asked."""
-    try:
-        parts = urlsplit(value.text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or "@" in value.text or parts.query or parts.fragment:
+    parts = _split(value.text)
+    host = parts.hostname if parts else None
+    if parts is None or not host or "@" in value.text or parts.query or parts.fragment:
         raise Unusable(
             f"{value.where}: this is no address where customers reach us; allowed:"
             " https://care.example.com, perhaps with a path"
@@ -329,6 +326,15 @@ def _public_url(value: _Value) -> str:
             " allowed: https://…, or http://localhost for a try"
         )
     return value.text.rstrip("/")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def _secret(value: _Value | None, file: _Value | None) -> bytes | None:

@@ -6,6 +6,7 @@ from dramatiq import Broker, Message
 
 APPLY = "apply"  # events wait to be folded
 DUE = "due"  # timed checks have come due
+DELIVER = "deliver"  # messages wait to be sent
 
 
 def queue_of(prefix: str, bell: str) -> str:

@@ -16,6 +16,7 @@ from lifecycle.bootstrap import Complaints, Engine
 from lifecycle.clock import WIND_EVERY
 
 DUE_EVERY = timedelta(seconds=1)  # what is due fires at most this much late
+DELIVER_EVERY = timedelta(seconds=1)  # a message leaves at most this much late
 DUE_EVERY_FASTER = timedelta(milliseconds=200)  # on a clock that outruns real time
 SWEEP_EVERY = timedelta(seconds=5)  # for rings that were lost
 RECLAIM_EVERY = timedelta(seconds=10)
@@ -66,12 +67,23 @@ class Clockwork:
         return run
 
 
-def ticks(engine: Engine, *, apply: Callable[[], object], fire: Callable[[], object]) -> list[Tick]:
+def ticks(
+    engine: Engine,
+    *,
+    apply: Callable[[], object],
+    fire: Callable[[], object],
+    deliver: Callable[[], object],
+) -> list[Tick]:
     """What an installation needs, whoever does the work: by ringing for it, or on the spot."""
     often = DUE_EVERY_FASTER if engine.runs_faster else DUE_EVERY
     nightly = NIGHT_EVERY_FASTER if engine.runs_faster else NIGHT_EVERY
     needed = [
         Tick(name="due", every=often, do=fire),
+        Tick(
+            name="deliver",
+            every=DUE_EVERY_FASTER if engine.runs_faster else DELIVER_EVERY,
+            do=deliver,
+        ),
         Tick(name="sweep", every=SWEEP_EVERY, do=apply),
         Tick(name="expire", every=SWEEP_EVERY, do=engine.expire_messages),
         Tick(name="reclaim", every=RECLAIM_EVERY, do=engine.reclaim),

@@ -9,7 +9,7 @@ from functools import partial
 from lifecycle.bootstrap import Access, Complaints, Engine, build
 from lifecycle.metrics import Metrics
 from lifecycle.settings import Settings
-from workers.bells import APPLY, DUE
+from workers.bells import APPLY, DELIVER, DUE
 from workers.broker import examine
 from workers.clockwork import Clockwork, ticks
 from workers.inprocess import InProcessWorkers
@@ -27,15 +27,22 @@ def running(settings: Settings) -> Iterator[Engine]:
     complaints = Complaints()
     examine(settings)
     workers = InProcessWorkers(complaints)
-    ring_apply, ring_due = partial(workers.ring, APPLY), partial(workers.ring, DUE)
+    ring_apply = partial(workers.ring, APPLY)
     with build(
         settings,
         access=Access.RUN,
+        sends=True,
         ring=ring_apply,
         observer=Metrics(),
         complaints=complaints,
     ) as engine:
-        clockwork = Clockwork(ticks(engine, apply=ring_apply, fire=ring_due), complaints)
+        needed = ticks(
+            engine,
+            apply=ring_apply,
+            fire=partial(workers.ring, DUE),
+            deliver=partial(workers.ring, DELIVER),
+        )
+        clockwork = Clockwork(needed, complaints)
         intake = intake_of(engine, settings)
         try:
             workers.start(batches_of(engine))
@@ -47,3 +54,4 @@ def running(settings: Settings) -> Iterator[Engine]:
             engine.stop_work_of_the_night()
             clockwork.stop()
             workers.stop()
+            engine.stop_sending()

@@ -18,7 +18,7 @@ from lifecycle.bootstrap import Complaints
 from workers.doorbell import Doorbell
 from workers.rounds import Batch
 
-THREADS = 2  # while one waits for the database, the other may work
+THREADS = 3  # while one waits for the database, the others may work
 QUEUE = "lifecycle"
 BATCH_LIMIT = (
     120_000  # ms: far beyond any batch; what takes longer is cut off and counts as an attempt

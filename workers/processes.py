@@ -21,7 +21,7 @@ from lifecycle.errors import Unusable
 from lifecycle.metrics import Metrics
 from lifecycle.settings import VARIABLES, Settings
 from workers import bells
-from workers.bells import APPLY, DUE
+from workers.bells import APPLY, DELIVER, DUE
 from workers.broker import broker_for, examine
 from workers.clockwork import RECLAIM_EVERY, SWEEP_EVERY, Clockwork, Tick, ticks
 from workers.intake import intake_of
@@ -31,7 +31,7 @@ from workers.middleware import AboutTheRing, Beside, OneRingOfEachBell
 from workers.ringer import NoRinger, Ringer
 from workers.rounds import Rounds, batches_of
 
-THREADS = 2  # a process takes one ring of each of its two bells at a time
+THREADS = 3  # a process takes one ring of each of its three bells at a time
 POLL_EVERY = timedelta(seconds=1)  # while the broker is away
 BATCH_LIMIT = (
     120_000  # ms: far beyond any ring; what takes longer is cut off, and counts as an attempt
@@ -61,14 +61,22 @@ def scheduling(settings: Settings) -> Iterator[Engine]:
     with contextlib.ExitStack() as opened:
         ringer = opened.enter_context(_ringing(settings, complaints))
         engine = opened.enter_context(
-            _engine(settings, complaints, ringer.ring, ringer.broker, _counting(settings))
+            _engine(
+                settings,
+                complaints,
+                ringer.ring,
+                ringer.broker,
+                _counting(settings),
+                sends=settings.broker_url is None,
+            )
         )
         opened.enter_context(metrics_served(engine, settings.metrics_port, settings.metrics_host))
         rounds = Rounds(batches_of(engine), ring=ringer.ring, complaints=complaints)
         do = rounds.answer if settings.broker_url is None else ringer.ring
-        clockwork = Clockwork(
-            ticks(engine, apply=partial(do, APPLY), fire=partial(do, DUE)), complaints
+        needed = ticks(
+            engine, apply=partial(do, APPLY), fire=partial(do, DUE), deliver=partial(do, DELIVER)
         )
+        clockwork = Clockwork(needed, complaints)
         clockwork.start()
         try:
             yield engine
@@ -76,6 +84,7 @@ def scheduling(settings: Settings) -> Iterator[Engine]:
             rounds.stop()
             engine.stop_work_of_the_night()
             clockwork.stop()
+            engine.stop_sending()
 
 
 @contextlib.contextmanager
@@ -105,7 +114,7 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
         broker, line = broker_for(settings)
         heard = partial(_heard, settings, line)
         engine = opened.enter_context(
-            _engine(settings, complaints, ring, heard, _counting(settings))
+            _engine(settings, complaints, ring, heard, _counting(settings), sends=True)
         )
         opened.enter_context(metrics_served(engine, settings.metrics_port, settings.metrics_host))
         rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
@@ -116,13 +125,14 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
     def start() -> None:
         clockwork.start()
         intake.start()
-        ring(APPLY)  # for what was left behind before
-        ring(DUE)
+        for bell in (APPLY, DUE, DELIVER):  # for what was left behind before
+            ring(bell)
 
     def stop() -> None:
         rounds.stop()
         intake.stop()
         clockwork.stop()
+        engine.stop_sending()
 
     for middleware in (
         TimeLimit(time_limit=BATCH_LIMIT),
@@ -147,6 +157,11 @@ def _declare(broker: dramatiq.Broker, prefix: str, rounds: Rounds) -> None:
     def due() -> None:
         """Fire the checks that are due."""
         rounds.answer(DUE)
+
+    @dramatiq.actor(broker=broker, actor_name=DELIVER, queue_name=bells.queue_of(prefix, DELIVER))
+    def deliver() -> None:
+        """Send the messages that are due."""
+        rounds.answer(DELIVER)
 
 
 def _looks(engine: Engine, rounds: Rounds, line: Line) -> list[Tick]:
@@ -197,6 +212,8 @@ def _engine(
     ring: Ring,
     broker: Callable[[], Broker],
     observer: Observer,
+    *,
+    sends: bool = False,
 ) -> Engine:
     if settings.database_url.startswith("sqlite:"):
         raise Unusable(
@@ -207,6 +224,7 @@ def _engine(
     return build(
         settings,
         access=Access.RUN,
+        sends=sends,
         ring=partial(ring, APPLY),
         broker=broker,
         observer=observer,

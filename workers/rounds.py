@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dramatiq.middleware import Interrupt
 
 from lifecycle.bootstrap import Complaints, Engine
-from workers.bells import APPLY, DUE
+from workers.bells import APPLY, DELIVER, DUE
 
 LONGEST_SECONDS = 20.0  # at one ring; then the next one is answered, by whoever is free
 
@@ -19,10 +19,13 @@ Batch = Callable[[], bool]
 
 def batches_of(engine: Engine) -> dict[str, Batch]:
     """What each bell is rung for: one use case of the engine."""
-    return {
+    batches: dict[str, Batch] = {
         APPLY: lambda: engine.apply_batch().more,
         DUE: lambda: engine.fire_batch().more,
     }
+    if engine.sends:
+        batches[DELIVER] = engine.deliver_batch
+    return batches
 
 
 class Rounds:

@@ -22,6 +22,7 @@ from lifecycle.cli import (
     key,
     nights,
     output,
+    outreach,
     policy,
     processes,
     report,
@@ -76,6 +77,7 @@ app.command("simulate", rich_help_panel=RUN)(simulation.simulate)
 app.command("log", rich_help_panel=LOOK)(transitions.log)
 app.command("explain", rich_help_panel=LOOK)(customer.explain)
 app.add_typer(customer.app, name="customer", rich_help_panel=LOOK)
+app.add_typer(outreach.app, name="outreach", rich_help_panel=LOOK)
 app.add_typer(report.app, name="report", rich_help_panel=LOOK)
 app.add_typer(policy.app, name="policy", rich_help_panel=KEEP)
 app.add_typer(dead.app, name="dead", rich_help_panel=KEEP)

@@ -12,6 +12,10 @@ MOVED = "lifecycle.moved"  # an operator's manual move: properties {to, by, why}
 SCORED = (
     "lifecycle.scored"  # new scores: properties {attributes}, which count as in `profile_changed`
 )
+SENT = "lifecycle.sent"  # a message left: properties {rule, step, channel, message, variant}
+REQUESTED = "lifecycle.requested"  # somebody asked for a message: properties {outreach, by}
+FAILED = "lifecycle.failed"  # it did not, and will not: the same, and {code}
+UNKNOWN = "lifecycle.unknown"  # nobody knows, and it is not tried again: the same, and {code}
 
 
 class EventKey(NamedTuple):

@@ -58,6 +58,36 @@ def tell_of_expired(tx: Tx, expired: Sequence[Expired]) -> None:
     _tell_after(tx, [_expired(one, origins) for one in expired])
 
 
+def tell_of_fates(tx: Tx, changed: Sequence[Pair]) -> None:
+    """Messages that a sender judged, took or settled."""
+    if changed and are_heard():
+        origins = _of_earlier(tx, {after.message.cause for _, after in changed})
+        _tell_after(tx, list(_changed(changed, origins)))
+
+
+def tell_of_surge(rule: str, count: int) -> None:
+    """A rule was paused by itself, and a person is asked."""
+    tell.warning(
+        "rule_paused",
+        "{rule} is paused: it queued {count} messages of late, far more than usual; look at them, then"
+        " `lifecycle outreach resume rule:{rule}`",
+        rule=rule,
+        count=count,
+    )
+
+
+def tell_of_broken_text(row: MessageRow, code: str) -> None:
+    """A template could not be filled in for one customer."""
+    tell.error(
+        "text_failed",
+        "message {number} of {rule} to customer {customer_number} has no text: {code}",
+        number=row.message.number,
+        rule=row.message.rule,
+        customer_number=row.customer_id,
+        code=code,
+    )
+
+
 def refusals_of_time(since: datetime | None, found: list[NoStep]) -> Witness:
     """Notes what came due after `since`, until when she was folded before, and was refused by a guard.
 

@@ -5,7 +5,7 @@ Pure decisions. Fates are no part of the truth: the fold always plans every mess
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from lifecycle.domain.fate import Fate
@@ -16,6 +16,10 @@ from lifecycle.store.messages import MessageRow
 SUPERSEDED = "superseded"  # its cause no longer follows from the events
 SENT_RECENTLY = "sent_recently"  # the rule's message was sent for a cause since revoked
 IMPORTED = "imported"  # planned for an instant before the import that caused it had ended
+
+
+UNSENT = frozenset({Fate.QUEUED, Fate.DEFERRED, Fate.CLAIMED})
+"""Fates of messages that surely have not left, and may yet."""
 
 
 class Decided(NamedTuple):
@@ -30,13 +34,15 @@ def first_fate(
     *,
     withheld_until: datetime | None,
     overtaken_at: datetime | None,
+    spread: timedelta = timedelta(0),
 ) -> Decided:
     """The fate of a message at the moment it is first planned.
 
     `withheld_until` is when the newest import of her events ended; `overtaken_at` is when a message
-    of the same rule was last sent whose cause has since been revoked.
+    of the same rule was last sent whose cause has since been revoked. `spread` is how much later than
+    others of the same instant she gets it.
     """
-    not_before = later(max(message.planned_at, now), message.settle)
+    not_before = later(max(message.planned_at, now), message.settle + spread)
     if withheld_until is not None and message.planned_at < withheld_until:
         return Decided(fate=Fate.WITHHELD, reason=IMPORTED, not_before=not_before)
     if message.expires_at is not None and message.expires_at <= now:
@@ -47,8 +53,11 @@ def first_fate(
 
 
 def orphaned(row: MessageRow) -> tuple[Fate, str | None]:
-    """The fate of a message whose cause was revoked: not sent any more, or sent and overtaken."""
-    if row.fate is Fate.QUEUED:
+    """The fate of a message whose cause was revoked: not sent any more, or sent and overtaken.
+
+    What is in flight, or may have left, is judged when it is known whether it did.
+    """
+    if row.fate in UNSENT:
         return Fate.CANCELLED, SUPERSEDED
     if row.fate is Fate.SENT:
         return Fate.OVERTAKEN, SUPERSEDED
@@ -60,7 +69,7 @@ def moved(row: MessageRow, decided: Decided) -> tuple[Fate, str | None]:
 
     As when it is first planned, unless it left or something final was decided about its rule.
     """
-    if row.fate in {Fate.QUEUED, Fate.EXPIRED}:
+    if row.fate in {Fate.QUEUED, Fate.DEFERRED, Fate.EXPIRED}:
         return decided.fate, decided.reason
     return row.fate, row.reason
 

@@ -29,6 +29,11 @@ class Installation:
         self._lock = threading.Lock()
 
     @property
+    def is_made_up(self) -> bool:
+        """Whether the engine's clock is not real time."""
+        return self._clock is not None
+
+    @property
     def rate(self) -> float:
         """Seconds of the engine's time in a second of real time; 0 where its clock stands still."""
         return 1.0 if self._clock is None else float(self._clock.rate)

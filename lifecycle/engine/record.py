@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import Folded
 from lifecycle.domain.step import PlannedMessage, Refused, Unplanned
+from lifecycle.domain.timeline import Timeline
 from lifecycle.engine import difference, fates
 from lifecycle.engine.overturning import Late, overturned_by
 from lifecycle.killpoints import Point, killpoint
+from lifecycle.outreach.assignment import share
 from lifecycle.store import customers, messages, runs, steps
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.messages import MessageRow
@@ -43,6 +45,9 @@ class Change:
 Pair = tuple[MessageRow, MessageRow]
 """A message as it was, and as it is now."""
 
+Spread = Callable[[int, PlannedMessage], timedelta]
+"""How much later than planned a message to a customer goes."""
+
 Overturned = tuple[StepRow, int | None]
 """A step that no longer follows, with the row of the event that did it, where one did."""
 
@@ -65,7 +70,7 @@ class Written:
         return Counter([row.fate for row in self.planned])
 
 
-def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Written:
+def write(tx: Tx, changes: Sequence[Change], timeline: Timeline, now: datetime) -> Written:
     """Everything that these folds changed, in set-based statements; the customers must be locked."""
     again = [change.row.id for change in changes if change.again]
     live = steps.live(tx, again) if again else {}
@@ -106,8 +111,10 @@ def write(tx: Tx, changes: Sequence[Change], version: int, now: datetime) -> Wri
     steps.insert(tx, new_steps)
     killpoint(Point.WORKER_STEPS)
     settled = _settle(tx, compared, now)
-    new, again_planned = _plan(tx, planned, compared, now)
+    spread = _spreading(timeline, changes)
+    new, again_planned = _plan(tx, planned, compared, spread, now)
     killpoint(Point.WORKER_MESSAGES)
+    version = timeline.at(now).number
     customers.save(tx, [_row(change, version) for change in changes], now)
     return Written(
         made=new_steps,
@@ -152,6 +159,7 @@ def _plan(
     tx: Tx,
     planned: Sequence[tuple[int, PlannedMessage]],
     compared: Sequence[tuple[int, difference.MessageChanges]],
+    spread: Spread,
     now: datetime,
 ) -> tuple[list[MessageRow], list[Pair]]:
     """Store what is planned: what is so for the first time, and what was planned before."""
@@ -162,7 +170,7 @@ def _plan(
     ]
     if not planned and not known:
         return [], []
-    decide = _decider(tx, {*(c for c, _ in planned), *(c for c, _, _ in known)}, now)
+    decide = _decider(tx, {*(c for c, _ in planned), *(c for c, _, _ in known)}, spread, now)
     new = []
     for customer_id, message in planned:
         decided = decide(customer_id, message)
@@ -195,7 +203,7 @@ def _plan(
 
 
 def _decider(
-    tx: Tx, customer_ids: set[int], now: datetime
+    tx: Tx, customer_ids: set[int], spread: Spread, now: datetime
 ) -> Callable[[int, PlannedMessage], fates.Decided]:
     """First fates for messages of these customers, with what imports and sendings have to say."""
     overtaken = messages.overtaken(tx, customer_ids)
@@ -207,9 +215,29 @@ def _decider(
             now,
             withheld_until=withheld.get(customer_id),
             overtaken_at=overtaken.get((customer_id, message.rule)),
+            spread=spread(customer_id, message),
         )
 
     return decide
+
+
+def _spreading(timeline: Timeline, changes: Sequence[Change]) -> Spread:
+    """How much later than planned each message goes, where its rule spreads those that are due at once."""
+    rules = {
+        (version.number, rule.name): rule.spread
+        for version in timeline.versions
+        for rule in version.policy.outreach
+        if rule.spread
+    }
+    keys = {change.row.id: change.row.key for change in changes} if rules else {}
+
+    def spread(customer_id: int, message: PlannedMessage) -> timedelta:
+        over = rules.get((message.version, message.rule))
+        if over is None:
+            return timedelta(0)
+        return over * share(keys[customer_id], f"spread/{message.rule}/{message.cause}")
+
+    return spread
 
 
 def _changed(

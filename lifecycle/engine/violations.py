@@ -12,7 +12,7 @@ from lifecycle.domain.instant import instant_text, later
 from lifecycle.domain.snapshot import shape_of
 from lifecycle.domain.step import PlannedMessage
 from lifecycle.domain.timeline import Timeline
-from lifecycle.engine.fates import SUPERSEDED
+from lifecycle.engine.fates import SUPERSEDED, UNSENT
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.steps import StepRow
@@ -120,7 +120,7 @@ def _differing(stored: PlannedMessage, planned: PlannedMessage) -> Iterator[str]
 
 
 _STANDING = frozenset({Fate.OVERTAKEN})  # no fate of a message whose cause stands
-_FALLEN = frozenset({Fate.QUEUED, Fate.SENT})  # nor of one whose cause was revoked
+_FALLEN = frozenset({*UNSENT, Fate.SENT})  # nor of one whose cause was revoked
 _LEFT = frozenset({Fate.SENT, Fate.OVERTAKEN})
 
 

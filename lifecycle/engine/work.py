@@ -107,8 +107,7 @@ def work(
     spared: list[Spared] | None = [] if sparing else None
     heard = decisions.are_heard()
     changes = list(_changes(tx, timeline, rows, pending, until, spared, heard=heard))
-    version = timeline.at(now).number
-    written = write(tx, changes, version, now)
+    written = write(tx, changes, timeline, now)
     done = {change.row.id for change in changes}
     folded = [stored for who, waiting in pending.items() if who in done for stored in waiting]
     events.clear_pending(tx, folded)

@@ -58,6 +58,12 @@ def lock(tx: Tx, customer_ids: Iterable[int]) -> list[int]:
     return [customer_id for customer_id in wanted if customer_id in locked]
 
 
+def wait_for(tx: Tx, customer_id: int) -> None:
+    """Lock one customer, once whoever has her has let go; for changes that cannot be put off."""
+    if tx.dialect == "postgresql":
+        tx.row(_WAIT_FOR, customer_id)
+
+
 def rows(tx: Tx, customer_ids: Iterable[int]) -> dict[int, CustomerRow]:
     """Each customer as she is recorded; an id that is not there is not in the answer."""
     return {row[0]: _customer_row(tx, row) for row in tx.rows(_ROWS, tx.ids(customer_ids))}
@@ -243,6 +249,7 @@ _DUE = both(
     columns=1,
 )
 _LOCK = both("SELECT id FROM customer WHERE id IN [ids] [lock]", columns=1)
+_WAIT_FOR = both("SELECT id FROM customer WHERE id = ? FOR NO KEY UPDATE")
 _COLUMNS = "id, key, state, entered_at, snapshot, folded_until, wake_at, policy_version"
 _ROWS = both(f"SELECT {_COLUMNS} FROM customer WHERE id IN [ids]", columns=8)
 _BY_KEYS = both(f"SELECT {_COLUMNS} FROM customer WHERE key IN [texts]", columns=8)

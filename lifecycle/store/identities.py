@@ -24,13 +24,21 @@ def find_or_make(
     A new one gets a customer of her own, in the state `initial`, created at the instant given.
     Two transactions may make the same customer at once: both find the one that was first.
     """
-    found = _find(tx, since)
+    found = find(tx, since)
     missing = since.keys() - found.keys()
     if missing:
         made = sorted(only(missing))
         _make(tx, [(key, initial, tx.to_db(since[key])) for key in made])
-        found |= _find(tx, made)
+        found |= find(tx, made)
     return found
+
+
+def find(tx: Tx, keys: Iterable[str]) -> dict[str, Named]:
+    """Those of the identifiers that are known."""
+    return {
+        key: (identity_id, customer_id)
+        for key, identity_id, customer_id in tx.rows(_FIND, texts(keys))
+    }
 
 
 _FIND = both("SELECT key, id, customer_id FROM identity WHERE key IN [texts]", columns=3)
@@ -44,13 +52,6 @@ _NAME = both(
     " SELECT key, id FROM customer WHERE key IN [texts] ORDER BY key"
     " ON CONFLICT (key) DO NOTHING"
 )
-
-
-def _find(tx: Tx, keys: Iterable[str]) -> dict[str, Named]:
-    return {
-        key: (identity_id, customer_id)
-        for key, identity_id, customer_id in tx.rows(_FIND, texts(keys))
-    }
 
 
 def _make(tx: Tx, customers: list[tuple[str, str, object]]) -> None:

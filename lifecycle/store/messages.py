@@ -27,6 +27,10 @@ class MessageRow(NamedTuple):
     not_before: datetime  # earliest sending: max(planned, recorded) + settle
     sent_at: datetime | None
     recorded_at: datetime
+    channel: str | None = None  # by which it was last to be sent
+    variant: str | None = None
+    claimed_at: datetime | None = None  # when a sender last took it, by the engine's clock
+    tries: int = 0  # how often it was handed to a provider
 
 
 class Expired(NamedTuple):
@@ -44,7 +48,7 @@ def of(tx: Tx, customer_ids: Iterable[int]) -> dict[int, list[MessageRow]]:
     """Every message of each customer by planned instant; one without any is not in the answer."""
     found: dict[int, list[MessageRow]] = {}
     for row in tx.rows(_OF, tx.ids(customer_ids)):
-        found.setdefault(row[1], []).append(_message_row(tx, row))
+        found.setdefault(row[1], []).append(message_row(tx, row))
     return found
 
 
@@ -52,7 +56,7 @@ def fallen(tx: Tx, customer_ids: Iterable[int]) -> dict[int, list[MessageRow]]:
     """Of `of`, those whose cause was revoked: the same cause may yet plan them again."""
     found: dict[int, list[MessageRow]] = {}
     for row in tx.rows(_FALLEN, tx.ids(customer_ids)):
-        found.setdefault(row[1], []).append(_message_row(tx, row))
+        found.setdefault(row[1], []).append(message_row(tx, row))
     return found
 
 
@@ -117,7 +121,7 @@ def update(tx: Tx, messages: Sequence[MessageRow]) -> None:
 
 
 def expire(tx: Tx, now: datetime, limit: int = 1000) -> list[Expired]:
-    """Give queued messages whose `expires_at` has come the fate expired; which these were.
+    """Give waiting messages whose `expires_at` has come the fate expired; which these were.
 
     At most `limit` a call, so that the transaction stays short. On PostgreSQL it passes over what
     another process works on.
@@ -130,7 +134,7 @@ def expire(tx: Tx, now: datetime, limit: int = 1000) -> list[Expired]:
 
 
 def overtaken(tx: Tx, customer_ids: Iterable[int]) -> dict[tuple[int, str], datetime]:
-    """By customer and rule: when a message was last sent whose cause has since been revoked."""
+    """By customer and rule: when a message last left, or may have left, whose cause has been revoked since."""
     return {
         (customer_id, rule): tx.from_db(sent_at)
         for customer_id, rule, sent_at in tx.rows(_OVERTAKEN, tx.ids(customer_ids))
@@ -149,10 +153,11 @@ _COLUMNS = (
     " not_before, sent_at, recorded_at"
 )
 _INSERTED = _COLUMNS.removeprefix("id, ")
+READ = f"{_COLUMNS}, channel, variant, claimed_at, tries"
 _OF = both(
-    f"SELECT {_COLUMNS} FROM message WHERE customer_id IN [ids]"
+    f"SELECT {READ} FROM message WHERE customer_id IN [ids]"
     " ORDER BY customer_id, planned_at, rule, cause, number",
-    columns=20,
+    columns=24,
 )
 _INSERT = bulk(
     "customer_id bigint, rule text, cause text, number integer, caused_at timestamptz,"
@@ -163,9 +168,9 @@ _INSERT = bulk(
     f"INSERT INTO message ({_INSERTED}) SELECT * FROM [rows]",
 )
 _FALLEN = both(
-    f"SELECT {_COLUMNS} FROM message WHERE customer_id IN [ids] AND NOT live"
+    f"SELECT {READ} FROM message WHERE customer_id IN [ids] AND NOT live"
     " ORDER BY customer_id, planned_at, rule, cause, number",
-    columns=20,
+    columns=24,
 )
 _UPDATE = bulk(
     "caused_at timestamptz, planned_at timestamptz, expires_at timestamptz,"
@@ -181,18 +186,20 @@ _UPDATE = bulk(
 )
 _EXPIRING = both(
     "SELECT id, customer_id, rule, cause, number, version FROM message"
-    " WHERE fate = 'queued' AND expires_at <= ? ORDER BY expires_at LIMIT ? [lock]",
+    " WHERE fate IN ('queued', 'deferred') AND expires_at <= ? ORDER BY expires_at LIMIT ? [lock]",
     columns=6,
 )
 _EXPIRE = both("UPDATE message SET fate = 'expired', fate_at = ? WHERE id IN [ids]")
 _OVERTAKEN = both(
-    "SELECT customer_id, rule, max(sent_at) FROM message WHERE customer_id IN [ids]"
-    " AND NOT live AND fate = 'overtaken' AND sent_at IS NOT NULL GROUP BY customer_id, rule"
+    "SELECT customer_id, rule, max(coalesce(sent_at, claimed_at)) FROM message"
+    " WHERE customer_id IN [ids] AND NOT live AND fate IN ('overtaken', 'in_flight', 'unknown')"
+    " AND coalesce(sent_at, claimed_at) IS NOT NULL GROUP BY customer_id, rule"
 )
 _BY_FATE = both("SELECT rule, fate, count(*) FROM message GROUP BY rule, fate ORDER BY rule, fate")
 
 
-def _message_row(tx: Tx, row: Row) -> MessageRow:
+def message_row(tx: Tx, row: Row) -> MessageRow:
+    """Of the columns that `READ` names."""
     return MessageRow(
         row_id=row[0],
         customer_id=row[1],
@@ -216,4 +223,8 @@ def _message_row(tx: Tx, row: Row) -> MessageRow:
         not_before=tx.from_db(row[17]),
         sent_at=tx.from_db_or_none(row[18]),
         recorded_at=tx.from_db(row[19]),
+        channel=row[20],
+        variant=row[21],
+        claimed_at=tx.from_db_or_none(row[22]),
+        tries=row[23],
     )

@@ -296,10 +296,10 @@ class SoftBounce(SQLModel, table=True):
     at: datetime = Field(sa_column=Column("at", instant(), nullable=False))
 
 
-class SendingHold(SQLModel, table=True):
+class Pause(SQLModel, table=True):
     """What a person, or the surge breaker, has paused: everything, a rule, a channel, what is real."""
 
-    __tablename__: ClassVar[str] = "sending_hold"
+    __tablename__: ClassVar[str] = "pause"
 
     scope: str = Field(sa_column=Column("scope", key_text(), primary_key=True))
     by: str = Field(sa_column=Column("by", Text(), nullable=False))

@@ -71,7 +71,9 @@ def work(world: World, process: Process) -> None:
 def schedule(world: World, process: Process) -> None:
     ringer = _ringer(world, process)
     engine = world.engine(partial(ringer.ring, APPLY), ringer.broker)
-    needed = ticks(engine, apply=partial(ringer.ring, APPLY), fire=partial(ringer.ring, DUE))
+    needed = ticks(
+        engine, apply=partial(ringer.ring, APPLY), fire=partial(ringer.ring, DUE), deliver=_nothing
+    )
     _tick(world, process, engine, needed)
 
 
@@ -82,7 +84,11 @@ def up(world: World, process: Process) -> None:
     engine = world.engine(apply, lambda: Broker.UNUSED)
     hands.start(batches_of(engine))
     Server(world, process, engine)
-    _tick(world, process, engine, ticks(engine, apply=apply, fire=fire))
+    _tick(world, process, engine, ticks(engine, apply=apply, fire=fire, deliver=_nothing))
+
+
+def _nothing() -> None:
+    """Sending has a chaos run of its own."""
 
 
 class _Hands(InProcessWorkers):

@@ -92,6 +92,9 @@ def message_form(row: MessageRow) -> Form:
         "fate_at": instant_text(row.fate_at),
         "not_before": instant_text(row.not_before),
         "sent_at": instant_or_none(row.sent_at),
+        "channel": row.channel,
+        "variant": row.variant,
+        "tries": row.tries,
         "recorded_at": instant_text(row.recorded_at),
     }
 

@@ -1,4 +1,8 @@
-"""What sending needs: claims and tries of messages, suppressed addresses, holds, the outbox and tasks."""
+"""What sending needs: claims and tries of messages, suppressed addresses, pauses, the outbox and tasks.
+
+Real channels are paused from the beginning, also where messages were planned before they could be sent:
+what is to leave is looked at first, by `lifecycle outreach list`.
+"""
 
 from __future__ import annotations
 
@@ -71,12 +75,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("address_hash", "message_key"),
     )
     op.create_table(
-        "sending_hold",
+        "pause",
         sa.Column("scope", key_text(), nullable=False),
         sa.Column("by", sa.Text(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("since", instant(), nullable=False),
         sa.PrimaryKeyConstraint("scope"),
+    )
+    now = "CURRENT_TIMESTAMP"
+    if op.get_bind().dialect.name == "sqlite":
+        now = "CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
+    op.execute(
+        "INSERT INTO pause (scope, \"by\", why, since) VALUES ('real', 'lifecycle',"
+        f" 'a new installation: look at what would be sent, then resume', {now})"
     )
     op.create_table(
         "task",

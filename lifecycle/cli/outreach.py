@@ -1,0 +1,317 @@
+"""`lifecycle outreach …`: which messages there are, what is sent just now, and what a person asks for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from lifecycle.cli import output
+from lifecycle.cli.opening import opened
+from lifecycle.cli.options import login, with_settings
+from lifecycle.domain.fate import Fate
+from lifecycle.intake.strict_json import tame
+from lifecycle.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from lifecycle.engine.sending.overview import Message
+    from lifecycle.store.mailroom import Listed
+    from lifecycle.store.pauses import Paused
+
+app = typer.Typer(no_args_is_help=True, help="Messages: what is planned, sent, held and asked for.")
+
+Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Left out: your login.")]
+Scope = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCOPE",
+        help="all, real (whatever reaches somebody outside), rule:NAME or channel:NAME.",
+    ),
+]
+
+
+@app.command("list")
+@with_settings()
+def list_messages(
+    settings: Settings,
+    *,
+    fate: Annotated[Fate | None, typer.Option(help="Only those that fared so.")] = None,
+    rule: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this rule.")] = None,
+    customer: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Only to this customer.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="How many, the newest.")
+    ] = 50,
+    json: Json = False,
+) -> None:
+    """The messages of which something was decided last, and what is paused."""
+    from lifecycle.bootstrap import Access
+    from lifecycle.engine.sending import overview, pausing
+
+    with opened(settings, Access.READ) as engine:
+        listed = overview.newest(
+            engine.installation, limit, fate=fate, rule=rule, customer=customer
+        )
+        paused = pausing.paused(engine.db)
+    if json:
+        output.json_document(
+            {"messages": [_form(one) for one in listed], "paused": [_pause(one) for one in paused]}
+        )
+        return
+    for one in paused:
+        output.show(_told(one))
+    if listed:
+        output.show(_listing(listed))
+    else:
+        output.show(Text("no message is planned yet", "dim"))
+
+
+@app.command("show")
+@with_settings()
+def show(
+    settings: Settings,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As `outreach list` calls it.")],
+    *,
+    html: Annotated[
+        bool, typer.Option("--html", help="The e-mail itself, as the outbox has it.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """One message: why it went or did not, each time it was tried, and what the outbox shows of it."""
+    from lifecycle.bootstrap import Access
+    from lifecycle.engine.sending import overview
+
+    with opened(settings, Access.READ) as engine:
+        message = overview.message(engine.installation, number)
+    if html:
+        content = message.letter.content.get("html") if message.letter else None
+        sys.stdout.write(f"{content or ''}\n")
+        return
+    if json:
+        output.json_document(_whole(message))
+        return
+    table = output.table("", "", title=f"message {number}")
+    table.show_header = False
+    table.columns[0].style = "dim"
+    for name, value in _rows(message):
+        table.add_row(name, tame(value))
+    output.show(table)
+
+
+@app.command("pause")
+@with_settings()
+def pause(
+    settings: Settings,
+    scope: Scope,
+    *,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Shown to whoever asks.")] = "",
+    by: By = None,
+    json: Json = False,
+) -> None:
+    """Send nothing more of this, from the next batch on. What is on its way goes on its way.
+
+    Nothing is lost: it waits, until it is resumed or its time has passed.
+    """
+    from lifecycle.bootstrap import beside, installation_of
+    from lifecycle.engine.sending import pausing
+
+    with beside(settings) as db:
+        done = pausing.pause(installation_of(db), scope, by=by or login(), why=why)
+    _say(
+        json=json,
+        done="pause" if done else None,
+        told=f"{scope} is paused{'' if done else ' already'}.",
+    )
+
+
+@app.command("resume")
+@with_settings()
+def resume(
+    settings: Settings,
+    scope: Scope,
+    *,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept with it.")] = "",
+    by: By = None,
+    json: Json = False,
+) -> None:
+    """Send this again. What waited is judged anew: expired messages are not sent any more."""
+    from lifecycle.bootstrap import beside, installation_of
+    from lifecycle.engine.sending import pausing
+
+    with beside(settings) as db:
+        done = pausing.resume(installation_of(db), scope, by=by or login(), why=why)
+    _say(
+        json=json,
+        done="resume" if done else None,
+        told=f"{scope} {'is sent again' if done else 'was not paused'}.",
+    )
+
+
+@app.command("send")
+@with_settings()
+def send(
+    settings: Settings,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="A rule that is `on: request`.")],
+    *,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="FILE", help="Customers' identifiers, one a line; - reads them."
+        ),
+    ] = None,
+    customer: Annotated[
+        list[str] | None,
+        typer.Option("--customer", metavar="KEY", help="One customer; may be repeated."),
+    ] = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", metavar="NAME", help="Of this occasion: nobody gets it twice under one name."
+        ),
+    ],
+    by: By = None,
+    json: Json = False,
+) -> None:
+    """Ask for a message to customers whom you name. Consent, caps and quiet hours hold as for any other."""
+    from lifecycle.bootstrap import beside, installation_of
+    from lifecycle.engine.sending import request
+
+    keys = [*(customer or ()), *(_lines(to) if to else ())]
+    if not keys:
+        raise typer.BadParameter("name customers by --to FILE or --customer KEY")
+    with beside(settings) as db:
+        done = request.request(installation_of(db), rule, keys, name=name, by=by or login())
+    if json:
+        output.json_document({"new": done.new, "before": done.before, "unknown": done.unknown})
+        return
+    before = f"; {done.before:,} had been asked for before" if done.before else ""
+    output.show(f"{output.count(done.new, 'message')} of {rule} asked for{before}.")
+    if done.unknown:
+        shown = ", ".join(done.unknown[:10])
+        more = f" and {len(done.unknown) - 10:,} more" if len(done.unknown) > 10 else ""
+        output.show(Text(tame(f"Nobody is known as {shown}{more}."), "yellow"))
+
+
+def _lines(file: Path) -> Iterator[str]:
+    text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
+    for line in text.splitlines():
+        if line.strip():
+            yield line.strip()
+
+
+def _say(*, json: bool, done: str | None, told: str) -> None:
+    if json:
+        output.json_document({"done": done})
+    else:
+        output.show(told)
+
+
+def _told(one: Paused) -> Text:
+    why = f": {one.why}" if one.why else ""
+    return Text.assemble(
+        ("⏸ ", "yellow"),
+        (one.scope, "bold"),
+        tame(f" is paused since {output.moment(one.since)} UTC by {one.by}{why}"),
+    )
+
+
+_STYLES = {
+    Fate.SENT: "green",
+    Fate.FAILED: "red",
+    Fate.UNKNOWN: "red",
+    Fate.QUEUED: "cyan",
+    Fate.DEFERRED: "yellow",
+}
+
+
+def _listing(listed: list[Listed]) -> Table:
+    table = output.table(
+        "number", "since (UTC)", "rule", "customer", "fate", "from (UTC)", right=["number"]
+    )
+    for column in table.columns[:2]:
+        column.no_wrap = True
+    for customer, row in listed:
+        waits = row.fate in {Fate.QUEUED, Fate.DEFERRED}
+        reason = f" {row.reason}" if row.reason else ""
+        table.add_row(
+            str(row.row_id),
+            output.moment(row.fate_at),
+            _name(row),
+            tame(customer),
+            Text.assemble((row.fate.value, _STYLES.get(row.fate, "dim")), (reason, "dim")),
+            output.moment(row.not_before) if waits else "",
+        )
+    return table
+
+
+def _name(row: Any) -> str:
+    step = f" {row.message.number}" if row.message.number > 1 else ""
+    by = f" by {row.channel}" if row.channel else ""
+    return f"{row.message.rule}{step}{by}"
+
+
+def _rows(message: Message) -> Iterator[tuple[str, str]]:
+    row = message.row
+    yield "customer", message.customer
+    yield "message", _name(row)
+    yield "class", row.message.message_class.value
+    yield "cause", row.message.cause
+    yield "planned", f"{output.moment(row.message.planned_at)} UTC"
+    if row.message.expires_at:
+        yield "expires", f"{output.moment(row.message.expires_at)} UTC"
+    yield (
+        "fate",
+        f"{row.fate.value}{f' ({row.reason})' if row.reason else ''} since {output.moment(row.fate_at)} UTC",
+    )
+    if row.variant:
+        yield "variant", row.variant
+    yield "key", message.key
+    for tried in message.tried:
+        ended = tried.outcome or "no answer yet"
+        code = f" {tried.code}" if tried.code else ""
+        detail = f": {tried.detail}" if tried.detail else ""
+        yield (
+            f"try {tried.number}",
+            f"{tried.channel} {output.moment(tried.began_at)} UTC {ended}{code}{detail}",
+        )
+        yield (
+            "",
+            f"text {tried.content_hash[:12]} of template {tried.template_hash[:12]} ({tried.language})",
+        )
+    if message.letter:
+        content = message.letter.content
+        yield "to", str(content.get("address", ""))
+        if content.get("subject"):
+            yield "subject", content["subject"]
+        yield "text", content["text"]
+
+
+def _form(listed: Listed) -> dict[str, Any]:
+    from lifecycle.engine.explain.forms import message_form
+
+    return {"customer": listed.customer, **message_form(listed.row)}
+
+
+def _whole(message: Message) -> dict[str, Any]:
+    from lifecycle.engine.explain.forms import message_form
+
+    return {
+        "customer": message.customer,
+        "key": message.key,
+        **message_form(message.row),
+        "tried": [tried._asdict() for tried in message.tried],
+        "letter": message.letter.content if message.letter else None,
+    }
+
+
+def _pause(one: Paused) -> dict[str, Any]:
+    return {"scope": one.scope, "by": one.by, "why": one.why, "since": one.since}

@@ -1,0 +1,429 @@
+"""Which messages go now? Under the lock of each customer: judge all that are due, take those that may go.
+
+A customer of whom something waits to be folded is passed over: what waits may be her unsubscribing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from lifecycle.domain import calendar
+from lifecycle.domain import snapshot as snapshots
+from lifecycle.domain.event import key_in
+from lifecycle.domain.fate import Fate
+from lifecycle.domain.guard import GuardError
+from lifecycle.domain.policy import Cap, OutreachRule, Period
+from lifecycle.domain.snapshot import Snapshot
+from lifecycle.domain.timeline import Timeline, Version
+from lifecycle.engine import decisions
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.record import Pair
+from lifecycle.engine.sending.office import Office
+from lifecycle.engine.sending.surge import Surges
+from lifecycle.killpoints import Point, killpoint
+from lifecycle.outreach.assignment import variant
+from lifecycle.outreach.verdict import (
+    Case,
+    Defer,
+    Option,
+    Reason,
+    Send,
+    Spent,
+    Suppress,
+    order,
+    verdict,
+)
+from lifecycle.store import customers, events, pauses, sending, suppressions
+from lifecycle.store.customers import CustomerRow
+from lifecycle.store.messages import MessageRow
+from lifecycle.store.pauses import Pauses
+from lifecycle.store.sending import Claimed, Judged, Tried
+from lifecycle.store.sql import Tx
+
+LOOK = 200  # messages that are looked at in one transaction
+LEASE = timedelta(minutes=2)  # of real time, from the claim until it is handed over
+PAUSED_FOR = timedelta(days=1)  # what is resumed is looked at at once
+
+_FATES = {
+    Reason.ERASED: Fate.CANCELLED,
+    Reason.WRONG_STATE: Fate.CANCELLED,
+    Reason.UNWANTED: Fate.CANCELLED,
+    Reason.CANCELLED_BY: Fate.CANCELLED,
+    Reason.GOAL_REACHED: Fate.CANCELLED,
+    Reason.EXPIRED: Fate.EXPIRED,
+    Reason.NO_CHANNEL: Fate.FAILED,
+    Reason.FAILED_BEFORE: Fate.FAILED,
+    Reason.HOLDOUT: Fate.HELD_OUT,
+}  # all others: suppressed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A message that is ours to send, with all that is needed to write it."""
+
+    token: str
+    row: MessageRow  # as it was when it was judged
+    rule: OutreachRule
+    version: Version
+    customer: CustomerRow
+    snapshot: Snapshot
+    channel: str
+    variant: str | None
+    address: str
+    event: Mapping[str, Any] | None  # properties of the event that caused it, where one did
+    before: Sequence[Tried]  # earlier attempts
+    now: datetime  # of the claim, by the engine's clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    taken: Sequence[Taken] = ()
+    behind: Sequence[int] = ()  # customers of whom something must be folded first
+    judged: int = 0  # messages of which something else was decided
+    full: frozenset[str] = frozenset()  # channels that take no more just now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Person:
+    """A customer at her claim."""
+
+    row: CustomerRow
+    snapshot: Snapshot
+    rows: Sequence[MessageRow]  # of hers, that are due
+    spent: Sequence[Spent]
+    happened: Sequence[tuple[str, datetime]]
+
+
+@dataclass(slots=True)
+class _Found:
+    judged: list[Judged] = field(default_factory=list)
+    sends: list[tuple[_Person, MessageRow, OutreachRule, Version, Send]] = field(
+        default_factory=list
+    )
+    full: set[str] = field(default_factory=set)
+
+
+def claim(
+    inst: Installation, tx: Tx, office: Office, surges: Surges, room: Mapping[str, int]
+) -> Claims:
+    """`room` says how many letters each channel takes; what it does not name takes none."""
+    held = Pauses.of(pauses.read(tx))
+    if held.everything:
+        return Claims()
+    now, real = inst.now(tx), inst.db.clock(tx)
+    due = sending.due(tx, now, real, LOOK, without=held.rules)
+    if not due:
+        return Claims()
+    timeline = inst.timeline(tx)
+    stopped = held.rules | surges.trip(tx, timeline.at(now), {one.rule for one in due}, held, now)
+    locked = customers.lock(tx, dict.fromkeys(one.customer_id for one in due))
+    people, behind = _people(tx, timeline, locked, now, real, stopped)
+    judging = _Judging(inst, tx, office, timeline, held, now, real, people, room)
+    found = judging.found
+    for person in people:
+        judging.judge(person)
+    sending.judge(tx, found.judged)
+    token = uuid4().hex
+    ours = sending.claim(
+        tx,
+        [Claimed(row.row_id, send.channel, send.variant) for _, row, _, _, send in found.sends],
+        token=token,
+        now=now,
+        lease_until=real + LEASE,
+    )
+    taken = list(judging.taken(tx, ours, token))
+    if decisions.are_heard():
+        decisions.tell_of_fates(tx, list(_changed(people, found.judged)))
+    killpoint(Point.SEND_BEFORE_CLAIM)
+    return Claims(taken=taken, behind=behind, judged=len(found.judged), full=frozenset(found.full))
+
+
+def _changed(people: Iterable[_Person], judged: Iterable[Judged]) -> Iterator[Pair]:
+    rows = {row.row_id: row for person in people for row in person.rows}
+    for one in judged:
+        before = rows[one.row_id]
+        yield before, before._replace(fate=one.fate, reason=one.reason, fate_at=one.fate_at)
+
+
+def _people(
+    tx: Tx,
+    timeline: Timeline,
+    locked: Sequence[int],
+    now: datetime,
+    real: datetime,
+    stopped: Iterable[str],
+) -> tuple[list[_Person], list[int]]:
+    """Those of the locked who can be judged, and those of whom something must be folded first."""
+    rows = customers.rows(tx, locked)
+    waiting = events.pending_of(tx, locked)
+    fresh = [each for each in rows if each not in waiting and _is_folded(timeline, rows[each], now)]
+    due = sending.due_of(tx, fresh, now, real, without=stopped)
+    known = {version.number: version for version in timeline.versions}
+    spent = sending.spent(tx, due, now - _longest_window(timeline))
+    asked = _asked(known, due)
+    happened = sending.happened(tx, due, asked.keys(), min(asked.values())) if asked else {}
+    people = []
+    for customer_id, messages in due.items():
+        stored = rows[customer_id].snapshot
+        assert stored is not None, "who is folded has a snapshot"
+        people.append(
+            _Person(
+                row=rows[customer_id],
+                snapshot=snapshots.load(stored, timeline),
+                rows=messages,
+                spent=[
+                    Spent(
+                        at=one.at,
+                        channel=one.channel,
+                        message_class=one.message_class,
+                        rule=one.rule,
+                    )
+                    for one in spent.get(customer_id, ())
+                ],
+                happened=happened.get(customer_id, ()),
+            )
+        )
+    return people, [each for each in rows if each not in fresh]
+
+
+def _is_folded(timeline: Timeline, row: CustomerRow, now: datetime) -> bool:
+    """Whether her truth is that of this moment, by the policies in force."""
+    if row.snapshot is None or (row.wake_at is not None and row.wake_at <= now):
+        return False
+    return snapshots.shape_of(row.snapshot) == timeline.shape
+
+
+def _rule(known: Mapping[int, Version], row: MessageRow) -> OutreachRule | None:
+    """Of the version that planned it; None: this program does not know that version."""
+    version = known.get(row.message.version)
+    if version is None:
+        return None
+    return next((rule for rule in version.policy.outreach if rule.name == row.message.rule), None)
+
+
+def _asked(
+    known: Mapping[int, Version], due: Mapping[int, Sequence[MessageRow]]
+) -> dict[str, datetime]:
+    """The event types that may have made these messages needless, and since when."""
+    asked: dict[str, datetime] = {}
+    for row in (row for rows in due.values() for row in rows):
+        rule = _rule(known, row)
+        if rule is None:
+            continue
+        caused = row.message.caused_at
+        for kind in (*rule.cancel_on, *((rule.goal.event,) if rule.goal else ())):
+            asked[kind] = min(caused, asked.get(kind, caused))
+    return asked
+
+
+_PERIODS = {
+    Period.DAY: timedelta(days=2),  # with room for a zone
+    Period.WEEK: timedelta(days=8),
+    Period.MONTH: timedelta(days=32),
+}
+
+
+def _longest_window(timeline: Timeline) -> timedelta:
+    """How far back any cap of any version looks."""
+    caps: list[Cap] = []
+    for version in timeline.versions:
+        caps += version.policy.sending.caps
+        caps += [rule.cap for rule in version.policy.outreach if rule.cap is not None]
+    windows = [
+        cap.window if isinstance(cap.window, timedelta) else _PERIODS[cap.window] for cap in caps
+    ]
+    return max(windows, default=timedelta(0))
+
+
+class _Judging:
+    """One claim: the cases of these customers, one after the other, and what was decided."""
+
+    def __init__(
+        self,
+        inst: Installation,
+        tx: Tx,
+        office: Office,
+        timeline: Timeline,
+        held: Pauses,
+        now: datetime,
+        real: datetime,
+        people: Sequence[_Person],
+        room: Mapping[str, int],
+    ) -> None:
+        self.found = _Found()
+        self._inst = inst
+        self._office = office
+        self._known = {version.number: version for version in timeline.versions}
+        self._version = timeline.at(now)
+        self._held = held
+        self._now = now
+        self._real = real
+        self._room = dict(room)
+        tried = [row.row_id for person in people for row in person.rows if row.tries]
+        self.before = sending.attempts_of(tx, tried) if tried else {}
+        self._hashes = self._addresses(people)
+        hashes = [each for each in self._hashes.values() if each]
+        self._suppressed = suppressions.suppressed(tx, hashes, real) if hashes else {}
+
+    def _addresses(self, people: Sequence[_Person]) -> dict[tuple[int, str], str | None]:
+        return {
+            (person.row.id, name): self._office.hash_of(name, address)
+            for person in people
+            for name, channel in self._office.channels.items()
+            if (address := _address(person.snapshot, channel.address))
+        }
+
+    def judge(self, person: _Person) -> None:
+        spent = list(person.spent)
+        rows: dict[int, tuple[MessageRow, OutreachRule, Version]] = {}
+        cases: list[tuple[int, Case]] = []
+        for row in person.rows:
+            rule = _rule(self._known, row)
+            if rule is None:
+                continue  # of a policy that a newer program published: that one sends it
+            rows[row.row_id] = (row, rule, self._known[row.message.version])
+            cases.append((row.row_id, self._case(person, row, rule)))
+        for case in order([case for _, case in cases]):
+            row_id = next(found for found, each in cases if each is case)
+            decided = verdict(case, self._version.policy.sending, spent, self._now)
+            if isinstance(decided, Send):
+                self._send(person, *rows[row_id], decided, spent)
+            else:
+                self.found.judged.append(self._judged(rows[row_id][0], decided))
+
+    def _send(
+        self,
+        person: _Person,
+        row: MessageRow,
+        rule: OutreachRule,
+        version: Version,
+        send: Send,
+        spent: list[Spent],
+    ) -> None:
+        """It may go; whether it does depends on its channel, whose rate is nothing of hers."""
+        wait = self._office.wait(send.channel)
+        if wait:
+            self.found.judged.append(self._later(row, wait))
+        elif self._room.get(send.channel, 0) <= 0:
+            self.found.full.add(send.channel)
+        else:
+            self._room[send.channel] -= 1
+            self.found.sends.append((person, row, rule, version, send))
+            spent.append(
+                Spent(
+                    at=self._now,
+                    channel=send.channel,
+                    message_class=rule.message_class,
+                    rule=rule.name,
+                )
+            )
+
+    def _case(self, person: _Person, row: MessageRow, rule: OutreachRule) -> Case:
+        message = row.message
+        happened: dict[str, datetime] = {}
+        for kind, at in person.happened:
+            if at > message.caused_at and (kind not in happened or at < happened[kind]):
+                happened[kind] = at
+        return Case(
+            rule=rule,
+            cause=message.cause,
+            number=message.number,
+            caused_at=message.caused_at,
+            expires_at=message.expires_at,
+            customer=person.row.key,
+            state=person.snapshot.state,
+            zone=calendar.zone(
+                person.snapshot.attributes.get("timezone"), self._version.policy.timezone
+            ),
+            options=[self._option(person, row, rule, name) for name in rule.channels],
+            consents=person.snapshot.consents,
+            unwanted=_is_unwanted(self._known[message.version], person.snapshot, rule, self._now),
+            happened=happened,
+        )
+
+    def _option(self, person: _Person, row: MessageRow, rule: OutreachRule, name: str) -> Option:
+        channel = self._office.channels.get(name)
+        if channel is None:
+            return Option(channel=name, ready=False)
+        text = variant(rule, person.row.key)
+        closed = {
+            tried.channel for tried in self.before.get(row.row_id, ()) if tried.failed_for_good
+        }
+        hashed = self._hashes.get((person.row.id, name))
+        real = channel.is_real and (self._held.real or self._inst.is_made_up)
+        return Option(
+            channel=name,
+            ready=self._office.texts.has(rule.name, row.message.number, text, name),
+            has_address=bool(_address(person.snapshot, channel.address)),
+            suppressed=suppressions.holds(
+                self._suppressed.get(hashed or "", frozenset()), rule.message_class, rule.purpose
+            ),
+            failed=name in closed,
+            paused=name in self._held.channels
+            or real
+            or bool(self._office.unready(name, rule.message_class)),
+        )
+
+    def taken(self, tx: Tx, ours: set[int], token: str) -> Iterator[Taken]:
+        """Those of the messages that may go which are ours, as they are to be written."""
+        mine = [send for send in self.found.sends if send[1].row_id in ours]
+        causes = {key for _, row, _, _, _ in mine if (key := key_in(row.message.cause))}
+        caused = events.known(tx, causes)
+        for person, row, rule, version, send in mine:
+            key = key_in(row.message.cause)
+            yield Taken(
+                token=token,
+                row=row._replace(channel=send.channel, variant=send.variant, claimed_at=self._now),
+                rule=rule,
+                version=version,
+                customer=person.row,
+                snapshot=person.snapshot,
+                channel=send.channel,
+                variant=send.variant,
+                address=_address(person.snapshot, self._office.channels[send.channel].address),
+                event=caused[key].event.properties if key in caused else None,
+                before=self.before.get(row.row_id, ()),
+                now=self._now,
+            )
+
+    def _judged(self, row: MessageRow, decided: Defer | Suppress) -> Judged:
+        if isinstance(decided, Defer):
+            paused = decided.reason is Reason.PAUSED
+            until = self._now + PAUSED_FOR if paused else decided.until
+            return Judged(row.row_id, Fate.DEFERRED, decided.reason, self._now, until, None)
+        fate = _FATES.get(decided.reason, Fate.SUPPRESSED)
+        return Judged(row.row_id, fate, decided.reason, self._now, row.not_before, None)
+
+    def _later(self, row: MessageRow, seconds: float) -> Judged:
+        """It waits for its channel, by real time."""
+        wait = timedelta(seconds=seconds)
+        return Judged(
+            row.row_id,
+            Fate.DEFERRED,
+            Reason.BREAKER,
+            self._now,
+            self._now + wait * self._inst.rate,
+            self._real + wait,
+        )
+
+
+def _address(snapshot: Snapshot, attribute: str | None) -> str:
+    """Empty where she has none; a channel that needs none goes to her as she is known."""
+    if attribute is None:
+        return "-"
+    found = snapshot.attributes.get(attribute)
+    return found.strip() if isinstance(found, str) else ""
+
+
+def _is_unwanted(version: Version, snapshot: Snapshot, rule: OutreachRule, now: datetime) -> bool:
+    bound = version.unless.get(rule.name)
+    if bound is None:
+        return False
+    try:
+        return bound.guard.judge({name: read(snapshot, now) for name, read, _ in bound.readers})
+    except GuardError:
+        return True  # what cannot be judged is not sent

@@ -1,0 +1,63 @@
+"""What do people see of messages: which there are, why one went or did not, and what it said?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lifecycle.domain.fate import Fate
+from lifecycle.engine.identities import find
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending.deliver import key_of
+from lifecycle.errors import NotFound
+from lifecycle.store import customers, mailroom, messages, sending
+from lifecycle.store.mailroom import Listed, Shown
+from lifecycle.store.messages import MessageRow
+from lifecycle.store.sending import Tried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message, each time it was handed over, and what the outbox shows of it."""
+
+    customer: str
+    key: str  # under which providers know it
+    row: MessageRow
+    tried: tuple[Tried, ...]
+    letter: Shown | None
+
+
+def newest(
+    inst: Installation,
+    limit: int,
+    *,
+    fate: Fate | None = None,
+    rule: str | None = None,
+    customer: str | None = None,
+) -> list[Listed]:
+    """The messages of which something was decided last. Raises NotFound for an unknown customer."""
+    with inst.db.read() as tx:
+        who = None if customer is None else find(tx, customer)
+        return mailroom.newest(tx, limit, fate=fate, rule=rule, customer_id=who)
+
+
+def counts(inst: Installation) -> dict[tuple[str, Fate], int]:
+    """How many messages of each rule have each fate."""
+    with inst.db.read() as tx:
+        return messages.count_by_rule_and_fate(tx)
+
+
+def message(inst: Installation, number: int) -> Message:
+    """By the number under which it is listed. Raises NotFound."""
+    with inst.db.read() as tx:
+        row = sending.by_id(tx, [number]).get(number)
+        if row is None:
+            raise NotFound(f"there is no message of the number {number}")
+        customer = customers.key_of(tx, row.customer_id)
+        key = key_of(customer, row)
+        return Message(
+            customer=customer,
+            key=key,
+            row=row,
+            tried=tuple(sending.attempts_of(tx, [number]).get(number, ())),
+            letter=mailroom.shown(tx, key),
+        )

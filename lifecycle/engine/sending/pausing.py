@@ -1,0 +1,72 @@
+"""What a person may stop, and let go on: everything, what is real, a rule, or a channel."""
+
+from __future__ import annotations
+
+from lifecycle.engine.installation import Installation
+from lifecycle.errors import UNCHANGED, Problem
+from lifecycle.intake.values import did_you_mean
+from lifecycle.store import pauses, sending
+from lifecycle.store.database import Database
+from lifecycle.store.pauses import ALL, CHANNEL, REAL, RULE, Paused
+from lifecycle.store.sql import Tx
+
+SCOPES = "all, real, rule:<name> or channel:<name>"
+
+
+def paused(db: Database) -> list[Paused]:
+    """What is paused, by scope."""
+    with db.read() as tx:
+        return [one for one in pauses.read(tx) if not one.scope.startswith(pauses.ALLOWED)]
+
+
+def pause(inst: Installation, scope: str, *, by: str, why: str) -> bool:
+    """Nothing of that scope is claimed any more once this returns. False: it was paused already.
+
+    What is on its way goes on its way. Raises Problem for a scope that is none.
+    """
+
+    def unit(tx: Tx) -> bool:
+        _refuse_unknown(inst, tx, scope)
+        return pauses.add(tx, Paused(scope=scope, by=by, why=why, since=inst.now(tx)))
+
+    return inst.db.run(unit)
+
+
+def resume(inst: Installation, scope: str, *, by: str, why: str) -> bool:
+    """Sent again from now on. False: it was not paused. Raises as `pause` does.
+
+    A rule that had paused itself does not do so again for what was queued until now.
+    """
+
+    def unit(tx: Tx) -> bool:
+        _refuse_unknown(inst, tx, scope)
+        now = inst.now(tx)
+        was = pauses.remove(tx, scope)
+        if was and scope.startswith(RULE):
+            pauses.allow(tx, scope.removeprefix(RULE), by=by, why=why, since=now)
+        sending.release_paused(tx, now)
+        return was
+
+    return inst.db.run(unit)
+
+
+def _refuse_unknown(inst: Installation, tx: Tx, scope: str) -> None:
+    if scope in {ALL, REAL}:
+        return
+    rules = inst.timeline(tx).at(inst.now(tx)).policy.outreach
+    names = (
+        *(f"{RULE}{rule.name}" for rule in rules),
+        *(
+            f"{CHANNEL}{name}"
+            for name in sorted({name for rule in rules for name in rule.channels})
+        ),
+    )
+    if scope not in names:
+        raise Problem(
+            "unknown_scope",
+            f"there is nothing to pause that is called {scope!r}; {UNCHANGED}",
+            pointer="SCOPE",
+            got=scope,
+            expected=SCOPES,
+            hint=did_you_mean(scope, names),
+        )

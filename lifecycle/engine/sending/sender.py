@@ -1,0 +1,101 @@
+"""Who sends in this process? One lane for each channel, filled by claims as far as there is room."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from lifecycle.engine import apply
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending import reclaim
+from lifecycle.engine.sending.claim import Claims, Taken, claim
+from lifecycle.engine.sending.deliver import deliver, release
+from lifecycle.engine.sending.lanes import Lane
+from lifecycle.engine.sending.office import Office
+from lifecycle.engine.sending.surge import Surges
+from lifecycle.killpoints import Point, killpoint
+from lifecycle.store.sql import Tx
+
+WAIT_SECONDS = 0.2  # for room in a lane, before it is looked again
+STOP_SECONDS = 20.0  # for letters that are on their way
+
+
+class Sender:
+    """Sends the messages of one installation that are due; safe to share between threads."""
+
+    def __init__(
+        self,
+        inst: Installation,
+        office: Office,
+        *,
+        failed: Callable[[str, str, BaseException], object],
+        ring: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._inst = inst
+        self._office = office
+        self._failed = failed
+        self._ring = ring
+        self._surges = Surges()
+        self._lanes: dict[str, Lane[Taken]] = {}
+        self._claiming = threading.Lock()  # one claim at a time fills the lanes
+        self._stopped = threading.Event()
+
+    def batch(self) -> bool:
+        """Claim what may go, and hand it to the lanes; whether to come again at once."""
+        with self._claiming:
+            if self._stopped.is_set():
+                return False
+            claims = self._inst.db.run(self._claim)
+            if claims.taken:
+                killpoint(Point.SEND_CLAIMED)
+            for taken in claims.taken:
+                if not self._lane(taken.channel).take(taken):
+                    release(self._inst, taken)
+        if claims.behind:
+            apply.apply_customers(self._inst, claims.behind)
+        if claims.full and not claims.taken:
+            self._wait_for_room(claims)
+        return bool(claims.taken or claims.judged or claims.behind or claims.full)
+
+    def reclaim(self) -> int:
+        """Let go of what senders that died had taken; how many messages these were."""
+        return reclaim.reclaim(self._inst, self._office)
+
+    def all_sent(self, timeout: float) -> bool:
+        """Whether nothing is on its way any more, within so many seconds."""
+        deadline = time.monotonic() + timeout
+        return all(
+            lane.wait_until_empty(max(0.0, deadline - time.monotonic()))
+            for lane in list(self._lanes.values())
+        )
+
+    def stop(self) -> None:
+        """What is on its way is ended; what was only claimed is let go of."""
+        self._stopped.set()
+        with self._claiming:
+            for lane in self._lanes.values():
+                for taken in lane.stop(STOP_SECONDS):
+                    release(self._inst, taken)
+
+    def _claim(self, tx: Tx) -> Claims:
+        room = {name: self._lane(name).room for name in self._office.channels}
+        return claim(self._inst, tx, self._office, self._surges, room)
+
+    def _lane(self, channel: str) -> Lane[Taken]:
+        lane = self._lanes.get(channel)
+        if lane is None:
+            lane = self._lanes[channel] = Lane(channel, self._office.at_once(channel), self._send)
+        return lane
+
+    def _wait_for_room(self, claims: Claims) -> None:
+        for name in claims.full:
+            self._lane(name).wait_for_room(WAIT_SECONDS)
+
+    def _send(self, taken: Taken) -> None:
+        """The lane goes on whatever happens; a message that was left amid its way is reclaimed."""
+        try:
+            deliver(self._inst, self._office, taken)
+            self._ring()
+        except Exception as error:  # noqa: BLE001 - the next letter is not to blame
+            self._failed("sending_failed", f"sending by {taken.channel}", error)

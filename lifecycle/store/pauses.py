@@ -1,0 +1,87 @@
+"""What must not be sent just now, by whom it was stopped, and why?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from lifecycle.store.sql import Tx, both
+
+ALL = "all"
+REAL = "real"  # every channel by which somebody outside is reached
+RULE = "rule:"
+CHANNEL = "channel:"
+ALLOWED = "allowed:"  # a rule whose surge a person has looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """One thing that is not sent until somebody resumes it."""
+
+    scope: str  # all, real, rule:<name> or channel:<name>
+    by: str  # a login, or what tripped
+    why: str
+    since: datetime  # by the engine's clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pauses:
+    """Everything that is paused at one moment."""
+
+    everything: bool
+    real: bool
+    rules: frozenset[str]
+    channels: frozenset[str]
+    allowed: dict[str, datetime]  # rule → since when its surge is known to a person
+
+    @classmethod
+    def of(cls, paused: Iterable[Paused]) -> Pauses:
+        rows = list(paused)
+        scopes = {row.scope for row in rows}
+        return cls(
+            everything=ALL in scopes,
+            real=REAL in scopes,
+            rules=_named(scopes, RULE),
+            channels=_named(scopes, CHANNEL),
+            allowed={
+                row.scope.removeprefix(ALLOWED): row.since
+                for row in rows
+                if row.scope.startswith(ALLOWED)
+            },
+        )
+
+
+def _named(scopes: Iterable[str], kind: str) -> frozenset[str]:
+    return frozenset(scope.removeprefix(kind) for scope in scopes if scope.startswith(kind))
+
+
+def read(tx: Tx) -> list[Paused]:
+    """Everything that is paused, and what was let go on, by scope."""
+    return [
+        Paused(scope=row[0], by=row[1], why=row[2], since=tx.from_db(row[3]))
+        for row in tx.rows(_READ)
+    ]
+
+
+def add(tx: Tx, pause: Paused) -> bool:
+    """False, and nothing is changed, where it is paused already."""
+    return tx.run(_ADD, pause.scope, pause.by, pause.why, tx.to_db(pause.since)) == 1
+
+
+def remove(tx: Tx, scope: str) -> bool:
+    """False where it was not paused."""
+    return tx.run(_REMOVE, scope) == 1
+
+
+def allow(tx: Tx, rule: str, *, by: str, why: str, since: datetime) -> None:
+    """A person has looked at the surge of a rule: what was queued until now pauses it no more."""
+    remove(tx, f"{ALLOWED}{rule}")
+    add(tx, Paused(scope=f"{ALLOWED}{rule}", by=by, why=why, since=since))
+
+
+_READ = both('SELECT scope, "by", why, since FROM pause ORDER BY scope')
+_ADD = both(
+    'INSERT INTO pause (scope, "by", why, since) VALUES (?, ?, ?, ?) ON CONFLICT (scope) DO NOTHING'
+)
+_REMOVE = both("DELETE FROM pause WHERE scope = ?")
