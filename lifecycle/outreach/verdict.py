@@ -1,17 +1,39 @@
 """May this message go now, later, or never? One pure decision, in an order that is documented.
 
-The rules are asked in the order of `Reason`; the first that says no decides.
+The rules are asked in the order of `Reason`; the first that says no decides. `docs/outreach.md` tells
+the same to those who write policies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from zoneinfo import ZoneInfo
 
-from lifecycle.domain.policy import MessageClass, OutreachRule
+from lifecycle.domain.instant import later
+from lifecycle.domain.policy import MessageClass, OutreachRule, Sending
+from lifecycle.outreach.assignment import TASK, held_out, variant
+from lifecycle.outreach.caps import Spent, bounds
+from lifecycle.outreach.hours import closed_until, quiet_until
+
+__all__ = [
+    "Case",
+    "Defer",
+    "Option",
+    "Reason",
+    "Send",
+    "Spent",
+    "Suppress",
+    "Verdict",
+    "order",
+    "verdict",
+]
+
+PAUSED_FOR = timedelta(minutes=1)  # how soon a message is looked at again whose channel is paused
+_FURTHEST = timedelta(days=400)  # how far the instant is looked for at which nothing says no
 
 
 class Reason(StrEnum):
@@ -74,16 +96,6 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """A message that left, may have left or is about to, as caps count them."""
-
-    at: datetime  # when it was claimed
-    channel: str
-    message_class: MessageClass
-    rule: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One message that is due, and all that the rules of sending ask about it."""
 
@@ -101,3 +113,134 @@ class Case:
     unwanted: bool = False  # `unless` holds, or cannot be evaluated
     happened: Mapping[str, datetime] = field(default_factory=dict)
     # event type → when the first one after the cause happened, of `cancel_on` and the goal
+
+
+def verdict(case: Case, sending: Sending, spent: Sequence[Spent], now: datetime) -> Verdict:
+    """`spent` is what left for this customer, or may have, for as long back as any cap looks.
+
+    A message is put off to the first instant at which, by what is known now, no rule puts it off again;
+    the reason is that of the first rule that said no. Once `expires_at` is reached it is suppressed as
+    expired, and never before, however far off that instant is.
+    """
+    if reason := _ended(case, now):
+        return Suppress(reason=reason)
+    option = _way(case)
+    if isinstance(option, Reason):
+        return Suppress(reason=option)
+    if held_out(case.rule, case.customer, sending):
+        return Suppress(reason=Reason.HOLDOUT)
+    if any(bound.cap.most == 0 for bound in bounds(case.rule, option.channel, sending, ())):
+        return Suppress(reason=Reason.CAP)
+    return _put_off(list(_waits(case, option, sending, spent, now)), now) or Send(
+        channel=option.channel, variant=variant(case.rule, case.customer)
+    )
+
+
+def order(cases: Iterable[Case]) -> list[Case]:
+    """In which order the due messages of one customer are judged, each after what the last one spent.
+
+    The highest priority first, so that it wins where a cap leaves room for one; of equals the one that
+    was caused first, then by the names of the rules and the steps of the series.
+    """
+    return sorted(
+        cases,
+        key=lambda one: (-one.rule.priority, one.caused_at, one.rule.name, one.number, one.cause),
+    )
+
+
+def _ended(case: Case, now: datetime) -> Reason | None:
+    """Why no channel need be looked for any more."""
+    rule, goal = case.rule, case.rule.goal
+    if case.erased:
+        return Reason.ERASED
+    if rule.states and case.state not in rule.states:
+        return Reason.WRONG_STATE
+    if case.unwanted:
+        return Reason.UNWANTED
+    if any(event in case.happened for event in rule.cancel_on):
+        return Reason.CANCELLED_BY
+    reached_at = None if goal is None else case.happened.get(goal.event)
+    if goal and reached_at and reached_at <= later(case.caused_at, goal.within):
+        return Reason.GOAL_REACHED
+    if case.expires_at is not None and now >= case.expires_at:
+        return Reason.EXPIRED
+    return None
+
+
+_OBSTACLES = (
+    Reason.NO_CHANNEL,
+    Reason.NO_ADDRESS,
+    Reason.NO_CONSENT,
+    Reason.ADDRESS_SUPPRESSED,
+    Reason.FAILED_BEFORE,
+)
+
+
+def _way(case: Case) -> Option | Reason:
+    """The first channel by which it can leave; where there is none, what stopped the one that got furthest."""
+    furthest = Reason.NO_CHANNEL
+    for option in case.options:
+        obstacle = _obstacle(case, option)
+        if obstacle is None:
+            return option
+        furthest = max(furthest, obstacle, key=_OBSTACLES.index)
+    return furthest
+
+
+def _obstacle(case: Case, option: Option) -> Reason | None:
+    if not option.ready:
+        return Reason.NO_CHANNEL
+    if not option.has_address:
+        return Reason.NO_ADDRESS
+    if not _consented(case, option.channel):
+        return Reason.NO_CONSENT
+    if option.suppressed:
+        return Reason.ADDRESS_SUPPRESSED
+    return Reason.FAILED_BEFORE if option.failed else None
+
+
+def _consented(case: Case, channel: str) -> bool:
+    """What she said of this channel wins over what she said of all.
+
+    Where nothing was said, a rule with a purpose may not write to her, and one without may. A task is
+    for an employee, so it is not for her to allow.
+    """
+    purpose = case.rule.purpose
+    about = purpose or MessageClass.SERVICE.value
+    said = case.consents.get(f"{about}/{channel}", case.consents.get(f"{about}/all"))
+    return channel == TASK or (purpose is None if said is None else said)
+
+
+_Wait = tuple[Reason, Callable[[datetime], datetime | None]]
+"""A rule that may put a message off: until when, asked of an instant; None where it says nothing."""
+
+
+def _waits(
+    case: Case, option: Option, sending: Sending, spent: Sequence[Spent], now: datetime
+) -> Iterator[_Wait]:
+    """In the order in which they are asked."""
+    zone = case.zone
+    for bound in bounds(case.rule, option.channel, sending, spent):
+        yield Reason.CAP, partial(bound.full_until, zone=zone)
+    if case.rule.message_class is MessageClass.MARKETING and option.channel != TASK:
+        yield Reason.QUIET_HOURS, partial(quiet_until, quiet=sending.quiet, zone=zone)
+        yield Reason.CLOSED_DAY, partial(closed_until, days=sending.working_days, zone=zone)
+    if option.paused:
+        yield Reason.PAUSED, _until(later(now, PAUSED_FOR))
+    if option.open_at is not None:
+        yield Reason.BREAKER, _until(option.open_at)
+
+
+def _until(end: datetime) -> Callable[[datetime], datetime | None]:
+    return lambda at: end if at < end else None
+
+
+def _put_off(waits: Sequence[_Wait], now: datetime) -> Defer | None:
+    """None where no rule puts it off. Each rule is asked anew of the instant that another has named."""
+    at, reason = now, None
+    while at < later(now, _FURTHEST):
+        said = next(((why, end) for why, ask in waits if (end := ask(at)) is not None), None)
+        if said is None:
+            break
+        reason, at = reason or said[0], said[1]
+    return None if reason is None else Defer(until=at, reason=reason)
