@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.step import PlannedMessage
 from lifecycle.domain.timeline import Version
@@ -29,26 +31,10 @@ def became(planned: Planned, version: Version) -> str:
 
 
 def _fate(row: MessageRow, before: MessageRow | None) -> str:
-    expires = row.message.expires_at
+    if row.fate in _WAITING:
+        return _WAITING[row.fate](row)
+    sent = moment(row.sent_at or row.fate_at)
     match row.fate:
-        case Fate.QUEUED:
-            until = f" until {moment(expires)}" if expires else ""
-            return f"and is queued, to be sent from {moment(row.not_before)}{until}"
-        case Fate.DEFERRED:
-            until = f", until {moment(expires)} at the latest" if expires else ""
-            return f"and is deferred ({row.reason}) to {moment(row.not_before)}{until}"
-        case Fate.CLAIMED:
-            return "and is about to be sent"
-        case Fate.IN_FLIGHT:
-            return "and is being sent"
-        case Fate.WITHHELD:
-            return "and is withheld: its time was over when the import ended that told of this"
-        case Fate.EXPIRED if expires is not None and expires <= row.recorded_at:
-            return f"but had expired on {moment(expires)}, before it could be queued"
-        case Fate.EXPIRED:
-            return f"but was not sent and expired on {moment(row.fate_at)}"
-        case Fate.CANCELLED:
-            return f"but was cancelled on {moment(row.fate_at)} ({row.reason})"
         case Fate.SUPPRESSED if before is not None and before.sent_at is not None:
             return (
                 f"but is suppressed ({row.reason}): one was sent on {moment(before.sent_at)} for"
@@ -70,10 +56,43 @@ def _fate(row: MessageRow, before: MessageRow | None) -> str:
                 f"and may have been sent on {moment(row.fate_at)}: the answer to it was lost"
                 f" ({row.reason}), so it is not sent again"
             )
-        case Fate.SENT:
-            return f"and sent on {moment(row.sent_at or row.fate_at)}"
         case Fate.OVERTAKEN:
-            return f"and sent on {moment(row.sent_at or row.fate_at)}, but overtaken ({row.reason})"
+            return f"and sent on {sent}, but overtaken ({row.reason})"
+        case _:
+            return f"and sent on {sent}"
+
+
+def _queued(row: MessageRow) -> str:
+    expires = row.message.expires_at
+    until = f" until {moment(expires)}" if expires else ""
+    return f"and is queued, to be sent from {moment(row.not_before)}{until}"
+
+
+def _deferred(row: MessageRow) -> str:
+    expires = row.message.expires_at
+    until = f", until {moment(expires)} at the latest" if expires else ""
+    return f"and is deferred ({row.reason}) to {moment(row.not_before)}{until}"
+
+
+def _expired(row: MessageRow) -> str:
+    expires = row.message.expires_at
+    if expires is not None and expires <= row.recorded_at:
+        return f"but had expired on {moment(expires)}, before it could be queued"
+    return f"but was not sent and expired on {moment(row.fate_at)}"
+
+
+_WAITING: dict[Fate, Callable[[MessageRow], str]] = {
+    Fate.QUEUED: _queued,
+    Fate.DEFERRED: _deferred,
+    Fate.CLAIMED: lambda _: "and is about to be sent",
+    Fate.IN_FLIGHT: lambda _: "and is being sent",
+    Fate.WITHHELD: lambda _: (
+        "and is withheld: its time was over when the import ended that told of this"
+    ),
+    Fate.EXPIRED: _expired,
+    Fate.CANCELLED: lambda row: f"but was cancelled on {moment(row.fate_at)} ({row.reason})",
+}
+"""Of those that have not left."""
 
 
 def orphaned(row: MessageRow, version: Version) -> str:

@@ -8,11 +8,11 @@ from datetime import datetime
 from lifecycle.domain.event import UNKNOWN
 from lifecycle.domain.fate import Fate
 from lifecycle.engine import decisions
+from lifecycle.engine.accept import accept_within
 from lifecycle.engine.fates import SUPERSEDED
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending.aftermath import Becomes, abandoned, is_known_by_key
 from lifecycle.engine.sending.deliver import outcome_event
-from lifecycle.engine.accept import accept_within
 from lifecycle.engine.sending.office import Office
 from lifecycle.store import customers, sending
 from lifecycle.store.messages import MessageRow
