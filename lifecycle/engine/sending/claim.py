@@ -16,7 +16,7 @@ from lifecycle.domain import snapshot as snapshots
 from lifecycle.domain.event import key_in
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.guard import GuardError
-from lifecycle.domain.policy import Cap, OutreachRule, Period
+from lifecycle.domain.policy import Cap, MessageClass, OutreachRule, Period
 from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.engine import decisions
@@ -359,8 +359,10 @@ class _Judging:
             channel=name,
             ready=self._office.texts.has(rule.name, row.message.number, text, name),
             has_address=bool(_address(person.snapshot, channel.address)),
-            suppressed=suppressions.holds(
-                self._suppressed.get(hashed or "", frozenset()), rule.message_class, rule.purpose
+            suppressed=suppressions.covers(
+                self._suppressed.get(hashed or "", frozenset()),
+                rule.purpose,
+                marketing=rule.message_class is MessageClass.MARKETING,
             ),
             failed=name in closed,
             paused=name in self._held.channels

@@ -1,0 +1,135 @@
+"""What do tests of sending stand on? An office with plain texts, and channels that answer as they are told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta, tzinfo
+from typing import Any
+
+from lifecycle.domain.policy import MessageClass
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending.office import NotWritten
+from lifecycle.engine.sending.sender import Sender
+from lifecycle.outreach.channels import Channel
+from lifecycle.outreach.letter import Letter, Links, Rendered
+from lifecycle.outreach.outcome import Accepted, Outcome
+from lifecycle.store import pauses
+
+Answer = Callable[[Letter], Outcome]
+
+
+def accept_all(_: Letter) -> Outcome:
+    return Accepted(provider_id="p-1")
+
+
+@dataclass(slots=True)
+class Wire:
+    """A channel that keeps what it is handed, and answers as told; raises what an answer raises."""
+
+    name: str = "email"
+    address: str | None = "email"
+    is_real: bool = True
+    same_key_for: timedelta | None = None
+    answer: Answer = accept_all
+    letters: list[Letter] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def unready(self, *, marketing: bool) -> Sequence[str]:
+        return ()
+
+    def send(self, letter: Letter) -> Outcome:
+        with self._lock:
+            self.letters.append(letter)
+        return self.answer(letter)
+
+    def close(self) -> None:
+        pass
+
+
+class PlainTexts:
+    """`Hello Anna` for everybody; of a rule in `broken` there is no text, and of one in `missing` no file."""
+
+    def __init__(self) -> None:
+        self.missing: set[tuple[str, str]] = set()
+        self.broken: set[str] = set()
+
+    def has(self, rule: str, step: int, variant: str | None, channel: str) -> bool:
+        return (rule, channel) not in self.missing
+
+    def write(
+        self,
+        rule: str,
+        step: int,
+        variant: str | None,
+        channel: str,
+        language: str | None,
+        context: Mapping[str, Any],
+        *,
+        zone: tzinfo,
+        currency: str,
+    ) -> Rendered:
+        if rule in self.broken:
+            raise NotWritten("undefined", f"{rule}/{channel}.en.txt:1: customer.name")
+        text = f"Hello {context['customer'].get('name', 'you')}"
+        return Rendered(
+            text=text, language=language or "en", template_hash="t" * 64, sha256="c" * 64
+        )
+
+
+class TestOffice:
+    __test__ = False
+
+    def __init__(self, *channels: Channel) -> None:
+        self.texts = PlainTexts()
+        self.channels: dict[str, Channel] = {channel.name: channel for channel in channels}
+        self.company = {"name": "Ours"}
+        self.lacking: dict[str, Sequence[str]] = {}
+        self.waits: dict[str, float] = {}
+
+    def at_once(self, channel: str) -> int:
+        return 2
+
+    def wait(self, channel: str) -> float:
+        return self.waits.get(channel, 0.0)
+
+    def hash_of(self, channel: str, address: str) -> str | None:
+        return f"hash of {address}"
+
+    def links(
+        self, customer: str, letter: str, *, purpose: str | None, channel: str, rule: str
+    ) -> Links | None:
+        return None
+
+    def owner(self, login: str | None) -> Mapping[str, str]:
+        return {}
+
+    def unready(self, channel: str, message_class: MessageClass) -> Sequence[str]:
+        return self.lacking.get(channel, ())
+
+
+def sender(inst: Installation, office: TestOffice) -> Sender:
+    """Whatever fails fails the test."""
+
+    def failed(event: str, what: str, error: BaseException) -> None:
+        raise error
+
+    return Sender(inst, office, failed=failed)
+
+
+def send_all(inst: Installation, office: TestOffice) -> None:
+    """Everything that is due leaves, or is judged otherwise."""
+    sending = sender(inst, office)
+    try:
+        while sending.batch():
+            pass
+        assert sending.all_sent(30)
+    finally:
+        sending.stop()
+
+
+def let_real(inst: Installation) -> None:
+    """As `lifecycle outreach resume real`."""
+    with inst.db.write() as tx:
+        pauses.remove(tx, pauses.REAL)

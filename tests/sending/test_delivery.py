@@ -1,0 +1,323 @@
+"""What becomes of a message that is due, given what its provider answers."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+
+import pytest
+
+from lifecycle.domain.builtin import CONSENT_WITHDRAWN
+from lifecycle.domain.event import Event
+from lifecycle.domain.fate import Fate
+from lifecycle.engine.installation import Installation
+from lifecycle.outreach.letter import Letter
+from lifecycle.outreach.outcome import Accepted, Ambiguous, Fault, Outcome, Refused
+from lifecycle.store import customers, events, pauses, sending
+from lifecycle.store.messages import MessageRow
+from lifecycle.store.pauses import Paused
+from tests.scenarios.driver import ANNA
+from tests.sending.conftest import bought, known, paid_back
+from tests.sending.post_office import TestOffice, Wire, send_all
+from tests.support.engine import arrive, message_rows, post, work
+
+REFUSED = Refused(code="550", detail="no such mailbox", fault=Fault.RECIPIENT, permanent=True)
+BUSY = Refused(code="421", detail="try again", fault=Fault.PROVIDER, permanent=False)
+CUT = Ambiguous(code="cut_after_dot", detail="the connection ended")
+
+
+def message(inst: Installation, rule: str) -> MessageRow:
+    (row,) = (row for row in message_rows(inst) if row.message.rule == rule)
+    return row
+
+
+def types(inst: Installation) -> list[str]:
+    """What is recorded of her messages, as events of ours."""
+    with inst.db.read() as tx:
+        found = events.all_of(tx, customers.find(tx, ANNA))
+    return [one.event.type for one in found if one.event.source == "lifecycle"]
+
+
+def hurry(inst: Installation) -> None:
+    """The time until the next try has passed."""
+    with inst.db.write() as tx:
+        tx.connection.execute("UPDATE message SET retry_at = NULL, not_before = recorded_at")
+
+
+def test_a_message_leaves_once_and_is_recorded_as_an_event(
+    inst: Installation, now: datetime
+) -> None:
+    wire = Wire()
+    office = TestOffice(wire)
+    arrive(inst, *known(now), bought(now))
+    send_all(inst, office)
+    send_all(inst, office)
+    assert [(letter.to.address, letter.content.text) for letter in wire.letters] == [
+        ("anna@example.org", "Hello Anna")
+    ]
+    row = message(inst, "offer")
+    assert (row.fate, row.channel, row.tries) == (Fate.SENT, "email", 1)
+    assert types(inst) == ["lifecycle.sent"]
+    with inst.db.read() as tx:
+        (tried,) = sending.attempts_of(tx, [row.row_id])[row.row_id]
+    assert (tried.outcome, tried.provider_id, tried.template_hash) == ("accepted", "p-1", "t" * 64)
+
+
+def test_without_consent_no_marketing_leaves_and_service_does(
+    inst: Installation, now: datetime
+) -> None:
+    wire = Wire()
+    profile, *_ = known(now)
+    arrive(inst, profile, bought(now), paid_back(now))
+    send_all(inst, TestOffice(wire))
+    assert [letter.rule for letter in wire.letters] == ["receipt"]
+    row = message(inst, "offer")
+    assert (row.fate, row.reason) == (Fate.SUPPRESSED, "no_consent")
+
+
+def test_who_unsubscribes_before_the_claim_gets_nothing(inst: Installation, now: datetime) -> None:
+    """Also where nothing has folded her withdrawal yet: the claim does not go past what waits."""
+    wire = Wire()
+    arrive(inst, *known(now), bought(now))
+    post(
+        inst,
+        *(
+            Event(
+                "shop",
+                f"no-{channel}",
+                ANNA,
+                CONSENT_WITHDRAWN,
+                now,
+                now,
+                {"purpose": "marketing", "channel": channel},
+            )
+            for channel in ("email", "sms")
+        ),
+    )
+    send_all(inst, TestOffice(wire))
+    assert wire.letters == []
+    assert message(inst, "offer").fate is Fate.SUPPRESSED
+
+
+def test_an_address_that_is_refused_for_good_leads_to_the_next_channel(
+    inst: Installation, now: datetime
+) -> None:
+    email = Wire(answer=lambda _: REFUSED)
+    sms = Wire(name="sms", address="phone")
+    arrive(inst, *known(now, phone=True), bought(now))
+    send_all(inst, TestOffice(email, sms))
+    assert (len(email.letters), len(sms.letters)) == (1, 1)
+    row = message(inst, "offer")
+    assert (row.fate, row.channel, row.tries) == (Fate.SENT, "sms", 2)
+
+
+def test_where_every_channel_is_refused_it_has_failed(inst: Installation, now: datetime) -> None:
+    email = Wire(answer=lambda _: REFUSED)
+    arrive(inst, *known(now), bought(now), paid_back(now))
+    send_all(inst, TestOffice(email))
+    row = message(inst, "receipt")
+    assert (row.fate, row.reason, len(email.letters)) == (Fate.FAILED, "550", 2)
+    assert types(inst).count("lifecycle.failed") == 1  # the offer may still go by sms, has no number
+
+
+def test_a_temporary_refusal_is_tried_again_later_and_not_at_once(
+    inst: Installation, now: datetime
+) -> None:
+    answers: list[Outcome] = [BUSY, BUSY, Accepted()]
+    wire = Wire(answer=lambda _: answers.pop(0))
+    office = TestOffice(wire)
+    arrive(inst, *known(now), paid_back(now))
+    send_all(inst, office)
+    row = message(inst, "receipt")
+    assert (row.fate, row.reason, len(wire.letters)) == (Fate.DEFERRED, "421", 1)
+    assert row.not_before > now + timedelta(seconds=10)
+    for _ in range(2):
+        hurry(inst)
+        send_all(inst, office)
+    assert (message(inst, "receipt").fate, len(wire.letters)) == (Fate.SENT, 3)
+    assert len({letter.key for letter in wire.letters}) == 1
+
+
+def test_marketing_that_may_have_left_is_never_sent_again(
+    inst: Installation, now: datetime
+) -> None:
+    wire = Wire(answer=lambda _: CUT)
+    office = TestOffice(wire)
+    arrive(inst, *known(now), bought(now))
+    for _ in range(3):
+        send_all(inst, office)
+        hurry(inst)
+    row = message(inst, "offer")
+    assert (row.fate, row.reason, len(wire.letters)) == (Fate.UNKNOWN, "cut_after_dot", 1)
+
+
+def test_a_service_message_that_may_have_left_is_sent_once_more(
+    inst: Installation, now: datetime
+) -> None:
+    wire = Wire(answer=lambda _: CUT)
+    office = TestOffice(wire)
+    arrive(inst, *known(now), paid_back(now))
+    for _ in range(4):
+        send_all(inst, office)
+        hurry(inst)
+    assert (message(inst, "receipt").fate, len(wire.letters)) == (Fate.UNKNOWN, 2)
+
+
+def test_a_provider_that_knows_a_letter_by_its_key_is_asked_until_it_answers(
+    inst: Installation, now: datetime
+) -> None:
+    answers: list[Outcome] = [CUT, CUT, CUT, Accepted()]
+    wire = Wire(answer=lambda _: answers.pop(0), same_key_for=timedelta(hours=24))
+    office = TestOffice(wire)
+    arrive(inst, *known(now), bought(now))
+    for _ in range(5):
+        send_all(inst, office)
+        hurry(inst)
+    assert (message(inst, "offer").fate, len(wire.letters)) == (Fate.SENT, 4)
+
+
+@pytest.mark.parametrize("scope", ["all", "real", "rule:offer", "channel:email"])
+def test_what_is_paused_waits_and_is_sent_once_it_is_resumed(
+    inst: Installation, now: datetime, scope: str
+) -> None:
+    wire = Wire()
+    office = TestOffice(wire)
+    arrive(inst, *known(now), bought(now))
+    with inst.db.write() as tx:
+        pauses.add(tx, Paused(scope=scope, by="olga", why="", since=now))
+    send_all(inst, office)
+    assert wire.letters == []
+    assert message(inst, "offer").fate in {Fate.QUEUED, Fate.DEFERRED}
+    with inst.db.write() as tx:
+        pauses.remove(tx, scope)
+        sending.release_paused(tx, inst.now(tx))
+    send_all(inst, office)
+    assert len(wire.letters) == 1
+
+
+def test_a_text_that_cannot_be_written_fails_and_nothing_leaves(
+    inst: Installation, now: datetime
+) -> None:
+    wire = Wire()
+    office = TestOffice(wire)
+    office.texts.broken.add("offer")
+    arrive(inst, *known(now), bought(now))
+    send_all(inst, office)
+    row = message(inst, "offer")
+    assert (row.fate, row.reason) == (Fate.FAILED, "template_error: undefined")
+    assert (wire.letters, types(inst)) == ([], ["lifecycle.failed"])
+
+
+def test_a_message_whose_cause_falls_while_it_is_on_its_way_is_overtaken(
+    inst: Installation, now: datetime
+) -> None:
+    """It had left when the order turned out to have been another's: it says so, and is not sent again."""
+    on_its_way, go_on = threading.Event(), threading.Event()
+
+    def slowly(_: Letter) -> Outcome:
+        on_its_way.set()
+        assert go_on.wait(30)
+        return Accepted()
+
+    wire = Wire(answer=slowly)
+    office = TestOffice(wire)
+    arrive(inst, *known(now), bought(now))
+    thread = threading.Thread(target=send_all, args=(inst, office))
+    thread.start()
+    assert on_its_way.wait(30)
+    with inst.db.write() as tx:
+        (row,) = (row for row in message_rows(inst) if row.message.rule == "offer")
+        tx.connection.execute("UPDATE message SET live = false")
+    go_on.set()
+    thread.join()
+    assert (row.fate, message(inst, "offer").fate) == (Fate.IN_FLIGHT, Fate.OVERTAKEN)
+
+
+def test_a_sender_that_stops_lets_go_of_what_it_has_not_begun(
+    inst: Installation, now: datetime
+) -> None:
+    """Nothing is unknown afterwards, and another sends the rest."""
+    from tests.sending.post_office import sender
+
+    on_its_way, go_on = threading.Event(), threading.Event()
+
+    def slowly(_: Letter) -> Outcome:
+        on_its_way.set()
+        assert go_on.wait(30)
+        return Accepted()
+
+    slow = Wire(answer=slowly)
+    for number in range(6):
+        arrive(inst, *known(now, f"c{number}"), bought(now, f"c{number}"))
+    stopping = sender(inst, TestOffice(slow))
+    stopping.batch()
+    assert on_its_way.wait(30)
+    stop = threading.Thread(target=stopping.stop)
+    stop.start()
+    go_on.set()
+    stop.join()
+    fates = [row.fate for n in range(6) for row in message_rows(inst, f"c{n}")]
+    assert set(fates) == {Fate.SENT, Fate.QUEUED}
+    quick = Wire()
+    send_all(inst, TestOffice(quick))
+    assert len(slow.letters) + len(quick.letters) == 6
+    assert {row.fate for n in range(6) for row in message_rows(inst, f"c{n}")} == {Fate.SENT}
+
+
+def test_what_a_dead_sender_had_claimed_is_sent_by_another(
+    inst: Installation, now: datetime
+) -> None:
+    from tests.sending.post_office import sender
+
+    arrive(inst, *known(now), bought(now))
+    office = TestOffice(Wire())
+    dying = sender(inst, office)
+    with inst.db.write() as tx:
+        claims = dying._claim(tx)
+    assert len(claims.taken) == 1  # and it dies here
+    assert sender(inst, office).reclaim() == 0  # its lease stands
+    lapse(inst)
+    assert sender(inst, office).reclaim() == 1
+    send_all(inst, office)
+    assert message(inst, "offer").fate is Fate.SENT
+
+
+@pytest.mark.parametrize(
+    ("rule", "fate"), [("offer", Fate.UNKNOWN), ("receipt", Fate.DEFERRED)]
+)
+def test_what_a_dead_sender_had_handed_over_is_judged_by_its_class(
+    inst: Installation, now: datetime, rule: str, fate: Fate
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die(_: Letter) -> Outcome:
+        raise Died
+
+    from tests.sending.post_office import sender
+
+    arrive(inst, *known(now), bought(now) if rule == "offer" else paid_back(now))
+    office = TestOffice(Wire(answer=die))
+    dying = sender(inst, office)
+    with inst.db.write() as tx:
+        claims = dying._claim(tx)
+    with pytest.raises(Died):
+        dying._send(claims.taken[0])
+    assert message(inst, rule).fate is Fate.IN_FLIGHT
+    lapse(inst)
+    assert dying.reclaim() == 1
+    assert dying.reclaim() == 0
+    row = message(inst, rule)
+    assert (row.fate, row.reason) == (fate, "sender_gone")
+    work(inst)
+    assert types(inst) == (["lifecycle.unknown"] if fate is Fate.UNKNOWN else [])
+
+
+def lapse(inst: Installation) -> None:
+    """All leases are over."""
+    with inst.db.write() as tx:
+        past = tx.to_db(inst.db.clock(tx) - timedelta(seconds=1))
+        mark = "?" if tx.dialect == "sqlite" else "%s"
+        tx.connection.execute(
+            f"UPDATE message SET lease_until = {mark} WHERE lease IS NOT NULL", (past,)
+        )
