@@ -11,8 +11,9 @@ PROFILE_CHANGED = (
 )
 TAG_ADDED = "tag_added"
 TAG_REMOVED = "tag_removed"
-CONSENT_GIVEN = "consent_given"
+CONSENT_GIVEN = "consent_given"  # {purpose, channel}; last write wins, see `EVERY_CHANNEL`
 CONSENT_WITHDRAWN = "consent_withdrawn"
+EVERY_CHANNEL = "all"  # as the channel of a consent: takes the place of each single one's
 SURVEY_ANSWERED = "survey_answered"
 PAGE_VIEWED = "page_viewed"
 

@@ -1,7 +1,8 @@
 """When a local date's hour strikes: calendar slots in a customer's own zone.
 
 A missing hour (clocks go forward, a skipped day) means the first valid instant after it; a repeated
-hour means its first occurrence. 29 February falls on the 28th in other years.
+hour means its first occurrence. 29 February falls on the 28th in other years. Days of the Chinese
+calendar are `lunar`'s.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from lifecycle.domain.lunar import gregorian
 
 _SECOND = timedelta(seconds=1)
 
@@ -64,18 +67,21 @@ def next_slot(
     after: datetime,
     not_before: datetime,
     fired: date | None,
+    lunar: bool = False,
 ) -> tuple[datetime, date] | None:
     """The first slot strictly after `after`, at or after `not_before`, on a date later than `fired`.
 
-    None only where the calendar itself ends.
+    `lunar`: the month and day are of the Chinese calendar. None only where the calendar itself ends.
     """
     since = max(after, not_before)
     # the last date of a year may strike when the next has begun in Greenwich, a skipped one later yet
     year = since.year - 1 if since.month == 1 and since.day <= 3 else since.year
     year = max(year, 1 if fired is None else fired.year)
+    if lunar:  # a year of the Chinese calendar ends in ours that follows
+        year = max(year - 1, 1)
     while year < 9999:
-        day = occurrence(month_day, year)
-        if fired is None or day > fired:
+        day = gregorian(*month_day, year) if lunar else occurrence(month_day, year)
+        if day is not None and (fired is None or day > fired):
             instant = slot(day, at, where)
             if instant > after and instant >= not_before:
                 return instant, day

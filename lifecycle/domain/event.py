@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 OUR_SOURCE = "lifecycle"  # events that this system records itself; outsiders get `reserved_type`
 OUR_PREFIX = "lifecycle."
 MOVED = "lifecycle.moved"  # an operator's manual move: properties {to, by, why}
+REQUESTED = "lifecycle.requested"  # a person asks for a message: properties {outreach: name of the rule, by}
 SCORED = (
     "lifecycle.scored"  # new scores: properties {attributes}, which count as in `profile_changed`
 )

@@ -14,10 +14,10 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from lifecycle.domain import builtin, calendar
-from lifecycle.domain.event import MOVED, SCORED, Event, EventKey
+from lifecycle.domain.event import MOVED, REQUESTED, SCORED, Event, EventKey
 from lifecycle.domain.guard import GuardError
 from lifecycle.domain.instant import BEGINNING, END, instant_text, later
-from lifecycle.domain.policy import TransitionRule
+from lifecycle.domain.policy import OnRequest, TransitionRule
 from lifecycle.domain.snapshot import Mark, Snapshot
 from lifecycle.domain.step import (
     Fired,
@@ -30,7 +30,14 @@ from lifecycle.domain.step import (
     Step,
     Unplanned,
 )
-from lifecycle.domain.timeline import LONGEST, BoundGuard, BoundOutreach, Check, Timeline
+from lifecycle.domain.timeline import (
+    LONGEST,
+    MOVED_BY_HAND,
+    BoundGuard,
+    BoundOutreach,
+    Check,
+    Timeline,
+)
 from lifecycle.errors import FoldBroken, PoisonEvent
 
 STEPS_AT_ONCE = 10  # may follow from one event or check without time passing
@@ -109,6 +116,19 @@ def armed(timeline: Timeline, snapshot: Snapshot, now: datetime) -> tuple[Due, .
     run = _Run(timeline, snapshot, None)
     run.enter_version_at(now)
     return tuple(sorted(run.dues(), key=_order))
+
+
+def unwanted(timeline: Timeline, snapshot: Snapshot, rule: str, version: int, at: datetime) -> bool:
+    """Whether the `unless` of a rule holds at `at`, or has no answer; False where it says none.
+
+    Asked when a message is to be sent, of a snapshot that holds everything before; the rule is that
+    of the policy version that planned it.
+    """
+    bound = timeline.numbered(version).outreach[rule]
+    if bound.unless is None:
+        return False
+    holds, error = _Run(timeline, snapshot, None).holds(bound.unless, at)
+    return holds or error is not None
 
 
 def is_late(snapshot: Snapshot, event: Event) -> bool:
@@ -228,6 +248,8 @@ class _Run:
                 )
             for outreach in self._version.on_event.get(kind, ()):
                 self._plan(outreach, event.cause, at)
+            if kind == REQUESTED:
+                self._request(event)
         self.arm()
 
     def _profile(self, event: Event) -> None:
@@ -252,9 +274,21 @@ class _Run:
             case builtin.TAG_REMOVED:
                 self.tags = tuple(tag for tag in self.tags if tag != given["tag"])
             case _:
-                about = f"{given['purpose']}/{given['channel']}"
-                given_now = event.type == builtin.CONSENT_GIVEN
-                self._consents = {**self._consents, about: given_now}
+                self._consent(event)
+
+    def _consent(self, event: Event) -> None:
+        """What is said of all channels takes the place of what was said of each before."""
+        purpose, channel = event.properties["purpose"], event.properties["channel"]
+        held = self._consents
+        if channel == builtin.EVERY_CHANNEL:
+            held = {about: so for about, so in held.items() if about.rpartition("/")[0] != purpose}
+        self._consents = {**held, f"{purpose}/{channel}": event.type == builtin.CONSENT_GIVEN}
+
+    def _request(self, event: Event) -> None:
+        """A person asked for a rule's message; a rule that waits for nobody's word stays silent."""
+        outreach = self._version.outreach.get(event.properties["outreach"])
+        if outreach is not None and isinstance(outreach.rule.trigger, OnRequest):
+            self._plan(outreach, event.cause, event.occurred_at)
 
     def _move(self, event: Event) -> None:
         """An operator's manual move: no guard is asked, and anchors start again."""
@@ -268,7 +302,7 @@ class _Run:
         self._moved_at = at
         self._step(
             Step(
-                rule="moved",
+                rule=MOVED_BY_HAND,
                 from_state=self.state,
                 to_state=target,
                 trigger=MOVED,
@@ -333,7 +367,7 @@ class _Run:
 
     def _judge(self, rule: str, bound: BoundGuard, at: datetime) -> dict[str, Any] | Refusal:
         """The values that the guard read where it holds, a refusal where it does not."""
-        holds, error = self._holds(bound, at)
+        holds, error = self.holds(bound, at)
         if not holds and self._witness is None:
             return _UNTOLD  # nobody asks what it read
         values = {name: exact(self, at) for name, _, exact in bound.readers}
@@ -341,7 +375,7 @@ class _Run:
             return values
         return Refusal(rule=rule, guard=bound.guard.text, read=values, error=error)
 
-    def _holds(self, bound: BoundGuard, at: datetime) -> tuple[bool, str | None]:
+    def holds(self, bound: BoundGuard, at: datetime) -> tuple[bool, str | None]:
         """Whether it does; where it cannot be evaluated, it does not, for a reason."""
         try:
             return bound.guard.judge(
@@ -361,7 +395,7 @@ class _Run:
         self.steps.append(step)
         if self._witness is not None:
             self._witness(Moved(at=step.at, step=step, refusals=refusals))
-        for outreach in self._version.on_step.get(step.rule, ()):
+        for outreach in self._version.on_step.get((step.rule, step.to_state), ()):
             self._plan(outreach, step.cause, step.at)
 
     # -- outreach ----------------------------------------------------------------------------
@@ -369,7 +403,7 @@ class _Run:
     def _plan(self, outreach: BoundOutreach, cause: str, at: datetime) -> bool:
         """Plan the messages of a rule where its guard holds; what becomes of them is decided later."""
         rule = outreach.rule
-        if outreach.guard is not None and not self._holds(outreach.guard, at)[0]:
+        if outreach.guard is not None and not self.holds(outreach.guard, at)[0]:
             self._refused[rule.name] = self._refused.get(rule.name, 0) + 1
             if self._witness is not None:
                 refusal = self._judge(rule.name, outreach.guard, at)
@@ -437,7 +471,7 @@ class _Run:
     def _due(self, check: Check) -> tuple[datetime, datetime] | None:
         """When a timed check comes due, and at which anchor; None: it is not armed."""
         if check.anchor is None:
-            raise FoldBroken(f"{check.name} is no timed check")
+            return self._due_of_stay(check)
         anchor: datetime | None = self.cells[check.anchor]
         if anchor is None:
             return None
@@ -457,6 +491,16 @@ class _Run:
         if check.rhythm is not None:  # a shorter rhythm may put it before what has happened since
             earliest = max(earliest, self._position)
         return (at if at > earliest else earliest, anchor)  # noqa: FURB136 - three times max
+
+    def _due_of_stay(self, check: Check) -> tuple[datetime, datetime] | None:
+        """It counts from the entry of the stay, and has one turn in it."""
+        entered, wait = self._entered_at, check.wait
+        if entered is None or wait is None:
+            raise FoldBroken(f"{check.name} is no timed check")
+        mark = self._marks.get(check.name)
+        if mark is not None and mark.stay == self._stay and entered in mark.spent:
+            return None
+        return max(entered + wait, self._version.effective_at), entered
 
     def _wait(self, check: Check) -> timedelta:
         """The customer's own rhythm, held between the rule's bounds."""
@@ -479,7 +523,7 @@ class _Run:
         rule = check.calendar
         if rule is None or self._calendar_since is None:
             return None
-        month_day = rule.month_day
+        month_day = rule.lunar or rule.month_day
         if rule.attribute is not None:
             text = self.attributes.get(rule.attribute)
             if text is None:
@@ -495,6 +539,7 @@ class _Run:
             after=self._calendar_since,
             not_before=self._version.effective_at,
             fired=self._slots.get(check.name),
+            lunar=rule.lunar is not None,
         )
         return None if found is None else Due(found[0], check, None, found[1])
 

@@ -28,15 +28,18 @@ from lifecycle.domain.policy import (
     After,
     OnCalendar,
     OnEvent,
+    OnState,
     OnTransition,
     OutreachRule,
     OwnRhythm,
+    Policy,
     PolicyVersion,
     TransitionRule,
 )
 from lifecycle.domain.snapshot import Snapshot
 from lifecycle.errors import FoldBroken
 
+MOVED_BY_HAND = "moved"  # the rule of a step that an operator made
 LONGEST = timedelta(days=1_000_000)  # a longer wait never ends: the calendar stops before
 
 Reader = Callable[[Any, datetime], Any]  # (what is being folded, instant) → value for a guard
@@ -54,25 +57,32 @@ class BoundGuard:
 class BoundOutreach:
     rule: OutreachRule
     guard: BoundGuard | None
+    unless: BoundGuard | None = None  # judged when a message is to be sent, never by the fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A timed check, with or without a transition, or a calendar rule."""
+    """A timed check, with or without a transition, one of a stay, or a calendar rule."""
 
     name: str
     trigger: str  # the machine's, of a check with a transition
     position: int  # file order: transitions first, then outreach
-    anchor: int | None  # cell of its FIRST or LAST fact; None for calendar rules
+    anchor: int | None  # cell of its FIRST or LAST fact; None for stays and calendar rules
     wait: timedelta | None
     rhythm: tuple[OwnRhythm, int] | None  # with the cell of its gap fact
     calendar: OnCalendar | None  # of a calendar rule
+    stays: frozenset[str] = frozenset()  # of a check of a stay: the states; it counts from entering
     transition: TransitionRule | None = None
     outreach: BoundOutreach | None = None
 
 
 def leaves(check: Check, state: str) -> bool:
     return check.transition is not None and state in check.transition.sources
+
+
+def stands(check: Check, state: str) -> bool:
+    """Whether a check of outreach can stand armed in a state: all can, but for those of a stay."""
+    return not check.stays or state in check.stays
 
 
 class Version:
@@ -97,9 +107,14 @@ class Version:
             if rule.guard is not None
         }
         outreach = [
-            BoundOutreach(rule=rule, guard=None if rule.guard is None else self._bound(rule.guard))
+            BoundOutreach(
+                rule=rule,
+                guard=None if rule.guard is None else self._bound(rule.guard),
+                unless=None if rule.unless is None else self._bound(rule.unless),
+            )
             for rule in policy.outreach
         ]
+        self.outreach: Mapping[str, BoundOutreach] = {bound.rule.name: bound for bound in outreach}
         # (event type, state) → the machine's trigger, where a rule leaves the state on that type
         self.leaves: dict[tuple[str, str], str] = {
             (kind, source): event_trigger(kind)
@@ -108,7 +123,8 @@ class Version:
             for kind in rule.trigger.types
             for source in rule.sources
         }
-        self.on_step = _by(outreach, OnTransition, lambda trigger: trigger.names)
+        # (rule, state that it led to) → what a step plans, in file order
+        self.on_step = _on_step(policy, outreach)
         self.on_event = _by(outreach, OnEvent, lambda trigger: trigger.types)
         checks = [
             self._check(rule.name, position, rule.trigger, transition=rule)
@@ -118,13 +134,18 @@ class Version:
         standing = [
             self._check(bound.rule.name, position, bound.rule.trigger, outreach=bound)
             for position, bound in enumerate(outreach, start=len(policy.transitions))
-            if isinstance(bound.rule.trigger, After | OnCalendar)
+            if isinstance(bound.rule.trigger, After | OnState | OnCalendar)
+            and not _on_entering(bound.rule.trigger)
         ]
-        self.calendar = tuple(check for check in standing if check.anchor is None)
-        self._standing = tuple(check for check in standing if check.anchor is not None)
-        self.timed = (*checks, *self._standing)
+        self.calendar = tuple(check for check in standing if check.calendar is not None)
+        timed = [check for check in standing if check.calendar is None]
+        self.timed = (*checks, *timed)
+        self._standing = tuple(check for check in timed if not check.stays)
         self._checks: dict[str, tuple[Check, ...]] = {
-            state: (*(check for check in checks if leaves(check, state)), *self._standing)
+            state: (
+                *(check for check in checks if leaves(check, state)),
+                *(check for check in timed if stands(check, state)),
+            )
             for state in self.states
         }
         self.calendar_attributes = frozenset(
@@ -135,7 +156,7 @@ class Version:
 
     def checks(self, state: str) -> tuple[Check, ...]:
         """The timed checks that can stand armed in a state, in file order; the rules of the calendar
-        stand in all. A state since dropped has no way out.
+        stand in all. A state since dropped has no way out, and no stay in it is counted.
         """
         return self._checks.get(state, self._standing)
 
@@ -150,12 +171,12 @@ class Version:
         self,
         name: str,
         position: int,
-        trigger: After | OnCalendar,
+        trigger: After | OnState | OnCalendar,
         *,
         transition: TransitionRule | None = None,
         outreach: BoundOutreach | None = None,
     ) -> Check:
-        wait = trigger.wait if isinstance(trigger, After) else None
+        wait = _wait(trigger)
         return Check(
             name=name,
             trigger=check_trigger(name),
@@ -164,6 +185,7 @@ class Version:
             wait=min(wait, LONGEST) if isinstance(wait, timedelta) else None,
             rhythm=(wait, self._cells[wait.fact]) if isinstance(wait, OwnRhythm) else None,
             calendar=trigger if isinstance(trigger, OnCalendar) else None,
+            stays=frozenset(trigger.names) if isinstance(trigger, OnState) else frozenset(),
             transition=transition,
             outreach=outreach,
         )
@@ -193,6 +215,39 @@ class Version:
             lambda run, at: readable(run.attributes.get(name), kind),
             lambda run, at: run.attributes.get(name),
         )
+
+
+def _on_entering(trigger: object) -> bool:
+    """Whether a step causes the message, where it is about a state."""
+    return isinstance(trigger, OnState) and trigger.stayed is None
+
+
+def _wait(trigger: After | OnState | OnCalendar) -> timedelta | OwnRhythm | None:
+    match trigger:
+        case After():
+            return trigger.wait
+        case OnState():
+            return trigger.stayed
+        case OnCalendar():
+            return None
+
+
+def _on_step(
+    policy: Policy, outreach: Sequence[BoundOutreach]
+) -> dict[tuple[str, str], tuple[BoundOutreach, ...]]:
+    steps = {(rule.name, rule.to) for rule in policy.transitions}
+    steps |= {(MOVED_BY_HAND, state.name) for state in policy.states}
+    table = {
+        (rule, to): tuple(bound for bound in outreach if _follows(bound.rule.trigger, rule, to))
+        for rule, to in steps
+    }
+    return {step: bound for step, bound in table.items() if bound}
+
+
+def _follows(trigger: object, rule: str, to: str) -> bool:
+    if isinstance(trigger, OnTransition):
+        return rule in trigger.names
+    return isinstance(trigger, OnState) and trigger.stayed is None and to in trigger.names
 
 
 def _at(run: Any, at: datetime) -> datetime:
@@ -256,6 +311,13 @@ class Timeline:
     def at(self, instant: datetime) -> Version:
         return self.versions[self.index_at(instant)]
 
+    def numbered(self, number: int) -> Version:
+        """The version that was published under a number; `KeyError` where there is none."""
+        for version in self.versions:
+            if version.number == number:
+                return version
+        raise KeyError(f"this timeline has no policy version {number}")
+
     def updates(self, kind: str) -> tuple[Update, ...]:
         """What an event of this type does to the cells; unknown types count as interactions."""
         updates = self._updates.get(kind)
@@ -290,7 +352,7 @@ class Timeline:
 
 def _wavering(versions: Sequence[Version]) -> frozenset[str]:
     """The timed checks that not every version anchors alike; the anchors of all others only go forward."""
-    anchors: dict[str, set[tuple[int | None, bool]]] = {}
+    anchors: dict[str, set[tuple[int | None, bool]]] = {}  # no anchor: it counts from entering
     for version in versions:
         for check in version.timed:
             kind = (check.anchor, check.transition is None)

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from lifecycle.domain.money import CURRENCIES, minor_units
 from lifecycle.policy.records import Choice, Key, Record
-from lifecycle.policy.report import did_you_mean, found
+from lifecycle.policy.report import did_you_mean, found, nearest
 from lifecycle.policy.shapes import Either, ListOf, MapOf
 from lifecycle.policy.words import (
     Checked,
@@ -22,6 +22,8 @@ from lifecycle.policy.words import (
     Name,
     Number,
     OneWord,
+    Percent,
+    Whole,
     YesNo,
 )
 from lifecycle.policy.zones import zone
@@ -74,7 +76,7 @@ _RULE_REFERENCE = Name(
     says="lower-case letters, digits, - and _, at most 64",
 )
 STATE = Name("the name of a state", taken={ANY: '"from: any" means every state but the target'})
-_STATE_OR_ANY = Name("the name of a state")
+STATE_REFERENCE = Name("the name of a state")
 EVENT = Name(
     "the name of an event type",
     taken={"interaction": "in a fact this means any event that counts as interaction"},
@@ -89,6 +91,21 @@ CHANNEL = Name(
     pattern=r"[a-z][a-z0-9_]{0,31}",
     says="lower-case letters, digits and _, beginning with a letter, at most 32",
 )
+CHANNEL_KINDS = ("email", "sms", "wecom", "dingtalk", "feishu", "webhook", "task")
+PURPOSE = Name(
+    "a purpose",
+    pattern=r"[a-z][a-z0-9_]{0,31}",
+    says="lower-case letters, digits and _, beginning with a letter, at most 32",
+)
+VARIANT = Name(
+    "the name of a variant",
+    pattern=r"[a-z][a-z0-9_-]{0,31}",
+    says="lower-case letters, digits, - and _, beginning with a letter, at most 32",
+)
+WEEKDAYS = {
+    "mon": "Monday", "tue": "Tuesday", "wed": "Wednesday", "thu": "Thursday", "fri": "Friday",
+    "sat": "Saturday", "sun": "Sunday",
+}  # fmt: skip
 _LANGUAGE = Name(
     "a language",
     pattern=r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*",
@@ -121,14 +138,44 @@ def _path(text: str) -> tuple[str, str]:
 
 
 def _month_day(text: str) -> str:
-    """Left as text: an attribute's name or `12-25`; `build` tells them apart."""
-    if not re.fullmatch(r"[A-Za-z]\w{0,63}|[0-9]{2}-[0-9]{2}", text, re.ASCII):
+    """Left as text: an attribute's name, `12-25` or `lunar 08-15`; `build` tells them apart."""
+    if not re.fullmatch(r"[A-Za-z]\w{0,63}|(lunar )?[0-9]{2}-[0-9]{2}", text, re.ASCII):
+        raise ValueError(f"{found(text)}; allowed: {_CALENDAR_SAYS}")
+    return text
+
+
+def _request(text: str) -> str:
+    """The one trigger that is a word; whoever writes another is told of all."""
+    if text != REQUEST:
+        kind = nearest(text, TRIGGER_KINDS.kinds)
+        hint = f'; did you mean "{{{kind}: …}}"?' if kind else did_you_mean(text, [REQUEST])
+        raise ValueError(f"{found(text)}; allowed: {_TRIGGER_SAYS}{hint}")
+    return text
+
+
+def _country(text: str) -> str:
+    """Whose public holidays are known; the library is loaded only where a policy names one."""
+    from holidays import list_supported_countries
+
+    countries = list_supported_countries(include_aliases=False)
+    if text not in countries:
+        meant = text.upper() if text.upper() in countries else None
         raise ValueError(
-            f"{found(text)}; allowed: the name of a date attribute, or a month and day "
-            'such as "12-25"'
+            f"{found(text)}; allowed: the two letters of a country (ISO 3166) such as CN"
+            + (f'; did you mean "{meant}"?' if meant else "")
         )
     return text
 
+
+REQUEST = "request"
+_TRIGGER_SAYS = (
+    "a trigger, a map with one of the keys transition, event, state, after, calendar; "
+    "or the word request"
+)
+_CALENDAR_SAYS = (
+    'the name of a date attribute, a month and day such as "12-25", or one of the Chinese '
+    'calendar such as "lunar 08-15"'
+)
 
 ZONE = Checked(
     zone,
@@ -154,9 +201,19 @@ PATH = Checked(
 )
 CALENDAR = Checked(
     _month_day,
-    says='the name of a date attribute, or a month and day such as "12-25"',
+    says=_CALENDAR_SAYS,
     code="wrong_date",
-    schema={"type": "string", "pattern": "^([A-Za-z][A-Za-z0-9_]{0,63}|[0-9]{2}-[0-9]{2})$"},
+    schema={
+        "type": "string",
+        "pattern": "^([A-Za-z][A-Za-z0-9_]{0,63}|(lunar )?[0-9]{2}-[0-9]{2})$",
+        "examples": ["birthday", "12-25", "lunar 08-15"],
+    },
+)
+COUNTRY = Checked(
+    _country,
+    says="the two letters of a country (ISO 3166) such as CN",
+    code="unknown_country",
+    schema={"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["CN", "US", "GB"]},
 )
 GUARD = Line("a condition in CEL such as orders >= 3", most=MOST_GUARD, example="orders >= 3")
 
@@ -431,13 +488,13 @@ TRANSITION = Record(
         _SINCE,
         Key(
             name="from",
-            shape=ListOf(_STATE_OR_ANY, alone=True),
+            shape=ListOf(STATE_REFERENCE, alone=True),
             about="The state or states that the rule leaves. `any`: every state but the target.",
             required=True,
         ),
         Key(
             name="to",
-            shape=_STATE_OR_ANY,
+            shape=STATE_REFERENCE,
             about="The state that the customer moves to.",
             required=True,
         ),
@@ -451,7 +508,7 @@ TRANSITION = Record(
     },
 )
 
-TRIGGER = Choice(
+TRIGGER_KINDS = Choice(
     "a trigger",
     {
         "transition": Record(
@@ -476,6 +533,28 @@ TRIGGER = Choice(
                 )
             ],
         ),
+        "state": Record(
+            "a trigger by a state",
+            [
+                Key(
+                    name="state",
+                    shape=ListOf(STATE_REFERENCE, alone=True),
+                    about=(
+                        "Entering this state, or one of these, causes the message, "
+                        "whatever brought her there."
+                    ),
+                    required=True,
+                ),
+                Key(
+                    name="stayed",
+                    shape=Duration(),
+                    about=(
+                        "Not entering causes it, but having stayed there this long: "
+                        "once for each stay that lasts so long."
+                    ),
+                ),
+            ],
+        ),
         "after": Record(
             "a trigger by time",
             [
@@ -495,8 +574,10 @@ TRIGGER = Choice(
                     name="calendar",
                     shape=CALENDAR,
                     about=(
-                        "A date attribute such as birthday, or a month and day such as 12-25. "
-                        "What falls on February 29 falls on February 28 in other years."
+                        "A date attribute such as birthday, a month and day such as 12-25, or one "
+                        "of the Chinese calendar such as lunar 08-15. "
+                        "What falls on February 29 falls on February 28 in other years; "
+                        "day 30 of a lunar month is its last day, and leap months do not count."
                     ),
                     required=True,
                 ),
@@ -509,6 +590,84 @@ TRIGGER = Choice(
             ],
         ),
     },
+)
+
+TRIGGER = Either(
+    Checked(
+        _request,
+        says=_TRIGGER_SAYS,
+        code="wrong_value",
+        schema={
+            "const": REQUEST,
+            "description": "a person asks for it, for the customers whom she names",
+        },
+    ),
+    TRIGGER_KINDS,
+)
+
+_MOST = Key(
+    name="most",
+    shape=Whole("how many messages", least=0, most=1000),
+    about="At most so many messages. 0 stops them altogether and needs `block: true`.",
+    required=True,
+)
+_CAP_WITHIN = Key(
+    name="within",
+    shape=Duration(),
+    about="Within any time of this length. Either this, or `per`.",
+)
+_CAP_PER = Key(
+    name="per",
+    shape=OneWord(
+        {
+            "day": "a day of the customer's own calendar",
+            "week": "a week of it, from Monday",
+            "month": "a month of it",
+        }
+    ),
+    about="Within a day, week or month of the customer's own calendar. Either this, or `within`.",
+)
+_BLOCK = Key(
+    name="block",
+    shape=YesNo(),
+    about="Said with `most: 0`: no such message is to go at all.",
+    default="false",
+)
+_WINDOWS = {
+    "oneOf": [
+        {"required": ["within"], "not": {"required": ["per"]}},
+        {"required": ["per"], "not": {"required": ["within"]}},
+        {
+            "required": ["block"],
+            "not": {"anyOf": [{"required": ["within"]}, {"required": ["per"]}]},
+        },
+    ]
+}
+OWN_CAP = Record("a rule's own cap", [_MOST, _CAP_WITHIN, _CAP_PER, _BLOCK], more=_WINDOWS)
+
+GOAL = Record(
+    "a goal",
+    [
+        Key(
+            name="event",
+            shape=EVENT_REFERENCE,
+            about="The event type that the messages are to bring about.",
+            required=True,
+        ),
+        Key(
+            name="within",
+            shape=Duration(),
+            about="Counts only within this long after the cause.",
+            required=True,
+        ),
+    ],
+)
+
+MESSAGE_CLASS = OneWord(
+    {
+        "marketing": "advertises; needs consent",
+        "service": "the customer needs it, such as a receipt",
+    }
 )
 
 OUTREACH = Record(
@@ -524,10 +683,26 @@ OUTREACH = Record(
         Key(
             name="on",
             shape=TRIGGER,
-            about="What causes the message: a transition, an event, time passing, or a date.",
+            about=(
+                "What causes the message: a transition, an event, a state, time passing, a date, "
+                "or `request`: a person asks for it, for the customers whom she names."
+            ),
             required=True,
         ),
         WHEN,
+        Key(
+            name="while",
+            shape=ListOf(STATE_REFERENCE, alone=True),
+            about="Sent only while the customer is in this state, or in one of these.",
+        ),
+        Key(
+            name="unless",
+            shape=GUARD,
+            about=(
+                "A condition in CEL that is judged when the message is to be sent: "
+                "if it is true, the message is not sent."
+            ),
+        ),
         Key(
             name="channels",
             shape=ListOf(CHANNEL),
@@ -536,14 +711,17 @@ OUTREACH = Record(
         ),
         Key(
             name="class",
-            shape=OneWord(
-                {
-                    "marketing": "advertises; needs consent",
-                    "service": "the customer needs it, such as a receipt",
-                }
-            ),
+            shape=MESSAGE_CLASS,
             about="Whether the message advertises or serves.",
             default="marketing",
+        ),
+        Key(
+            name="purpose",
+            shape=PURPOSE,
+            about=(
+                "What the customer must have consented to. "
+                "Left out: `marketing` for marketing, and for service no consent is needed."
+            ),
         ),
         Key(
             name="delay",
@@ -558,6 +736,15 @@ OUTREACH = Record(
                 "A series: one message for each delay, each measured from the cause. "
                 "Instead of `delay`."
             ),
+        ),
+        Key(
+            name="spread",
+            shape=Duration(zero=True),
+            about=(
+                "Messages that fall due for everyone at one instant are spread over this long; "
+                "each customer has a place of her own in it."
+            ),
+            default="0s",
         ),
         Key(
             name="settle",
@@ -579,8 +766,180 @@ OUTREACH = Record(
             ),
             default="30d",
         ),
+        Key(
+            name="cancel_on",
+            shape=ListOf(EVENT_REFERENCE, alone=True),
+            about="An event of this type after the cause cancels what has not been sent yet.",
+        ),
+        Key(
+            name="priority",
+            shape=Whole("the priority", least=0, most=100),
+            about="Where a cap leaves room for one message, that of the highest priority goes.",
+            default="50",
+        ),
+        Key(
+            name="cap",
+            shape=OWN_CAP,
+            about=(
+                "How many messages of this rule a customer gets at most, besides the caps of all "
+                "messages in `sending`. Left out: only those of all hold. "
+                "`null`: no cap holds for it, not even those."
+            ),
+            null="no cap holds for this rule, not even those of `sending`",
+        ),
+        Key(
+            name="holdout",
+            shape=Percent(),
+            about=(
+                "The share of customers who do not get it, so that its effect can be measured. "
+                "Left out: 5% for marketing; service messages and tasks are never held out."
+            ),
+        ),
+        Key(
+            name="variants",
+            shape=MapOf(VARIANT, Whole("the weight", least=1, most=1000), least=2, most=20),
+            about="Texts that are tried against each other, with their weights.",
+        ),
+        Key(
+            name="goal",
+            shape=GOAL,
+            about=(
+                "What the messages are for. When it is reached, the rest of a series is not sent."
+            ),
+        ),
     ],
     more={"not": {"required": ["delay", "steps"]}},
+)
+
+CAP = Record(
+    "a cap",
+    [
+        _MOST,
+        _CAP_WITHIN,
+        _CAP_PER,
+        Key(
+            name="channel",
+            shape=CHANNEL,
+            about="Only messages of this channel count and are held back. Left out: of all.",
+        ),
+        Key(
+            name="class",
+            shape=MESSAGE_CLASS,
+            about="Only messages of this class count and are held back. Left out: of both.",
+        ),
+        _BLOCK,
+    ],
+    more=_WINDOWS,
+)
+
+QUIET = Record(
+    "the quiet hours",
+    [
+        Key(
+            name="since",
+            shape=Clock(),
+            about="The first silent minute of the day, by the customer's own clock.",
+            required=True,
+        ),
+        Key(
+            name="until",
+            shape=Clock(),
+            about="The first minute that is not silent any more; it may be that of the next day.",
+            required=True,
+        ),
+    ],
+)
+
+WORKING_DAYS = Record(
+    "the working days",
+    [
+        Key(
+            name="days",
+            shape=ListOf(OneWord(WEEKDAYS), alone=True, most=7),
+            about="The days of the week on which marketing speaks.",
+            default="[mon, tue, wed, thu, fri]",
+        ),
+        Key(
+            name="holidays",
+            shape=COUNTRY,
+            about="A country whose public holidays are no working days, such as CN.",
+        ),
+        Key(
+            name="closed",
+            shape=ListOf(Day(), alone=True),
+            about="Further dates that are no working days.",
+        ),
+        Key(
+            name="open",
+            shape=ListOf(Day(), alone=True),
+            about="Dates that are working days, whatever the rest says.",
+        ),
+    ],
+)
+
+SURGE = Record(
+    "the limit of a surge",
+    [
+        Key(
+            name="within",
+            shape=Duration(),
+            about="The time over which a rule's messages are counted.",
+            default="10min",
+        ),
+        Key(
+            name="least",
+            shape=Whole("how many messages", least=1, most=999_999_999),
+            about="Fewer messages than this are never too many.",
+            default="1000",
+        ),
+        Key(
+            name="times",
+            shape=Whole("how many times as many", least=2, most=1000),
+            about="A rule is paused when it queues this many times as many as usual.",
+            default="10",
+        ),
+    ],
+)
+
+SENDING = Record(
+    "what holds for all messages",
+    [
+        Key(
+            name="caps",
+            shape=ListOf(CAP, most=50),
+            about="How many messages a customer gets at most. Every one of them holds.",
+        ),
+        Key(
+            name="quiet",
+            shape=QUIET,
+            about="When marketing stays silent; what falls due then waits for the end of it.",
+        ),
+        Key(
+            name="working_days",
+            shape=WORKING_DAYS,
+            about="On which days marketing speaks. Left out: on all.",
+        ),
+        Key(
+            name="surge",
+            shape=SURGE,
+            about=(
+                "When a rule suddenly queues far more messages than usual, it is paused "
+                "until a person has looked."
+            ),
+        ),
+    ],
+)
+
+HOLDOUT = Record(
+    "the group without marketing",
+    [
+        Key(
+            name="all",
+            shape=Percent(),
+            about="The share of customers who get no marketing at all.",
+            default="0%",
+        ),
+    ],
 )
 
 POLICY = Record(
@@ -665,6 +1024,16 @@ POLICY = Record(
             name="outreach",
             shape=ListOf(OUTREACH),
             about="The rules that plan messages.",
+        ),
+        Key(
+            name="sending",
+            shape=SENDING,
+            about="What holds for the messages of all rules: caps, quiet hours, working days.",
+        ),
+        Key(
+            name="holdout",
+            shape=HOLDOUT,
+            about="A group of customers who get no marketing at all, to see what all of it does.",
         ),
     ],
 )

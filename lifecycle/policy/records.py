@@ -21,6 +21,7 @@ class Key:
     about: str
     required: bool = False
     default: str | None = None  # as written in the file, for the reference
+    null: str | None = None  # what `null` says there; None: the same as leaving the key out
 
 
 class Fields(dict[str, At[Any]]):
@@ -82,6 +83,8 @@ class Record(Shape[Fields]):
                 report.error(name.place, "unknown_key", self.unknown(name.text))
                 continue
             if isinstance(value, Scalar) and value.empty and not key.required:
+                if key.null is not None and _says_null(name, value, key.null, report):
+                    fields[key.name] = At(None, value.place)
                 continue  # `facts:` with nothing after it is the same as left out
             held = key.shape.read(value, report)
             if held is not None:
@@ -107,7 +110,10 @@ class Record(Shape[Fields]):
     def schema(self) -> JsonSchema:
         properties: JsonSchema = {}
         for key in self.keys:
-            property_schema = key.shape.schema() | {"description": key.about}
+            shape = key.shape.schema()
+            if key.null is not None:
+                shape = {"anyOf": [shape, {"type": "null", "description": key.null}]}
+            property_schema = shape | {"description": key.about}
             if key.default is not None:
                 property_schema["default"] = key.default
             properties[key.name] = property_schema
@@ -165,6 +171,18 @@ class Choice(Shape[tuple[str, Fields]]):
             "title": _without_article(self.what),
             "oneOf": [record.schema() for record in self.kinds.values()],
         }
+
+
+def _says_null(key: Scalar, value: Scalar, meaning: str, report: Report) -> bool:
+    """Where `null` means something of its own, nothing at all could be a slip."""
+    if value.text:
+        return True
+    report.error(
+        key.place,
+        "wrong_value",
+        f"found nothing; allowed: a value, null ({meaning}), or leave the key out",
+    )
+    return False
 
 
 def _without_article(what: str) -> str:

@@ -34,8 +34,9 @@ def every_record() -> set[str]:
 def _records() -> Iterator[Record]:
     yield from (keys.POLICY, keys.STATE_RECORD, keys.EVENT_RECORD, keys.PROPERTY_RECORD)
     yield from keys.FACT.kinds.values()
-    yield from (keys.TRANSITION, keys.RHYTHM, keys.OUTREACH)
-    yield from keys.TRIGGER.kinds.values()
+    yield from (keys.TRANSITION, keys.RHYTHM, keys.OUTREACH, keys.OWN_CAP, keys.GOAL)
+    yield from keys.TRIGGER_KINDS.kinds.values()
+    yield from (keys.SENDING, keys.CAP, keys.QUIET, keys.WORKING_DAYS, keys.SURGE, keys.HOLDOUT)
 
 
 def _table(record: Record) -> str:

@@ -147,9 +147,7 @@ class MapOf(Shape[tuple[tuple[At[S], At[T]], ...]], Generic[S, T]):
             )
             return None
         if len(node.entries) < self._least:
-            report.error(
-                node.place, "wrong_value", f"found an empty map; allowed: {self._key.says()}: …"
-            )
+            report.error(node.place, "wrong_value", f"{_few(node)}; allowed: {self._enough()}")
             return None
         if len(node.entries) > self._most:
             report.error(
@@ -159,6 +157,10 @@ class MapOf(Shape[tuple[tuple[At[S], At[T]], ...]], Generic[S, T]):
             )
             return None
         return At(tuple(self._entries(node, report)), node.place)
+
+    def _enough(self) -> str:
+        entry = f"{self._key.says()}: …"
+        return entry if self._least == 1 else f"at least {self._least} entries, each {entry}"
 
     def _entries(self, node: MapNode, report: Report) -> Iterator[tuple[At[S], At[T]]]:
         for key, value in node.entries:
@@ -179,6 +181,13 @@ class MapOf(Shape[tuple[tuple[At[S], At[T]], ...]], Generic[S, T]):
             "propertyNames": self._key.schema(),
             "additionalProperties": {"anyOf": [item, {"type": "null"}]} if self._blank else item,
         }
+
+
+def _few(node: MapNode) -> str:
+    many = len(node.entries)
+    if not many:
+        return "found an empty map"
+    return f"found {many} {'entry' if many == 1 else 'entries'}"
 
 
 class Either(Shape[Any]):

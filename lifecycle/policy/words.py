@@ -222,6 +222,51 @@ class Number(Word[Decimal]):
         return schema | {"pattern": f"^{self._plain.pattern}$"}
 
 
+class Whole(Word[int]):
+    """A whole number between two bounds, both allowed."""
+
+    code = "wrong_number"
+    _plain = re.compile(r"[0-9]{1,9}")
+
+    def __init__(self, what: str, *, least: int, most: int) -> None:
+        self._what, self._least, self._most = what, least, most
+
+    def value(self, node: Scalar) -> int:
+        if not self._plain.fullmatch(node.text):
+            raise NotThis(f"{found(node.text)}; allowed: {self.says()}")
+        number = int(node.text)
+        if not self._least <= number <= self._most:
+            raise NotThis(f"{found(node.text)}; allowed: {self.says()}")
+        return number
+
+    def says(self) -> str:
+        return f"{self._what}: a whole number from {self._least} to {self._most:,}"
+
+    def schema(self) -> JsonSchema:
+        return {"type": "integer", "minimum": self._least, "maximum": self._most}
+
+
+class Percent(Word[Decimal]):
+    """A share of all, written `5%`, from nothing to less than everybody; the value is 0.05."""
+
+    code = "wrong_share"
+    _plain = re.compile(r"([0-9]{1,2}(\.[0-9]{1,4})?)%")
+
+    def value(self, node: Scalar) -> Decimal:
+        match = self._plain.fullmatch(node.text)
+        if match is None:
+            number = re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,4})?", node.text)
+            hint = f'; did you mean "{node.text}%"?' if number else ""
+            raise NotThis(f"{found(node.text)}; allowed: {self.says()}{hint}")
+        return Decimal(match[1]) / 100
+
+    def says(self) -> str:
+        return "a share from 0% to less than 100%, such as 5%"
+
+    def schema(self) -> JsonSchema:
+        return {"type": "string", "pattern": f"^{self._plain.pattern}$", "examples": ["5%"]}
+
+
 class Clock(Word[time]):
     """A local time of day, `HH:MM`."""
 

@@ -14,6 +14,7 @@ TYPES: dict[str, Any] = {
     "string": str,
     "boolean": bool,
     "number": (int, float),
+    "integer": int,
     "null": type(None),
 }
 
@@ -84,6 +85,8 @@ def _fault(
             yield from said if isinstance(value, (list, dict, str)) and len(value) > wanted else []
         case "exclusiveMinimum":
             yield from said if isinstance(value, (int, float)) and value <= wanted else []
+        case "minimum":
+            yield from said if isinstance(value, (int, float)) and value < wanted else []
         case "maximum":
             yield from said if isinstance(value, (int, float)) and value > wanted else []
         case _:

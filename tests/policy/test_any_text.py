@@ -19,9 +19,23 @@ WHOLE = scenario_policy(
     quiet_when="orders_30d >= 2",
     facts=["rhythm: {gap: order_paid, quantile: 0.75}", "spent: {sum: order_paid.amount}"],
     outreach=[
-        '{name: frost, on: {calendar: "12-25", at: 08:30}, channels: [sms], steps: [0d, 1w]}'
+        '{name: frost, on: {calendar: "12-25", at: 08:30}, channels: [sms], steps: [0d, 1w]}',
+        "{name: asleep, on: {state: dormant, stayed: 2d}, channels: [email], priority: 0}",
+        "{name: deaf, on: {state: [dormant, churned]}, channels: [sms], cap: null, spread: 1h}",
+        "{name: meant, on: {event: page_viewed}, channels: [sms], while: deal, unless: orders > 3}",
+        '{name: moon, on: {calendar: "lunar 08-15"}, channels: [sms], cap: {most: 1, per: day}}',
+        "{name: tried, on: {state: deal}, channels: [sms], holdout: 5%, variants: {a: 1, b: 2}}",
+        "{name: aims, on: {state: deal}, channels: [sms], goal: {event: order_paid, within: 3d}}",
+        "{name: asked, on: request, channels: [task], class: service, purpose: survey}",
     ],
 )
+WHOLE += """\
+sending:
+  caps: [{most: 3, within: 7d, class: marketing}, {most: 0, block: true, channel: sms}]
+  quiet: {since: "21:00", until: "09:00"}
+  working_days: {days: [mon, sat], closed: 2026-02-16}
+holdout: {all: 1.5%}
+"""
 WORDS = re.findall(r"\w+|\s+|[^\w\s]", WHOLE)
 ODD = ["", "{}", "[]", "null", "~", "any", "interaction", "&a x", "*a", "!!map", "- ", "? ", "|", ">",
        "<<", "0", "-1", "1e9", "9" * 30, "'", '"', "\t", "\n", "#", ": ", "é", "客户", "at", "tags",

@@ -125,7 +125,7 @@ def test_every_code_is_documented_and_no_other() -> None:
 
 def test_the_reference_is_of_the_format_and_not_of_a_wish() -> None:
     """A key that is not built is not documented either."""
-    for key in ("holdout", "variants", "goal", "priority", "while", "caps"):
+    for key in ("segment", "audience", "retries", "throttle", "budget", "template"):
         assert f"`{key}`" not in DOCUMENT
         assert any(
             finding.code == "unknown_key"

@@ -32,8 +32,8 @@ CASES = [
     ),
     (
         "unknown_key",
-        outreach("- {name: thanks, on: {transition: buys}, channels: [email], ¦holdout: 5%}"),
-        'unknown setting "holdout" of an outreach rule (allowed: name, label, on, when, channels',
+        outreach("- {name: thanks, on: {transition: buys}, channels: [email], ¦audience: 5%}"),
+        'unknown setting "audience" of an outreach rule (allowed: name, label, on, when, while, unless, channels',
     ),
     (
         "missing_key",
@@ -89,7 +89,7 @@ CASES = [
     (
         "unknown_key",
         changed("on: {transition: buys}", "on: {¦transitoin: buys}"),
-        'a trigger needs one of: transition, event, after, calendar; did you mean "transition"?',
+        'a trigger needs one of: transition, event, state, after, calendar; did you mean "transition"?',
     ),
     (
         "unknown_key",
@@ -114,7 +114,7 @@ CASES = [
     ("wrong_time", changed("{transition: buys}", "{calendar: birthday, at: ¦24:00}"), 'found "24:00"; allowed: a time of day from 00:00 to 23:59'),
     ("wrong_time", changed("{transition: buys}", "{calendar: birthday, at: ¦9:00}"), 'found "9:00"; allowed: a time of day'),
     ("wrong_date", changed("{transition: buys}", "{calendar: ¦12-32}"), 'found "12-32"; allowed: a month and day that exist'),
-    ("wrong_date", changed("{transition: buys}", "{calendar: ¦2025-12-25}"), 'found "2025-12-25"; allowed: the name of a date attribute, or a month and day'),
+    ("wrong_date", changed("{transition: buys}", "{calendar: ¦2025-12-25}"), 'found "2025-12-25"; allowed: the name of a date attribute, a month and day such as "12-25", or one of the Chinese'),
     ("wrong_date", changed("version: 1", "version: 1\nrates: {USD: {¦2025-02-30: 7}}"), 'found "2025-02-30"; allowed: a date that exists'),
     ("wrong_number", changed("version: 1", "version: 1\nrates: {USD: {2025-02-01: ¦0}}"), 'found "0"; allowed: the rate: a plain decimal number above 0'),
     ("wrong_number", changed("version: 1", "version: 1\nrates: {USD: {2025-02-01: ¦7e0}}"), 'found "7e0"; allowed: the rate: a plain decimal'),
@@ -170,6 +170,63 @@ CASES = [
     ("unknown_transition", changed("{transition: buys}", "{transition: ¦buy}"), 'unknown transition: found "buy"; allowed: buys, forgets; did you mean "buys"?'),
     ("unknown_attribute", changed("{transition: buys}", "{calendar: ¦birthdate}"), 'unknown date attribute: found "birthdate"; allowed: birthday; did you mean "birthday"?'),
     ("wrong_type", changed("{transition: buys}", "{calendar: ¦tier}"), 'found "tier", which is text; allowed: an attribute of the type date (birthday)'),
+    # Triggers of outreach
+    ("wrong_value", changed("{transition: buys}", "¦buys"), 'found "buys"; allowed: a trigger, a map with one of the keys transition, event, state, after, calendar; or the word request'),
+    ("wrong_value", changed("{transition: buys}", "¦requested"), 'did you mean "request"?'),
+    ("wrong_value", changed("{transition: buys}", "¦stat"), 'did you mean "{state: …}"?'),
+    ("wrong_value", changed("{transition: buys}", "¦[request]"), "found a list; allowed: a trigger"),
+    ("undeclared_state", changed("{transition: buys}", "{state: ¦dael}"), 'undeclared state: found "dael"; allowed: potential, deal; did you mean "deal"?'),
+    ("undeclared_state", changed("{transition: buys}", "{state: [deal, ¦any]}"), 'found "any" as the target'),
+    ("duplicate_entry", changed("{transition: buys}", "{state: [deal, ¦deal]}"), 'found "deal" a second time'),
+    ("wrong_duration", changed("{transition: buys}", "{state: deal, stayed: ¦14}"), 'found "14"; a duration needs a whole number with a unit'),
+    ("wrong_duration", changed("{transition: buys}", "{state: deal, stayed: ¦0d}"), 'found "0d"; allowed: more than nothing'),
+    ("wrong_date", changed("{transition: buys}", "{calendar: ¦lunar 13-01}"), 'found "lunar 13-01"; allowed: a month from 01 to 12 and a day from 01 to 30'),
+    ("wrong_date", changed("{transition: buys}", "{calendar: ¦lunar 01-31}"), 'found "lunar 01-31"; allowed: a month from 01 to 12 and a day from 01 to 30'),
+    ("wrong_date", changed("{transition: buys}", "{calendar: ¦lunar 1-1}"), 'such as "lunar 08-15"'),
+    ("wrong_date", changed("{transition: buys}", "{calendar: ¦chinese 01-01}"), 'such as "lunar 08-15"'),
+    # What a rule of outreach may say
+    ("undeclared_state", changed("[email]", "[email], while: ¦[daal]").replace("¦[daal]", "[¦daal]"), 'found "daal"; allowed: potential, deal; did you mean "deal"?'),
+    ("guard_syntax", changed("[email]", "[email], unless: ¦orders >"), "which is not CEL"),
+    ("unknown_variable", changed("[email]", "[email], unless: ¦order > 3"), 'unknown fact or attribute: found "order"'),
+    ("unknown_event", changed("[email]", "[email], cancel_on: ¦order_payed"), 'did you mean "order_paid"?'),
+    ("wrong_name", changed("[email]", "[email], purpose: ¦News letter"), 'found "News letter"; allowed as a purpose'),
+    ("wrong_number", changed("[email]", "[email], priority: ¦101"), 'found "101"; allowed: the priority: a whole number from 0 to 100'),
+    ("wrong_number", changed("[email]", "[email], priority: ¦high"), 'found "high"; allowed: the priority'),
+    ("wrong_share", changed("[email]", "[email], holdout: ¦5"), 'found "5"; allowed: a share from 0% to less than 100%, such as 5%; did you mean "5%"?'),
+    ("wrong_share", changed("[email]", "[email], holdout: ¦0.05"), 'found "0.05"; allowed: a share'),
+    ("wrong_share", changed("[email]", "[email], holdout: ¦100%"), 'found "100%"; allowed: a share from 0% to less than 100%'),
+    ("holdout_refused", changed("[email]", "[email], class: service, holdout: ¦5%"), "found a holdout of 5% on a rule that is service"),
+    ("holdout_refused", changed("[email]", "[task], holdout: ¦2.5%"), "found a holdout of 2.5% on a rule that is only a task"),
+    ("wrong_value", changed("[email]", "[email], variants: ¦{plain: 50}"), "found 1 entry; allowed: at least 2 entries, each the name of a variant"),
+    ("wrong_number", changed("[email]", "[email], variants: {plain: ¦0, coupon: 50}"), "allowed: the weight: a whole number from 1 to 1,000"),
+    ("wrong_name", changed("[email]", "[email], variants: {¦Plain: 1, coupon: 1}"), 'found "Plain"; allowed as the name of a variant'),
+    ("unknown_event", changed("[email]", "[email], goal: {event: ¦order, within: 3d}"), 'did you mean "order_paid"?'),
+    ("missing_key", changed("[email]", "[email], goal: ¦{event: order_paid}"), 'a goal needs "within"'),
+    ("spread_too_long", changed("[email]", "[email], expires: 2h, spread: ¦2h"), "the last of the messages would expire before their turn comes"),
+    # Caps: left out, null and 0 mean three different things
+    ("block_not_said", changed("[email]", "[email], cap: {most: ¦0, within: 30d}"), "found most: 0, which stops these messages altogether; allowed: 0 together with block: true"),
+    ("two_kinds", changed("[email]", "[email], cap: {most: 1, within: 30d, block: ¦true}"), "allowed: block with most: 0 only"),
+    ("two_kinds", changed("[email]", "[email], cap: {most: 1, within: 30d, per: ¦day}"), 'found "within" and "per" together'),
+    ("missing_key", changed("[email]", "[email], cap: ¦{most: 1}"), 'a cap needs "within" (any time of this length) or "per" (day, week, month)'),
+    ("missing_key", changed("[email]", "[email], cap: ¦{per: day}"), 'a rule\'s own cap needs "most"'),
+    ("wrong_word", changed("[email]", "[email], cap: {most: 1, per: ¦year}"), 'found "year"; allowed: day, week, month'),
+    ("unknown_key", changed("[email]", "[email], cap: {most: 1, per: day, ¦channel: sms}"), 'unknown setting "channel" of a rule\'s own cap'),
+    ("wrong_value", outreach("- name: thanks\n    on: {transition: buys}\n    channels: [email]\n    ¦cap:"), "found nothing; allowed: a value, null (no cap holds for this rule"),
+    ("missing_key", changed("version: 1", "version: 1\nsending: {caps: [¦{most: 1, channel: sms}]}"), 'a cap needs "within"'),
+    ("block_not_said", changed("version: 1", "version: 1\nsending: {caps: [{most: ¦0, class: marketing}]}"), "block: true"),
+    ("wrong_word", changed("version: 1", "version: 1\nsending: {caps: [{most: 1, per: day, class: ¦adverts}]}"), "allowed: marketing, service"),
+    # Sending
+    ("empty_or_full_day", changed("version: 1", 'version: 1\nsending: {quiet: {since: "22:00", until: ¦"22:00"}}'), "found 22:00 to 22:00, an empty or a full-day window, say which"),
+    ("missing_key", changed("version: 1", 'version: 1\nsending: {quiet: ¦{since: "22:00"}}'), 'the quiet hours needs "until"'),
+    ("wrong_time", changed("version: 1", 'version: 1\nsending: {quiet: {since: ¦"24:00", until: "08:00"}}'), "allowed: a time of day from 00:00 to 23:59"),
+    ("wrong_word", changed("version: 1", "version: 1\nsending: {working_days: {days: [mon, ¦tues]}}"), 'did you mean "tue"?'),
+    ("unknown_country", changed("version: 1", "version: 1\nsending: {working_days: {holidays: ¦China}}"), 'found "China"; allowed: the two letters of a country'),
+    ("unknown_country", changed("version: 1", "version: 1\nsending: {working_days: {holidays: ¦cn}}"), 'did you mean "CN"?'),
+    ("two_kinds", changed("version: 1", "version: 1\nsending: {working_days: {closed: 2026-02-16, open: ¦2026-02-16}}"), "found 2026-02-16 both in open and in closed"),
+    ("wrong_date", changed("version: 1", "version: 1\nsending: {working_days: {closed: ¦2026-02-30}}"), "allowed: a date that exists"),
+    ("wrong_number", changed("version: 1", "version: 1\nsending: {surge: {times: ¦1}}"), "allowed: how many times as many: a whole number from 2 to 1,000"),
+    ("unknown_key", changed("version: 1", "version: 1\nsending: {¦cap: []}"), 'did you mean "caps"?'),
+    ("wrong_share", changed("version: 1", "version: 1\nholdout: {all: ¦5}"), 'did you mean "5%"?'),
     # Sizes
     ("too_many", changed("states:\n", "states: ¦{" + ", ".join(f"s{n}: {{}}" for n in range(101)) + "}\nstatez:\n").replace("statez:\n  potential: {initial: true}\n  deal: {}\n", ""), "found 101 entries; allowed: at most 100"),
 ]  # fmt: skip
@@ -238,3 +295,19 @@ def test_a_paste_of_thousands_of_slips_does_not_bury_the_reader() -> None:
     assert len(findings) == 201
     assert findings[-1].code == "more_findings"
     assert findings[-1].message == "and 700 more that are not listed"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "words"),
+    [
+        ("unusual_channel", changed("[email]", "[email, ¦mail]"), 'found "mail", which is none of the usual channels'),
+        ("unusual_channel", changed("[email]", "[¦emial]"), 'did you mean "email"?'),
+        ("unusual_channel", changed("version: 1", "version: 1\nsending: {caps: [{most: 1, per: day, channel: ¦smss}]}"), 'did you mean "sms"?'),
+        ("never_entered", changed("from: deal, to: potential", "from: potential, to: deal").replace("deal: {}", "deal: {final: true}").replace("{transition: buys}", "¦{state: potential}"), "beginning in it is not entering it"),
+        ("guard_raises_when_empty", changed("[email]", "[email], unless: ¦'at - last_order_at < duration(\"24h\")'"), "has no answer where last_order_at is empty"),
+    ],
+)  # fmt: skip
+def test_what_is_probably_a_slip_is_warned_of(code: str, text: str, words: str) -> None:
+    finding = only(text)
+    assert (finding.code, finding.warning) == (code, True), str(finding)
+    assert words in finding.message

@@ -58,6 +58,19 @@ def test_the_default_policy_tells_editors_where_its_schema_is() -> None:
         changed("60d", "{fact: usual_gap, at_least: 1d, at_most: 9d, otherwise: 3d}"),
         changed("{transition: buys}", "{calendar: birthday, at: 08:30}"),
         changed("{transition: buys}", '{calendar: "12-25"}'),
+        changed("{transition: buys}", '{calendar: "lunar 08-15"}'),
+        changed("{transition: buys}", "{state: deal, stayed: 14d}"),
+        changed("{transition: buys}", "{state: [deal, potential]}"),
+        changed("{transition: buys}", "request"),
+        changed("[email]", "[email], while: deal, unless: orders > 3, purpose: news, spread: 1h"),
+        changed("[email]", "[email], cap: null, holdout: 0%, variants: {a: 1, b: 2}, priority: 0"),
+        changed("[email]", "[email], cap: {most: 0, block: true}, cancel_on: [order_paid]"),
+        changed(
+            "version: 1",
+            "version: 1\nsending:\n  caps: [{most: 3, within: 7d}, {most: 0, block: true, class: "
+            'service}]\n  quiet: {since: "21:00", until: "09:00"}\n  working_days: {days: mon, '
+            "holidays: CN, closed: 2026-02-16}\n  surge: {within: 5min}\nholdout: {all: 2%}",
+        ),
         changed("{gap: order_paid}", "{gap: order_paid, quantile: 0.9}"),
         changed("[email]", "[email], steps: [0d, 3d]"),
         changed("deal: {}", "deal:"),

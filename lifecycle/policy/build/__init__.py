@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lifecycle.domain.policy import Policy, UnknownEvents
-from lifecycle.policy.build import declared, facts, rules
+from lifecycle.policy.build import declared, facts, rules, sending
 from lifecycle.policy.build.draft import Draft
 from lifecycle.policy.build.names import Names
 from lifecycle.policy.records import Fields
@@ -38,6 +38,7 @@ def draft(fields: Fields, report: Report) -> Draft:
         unknown_events=UnknownEvents(fields.value("unknown_events", "refuse")),
         lateness=fields.value("lateness"),
         skew=fields.value("skew", timedelta(minutes=5)),
+        sending=sending.sending(fields, names),
     )
     holes = not written or len(transitions) < len(written)
     return Draft(policy, names.places, holes, tuple(names.loose))

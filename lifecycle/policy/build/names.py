@@ -35,9 +35,8 @@ class Names:
             self.places[(*path, key)] = held.place
 
     def lose(self, item: At[Fields]) -> None:
-        """A rule cannot be made of this; its guard is to be judged all the same."""
-        if "when" in item.value:
-            self.loose.append(item.value["when"])
+        """A rule cannot be made of this; its guards are to be judged all the same."""
+        self.loose += [item.value[key] for key in ("when", "unless") if key in item.value]
 
     def known(self, what: str, code: str, name: At[str], options: Iterable[str]) -> str | None:
         """The name if it is one of the options; else the one probably meant, with the error told."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from itertools import pairwise
 
-from lifecycle.domain.policy import MessageClass, OnEvent, OutreachRule, TransitionRule
-from lifecycle.policy.build import triggers
+from lifecycle.domain.instant import decimal_text
+from lifecycle.domain.policy import Goal, MessageClass, OnEvent, OutreachRule, TransitionRule
+from lifecycle.policy import defaults
+from lifecycle.policy.build import sending, triggers
 from lifecycle.policy.build.declared import labels
 from lifecycle.policy.build.draft import Path
 from lifecycle.policy.build.names import Names
@@ -15,6 +18,8 @@ from lifecycle.policy.format import ANY
 from lifecycle.policy.records import Fields
 from lifecycle.policy.report import START
 from lifecycle.policy.shapes import At
+
+_PRIORITY = 50
 
 
 def transitions(written: Sequence[At[Fields]], names: Names) -> tuple[TransitionRule, ...]:
@@ -101,18 +106,70 @@ def _outreach(
     if trigger is None:
         names.lose(item)
         return None
+    channels = _channels(fields, path, names)
+    message_class = MessageClass(fields.value("class", "marketing"))
+    cancelling = [names.event(kind) for kind in fields.value("cancel_on", ())]
+    states = [names.state(state) for state in fields.value("while", ())]
     return OutreachRule(
         name=name,
         trigger=trigger,
-        channels=tuple(channel.value for channel in fields.value("channels", ())),
-        message_class=MessageClass(fields.value("class", "marketing")),
+        channels=channels,
+        message_class=message_class,
         guard=fields.value("when"),
         delays=delays,
         settle=fields.value("settle", timedelta(0)),
+        spread=fields.value("spread", timedelta(0)),
         expires=fields.value("expires"),
         again_after=fields.value("again_after", timedelta(days=30)),
+        purpose=fields.value("purpose", defaults.purpose(message_class)),
+        states=tuple(dict.fromkeys(state for state in states if state is not None)),
+        unless=fields.value("unless"),
+        cancel_on=tuple(dict.fromkeys(kind for kind in cancelling if kind is not None)),
+        priority=fields.value("priority", _PRIORITY),
+        cap=sending.cap(fields["cap"], names) if fields.value("cap") is not None else None,
+        capped="cap" not in fields or fields.value("cap") is not None,
+        holdout=_holdout(fields, message_class, channels, names),
+        variants=_variants(fields),
+        goal=_goal(fields, names),
         labels=labels(fields),
     )
+
+
+def _channels(fields: Fields, path: Path, names: Names) -> tuple[str, ...]:
+    written: Sequence[At[str]] = fields.value("channels", ())
+    for channel in written:
+        names.places[(*path, "channel", channel.value)] = channel.place
+    return tuple(channel.value for channel in written)
+
+
+def _holdout(
+    fields: Fields, message_class: MessageClass, channels: Sequence[str], names: Names
+) -> Decimal:
+    usual = defaults.holdout(message_class, channels)
+    share: Decimal = fields.value("holdout", usual)
+    if share and not defaults.may_hold_out(message_class, channels):
+        what = "only a task" if channels and set(channels) == {defaults.TASK} else "service"
+        names.report.error(
+            fields.place("holdout", START),
+            "holdout_refused",
+            f"found a holdout of {decimal_text(share * 100)}% on a rule that is {what}; allowed: a holdout on "
+            "marketing, for nobody is kept from what she needs; leave it out",
+        )
+    return share
+
+
+def _variants(fields: Fields) -> dict[str, int]:
+    """By name, so that their order in the file, which says nothing, changes nothing."""
+    held = {name.value: weight.value for name, weight in fields.value("variants", ())}
+    return dict(sorted(held.items()))
+
+
+def _goal(fields: Fields, names: Names) -> Goal | None:
+    held: Fields | None = fields.value("goal")
+    if held is None or "event" not in held or "within" not in held:
+        return None
+    event = names.event(held["event"])
+    return None if event is None else Goal(event=event, within=held.value("within"))
 
 
 def _delays(fields: Fields, names: Names) -> tuple[timedelta, ...]:

@@ -11,17 +11,22 @@ from lifecycle.domain.policy import (
     FactKind,
     OnCalendar,
     OnEvent,
+    OnRequest,
+    OnState,
     OnTransition,
     OwnRhythm,
     ValueType,
 )
 from lifecycle.policy.build.names import Names
+from lifecycle.policy.format import REQUEST
 from lifecycle.policy.records import Fields
 from lifecycle.policy.report import found
 from lifecycle.policy.shapes import At
 
 _LEAP_YEAR = 2024
 _DEFAULT_AT = time(9, 0)
+_LUNAR = "lunar "
+_LUNAR_MONTHS, _LUNAR_DAYS = 12, 30  # leap months do not count; the 30th: a month's last day
 
 
 def of_transition(item: At[Fields], names: Names) -> OnEvent | After | None:
@@ -55,9 +60,12 @@ def of_transition(item: At[Fields], names: Names) -> OnEvent | After | None:
     return _after(fields, names)
 
 
-def of_outreach(
-    held: At[tuple[str, Fields]], transitions: Sequence[str], names: Names
-) -> OnTransition | OnEvent | After | OnCalendar | None:
+Trigger = OnTransition | OnEvent | OnState | After | OnCalendar | OnRequest
+
+
+def of_outreach(held: At[Any], transitions: Sequence[str], names: Names) -> Trigger | None:
+    if held.value == REQUEST:
+        return OnRequest()
     kind, fields = held.value
     if kind == "after":
         return _after(fields, names)
@@ -67,11 +75,21 @@ def of_outreach(
         return _calendar(fields, names)
     if kind == "event":
         return _on_event(fields.value("event"), names)
+    if kind == "state":
+        return _on_state(fields, names)
     caused_by = [
         names.known("unknown transition", "unknown_transition", name, transitions)
         for name in fields.value("transition")
     ]
     return OnTransition(names=tuple(name for name in caused_by if name is not None))
+
+
+def _on_state(fields: Fields, names: Names) -> OnState | None:
+    found = [names.state(name) for name in fields.value("state")]
+    states = tuple(dict.fromkeys(state for state in found if state is not None))
+    if fields.broken("stayed"):
+        return None  # entering was not what was meant
+    return OnState(names=states, stayed=fields.value("stayed"))
 
 
 def _on_event(written: Sequence[At[str]], names: Names) -> OnEvent:
@@ -116,6 +134,9 @@ def _calendar(fields: Fields, names: Names) -> OnCalendar | None:
     if day.value[0].isdigit():
         month_day = _month_day(day, names)
         return OnCalendar(attribute=None, month_day=month_day, at=at) if month_day else None
+    if day.value.startswith(_LUNAR):
+        lunar = _lunar(day, names)
+        return OnCalendar(attribute=None, month_day=None, lunar=lunar, at=at) if lunar else None
     dates = [name for name, kind in names.attributes.items() if kind is ValueType.DATE]
     if day.value in names.attributes and day.value not in dates:
         names.report.error(
@@ -142,3 +163,16 @@ def _month_day(day: At[str], names: Names) -> tuple[int, int] | None:
         )
         return None
     return month, number
+
+
+def _lunar(day: At[str], names: Names) -> tuple[int, int] | None:
+    month, number = map(int, day.value.removeprefix(_LUNAR).split("-"))
+    if 1 <= month <= _LUNAR_MONTHS and 1 <= number <= _LUNAR_DAYS:
+        return month, number
+    names.report.error(
+        day.place,
+        "wrong_date",
+        f"{found(day.value)}; allowed: a month from 01 to 12 and a day from 01 to 30 of the "
+        'Chinese calendar, such as "lunar 08-15"',
+    )
+    return None

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from lifecycle.policy.build import Draft
 from lifecycle.policy.checks.guards import check_guards
+from lifecycle.policy.checks.outreach import check_outreach
 from lifecycle.policy.checks.rules import check_rules
 from lifecycle.policy.checks.states import check_states
 from lifecycle.policy.checks.time import check_time
@@ -18,3 +19,4 @@ def check(draft: Draft, report: Report) -> None:
     check_time(draft, report)
     check_rules(draft, report)
     check_guards(draft, report)
+    check_outreach(draft, report)

@@ -39,6 +39,7 @@ def check_guards(draft: Draft, report: Report) -> None:
         _judge(rule.guard, ("transitions", index, "when"), draft, report, known)
     for index, message in enumerate(draft.policy.outreach):
         _judge(message.guard, ("outreach", index, "when"), draft, report, known)
+        _judge(message.unless, ("outreach", index, "unless"), draft, report, known)
     for guard in draft.loose:
         for fault in judged(guard.value, known, draft.policy):
             fault.tell(guard.place, report)

@@ -8,7 +8,9 @@ from datetime import timedelta
 
 from lifecycle.domain.policy import (
     After,
+    OnState,
     OnTransition,
+    OutreachRule,
     OwnRhythm,
     Policy,
     State,
@@ -69,12 +71,15 @@ def other_labels(rule: TransitionRule) -> tuple[str, ...]:
 
 
 def messages(policy: Policy, rule: TransitionRule) -> tuple[str, ...]:
-    """The names of the outreach rules that this transition causes."""
-    return tuple(
-        message.name
-        for message in policy.outreach
-        if isinstance(message.trigger, OnTransition) and rule.name in message.trigger.names
-    )
+    """The names of the outreach rules that this transition causes, if only by where it leads."""
+    return tuple(message.name for message in policy.outreach if _causes(rule, message))
+
+
+def _causes(rule: TransitionRule, message: OutreachRule) -> bool:
+    trigger = message.trigger
+    if isinstance(trigger, OnTransition):
+        return rule.name in trigger.names
+    return isinstance(trigger, OnState) and trigger.stayed is None and rule.to in trigger.names
 
 
 def _in_order(labels: Mapping[str, str]) -> tuple[str, ...]:
