@@ -32,6 +32,7 @@ class Point(StrEnum):
     SEND_ACCEPTED = "send.after_provider_accept"  # it has left, and nobody knows
     SEND_BEFORE_SENT = "send.before_sent_commit"  # and that is written down, and may still vanish
     SEND_SENT = "send.after_sent_commit"
+    BOUNCE_BEFORE_COMMIT = "bounce.before_commit"  # its effects are written, and may still vanish
 
 
 def killpoint(point: Point) -> None:

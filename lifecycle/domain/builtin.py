@@ -41,7 +41,12 @@ BUILTIN = MappingProxyType(
             _consent(CONSENT_WITHDRAWN),
             EventType(
                 name=SURVEY_ANSWERED,
-                properties={"survey": _text, "score": Property(type=ValueType.NUMBER)},
+                properties={
+                    "survey": _text,
+                    "score": Property(type=ValueType.NUMBER),
+                    "reason": _text,
+                    "comment": _text,
+                },
                 interaction=True,
             ),
             EventType(name=PAGE_VIEWED, properties={}, interaction=True),

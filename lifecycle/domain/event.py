@@ -14,9 +14,12 @@ SCORED = (
     "lifecycle.scored"  # new scores: properties {attributes}, which count as in `profile_changed`
 )
 SENT = "lifecycle.sent"  # a message left: properties {rule, step, channel, message, variant}
-REQUESTED = "lifecycle.requested"  # somebody asked for a message: properties {outreach, by}
 FAILED = "lifecycle.failed"  # it did not, and will not: the same, and {code}
 UNKNOWN = "lifecycle.unknown"  # nobody knows, and it is not tried again: the same, and {code}
+# What a provider reported of a letter that left: properties {rule, step, channel, message, code}.
+DELIVERED = "lifecycle.delivered"
+BOUNCED = "lifecycle.bounced"  # and {kind}: hard, soft, policy
+COMPLAINED = "lifecycle.complained"  # she called it spam
 
 
 class EventKey(NamedTuple):

@@ -1,0 +1,168 @@
+"""What follows from a report that a letter arrived, bounced or was called spam?
+
+An event of ours, a suppression of the address to which that very letter went, and, of a message of
+which nobody knew whether it had left, the answer. The same report twice is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from lifecycle.domain.event import BOUNCED, COMPLAINED, DELIVERED, OUR_SOURCE, Event
+from lifecycle.domain.fate import Fate
+from lifecycle.engine.accept import Accepted, accept_within
+from lifecycle.engine.fates import SUPERSEDED
+from lifecycle.engine.installation import Installation
+from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.killpoints import Point, killpoint
+from lifecycle.logs.lines import Teller
+from lifecycle.outreach.hooks import Hook
+from lifecycle.outreach.replies import News, Report
+from lifecycle.outreach.secret import Secret
+from lifecycle.outreach.tokens import message_in
+from lifecycle.store import customers, handed, suppressions
+from lifecycle.store.handed import Handed
+from lifecycle.store.sql import Tx
+
+tell = Teller("lifecycle")
+
+_BOUNCES = frozenset({News.HARD, News.SOFT, News.POLICY})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What an installation hears feedback with."""
+
+    secret: Secret | None  # None: no link was ever signed, so none is good
+    public_url: str | None  # where customers and providers reach us
+    hooks: Mapping[str, Hook] = field(default_factory=dict)  # by the name of the provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """It was news."""
+
+    rule: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownAlready:
+    """The same was reported before; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmatched:
+    """It names no letter of ours, so it has no effect; the log has a line of it."""
+
+
+Taken = Recorded | KnownAlready | Unmatched
+
+
+def take(inst: Installation, secret: Secret | None, report: Report) -> Taken:
+    """Durable on return. Only ever affects the address to which the letter was sent."""
+    taken = inst.db.run(lambda tx: _take(inst, secret, report, tx))
+    if isinstance(taken, Unmatched):
+        tell.info(
+            "feedback_unmatched",
+            "a report of {news} ({code}) names no letter of ours",
+            news=report.news.value,
+            code=report.code,
+        )
+    elif isinstance(taken, Recorded) and report.news is News.POLICY:
+        tell.warning(
+            "refused_by_policy",
+            "a letter of {rule} by {channel} was refused for how we send ({code}): look into it"
+            " before more is sent",
+            rule=taken.rule,
+            channel=taken.channel,
+            code=report.code,
+        )
+    return taken
+
+
+def draft_of_ours(
+    id: str, customer: str, kind: str, at: datetime, properties: Mapping[str, Any]
+) -> Draft:
+    """An event that this system records itself; when it did so is no part of what it says."""
+    event = Event(
+        source=OUR_SOURCE,
+        id=id,
+        customer=customer,
+        type=kind,
+        occurred_at=at,
+        received_at=at,
+        properties=properties,
+    )
+    hashed = content_hash(customer, kind, None, properties)
+    return Draft(event=event, dated=False, body_hash=hashed, backfill=False, too_late=False)
+
+
+def _take(inst: Installation, secret: Secret | None, report: Report, tx: Tx) -> Taken:
+    found = _letter(tx, secret, report)
+    if found is None:
+        return Unmatched()
+    handed.wait_for(tx, found.customer_id)
+    now = inst.now(tx)
+    key = customers.key_of(tx, found.customer_id)
+    (result,) = accept_within(inst, tx, [_event(found, report, key, now)])
+    if not isinstance(result, Accepted):
+        return KnownAlready()
+    _suppress(tx, found, report.news, now)
+    _resolve(tx, found, report.news, now)
+    killpoint(Point.BOUNCE_BEFORE_COMMIT)
+    return Recorded(rule=found.rule, channel=found.channel)
+
+
+def _letter(tx: Tx, secret: Secret | None, report: Report) -> Handed | None:
+    for key in report.letters:
+        message = message_in(secret, key)
+        if message is not None and (found := handed.of_message(tx, message, report.channel)):
+            return found
+    if report.provider_ids:
+        return handed.by_provider_ids(tx, report.provider_ids, report.channel)
+    return None
+
+
+def _event(found: Handed, report: Report, customer: str, now: datetime) -> Draft:
+    """Named by the attempt and the news: reported again, with whatever code, it is the same."""
+    properties = {
+        "rule": found.rule,
+        "step": found.step,
+        "channel": found.channel,
+        "message": found.message_id,
+        "code": report.code,
+    }
+    kind = {News.DELIVERED: DELIVERED, News.COMPLAINED: COMPLAINED}.get(report.news, BOUNCED)
+    if report.news in _BOUNCES:
+        properties["kind"] = report.news.value
+    id = f"{report.news.value}:{found.message_id}-{found.number}"
+    return draft_of_ours(id, customer, kind, now, properties)
+
+
+def _suppress(tx: Tx, found: Handed, news: News, now: datetime) -> None:
+    address = found.address_hash
+    if address is None:
+        return
+    if news is News.HARD:
+        suppressions.add(tx, address, suppressions.ALL, "hard_bounce", now)
+    elif news is News.COMPLAINED:
+        suppressions.add(tx, address, suppressions.MARKETING, "complaint", now)
+    elif news is News.SOFT:
+        count = suppressions.note_soft_bounce(tx, address, str(found.message_id), now)
+        if count >= suppressions.SOFT_MOST:
+            until = now + suppressions.SOFT_FOR
+            suppressions.add(tx, address, suppressions.ALL, "soft_bounces", now, until=until)
+
+
+def _resolve(tx: Tx, found: Handed, news: News, now: datetime) -> None:
+    """A bounce says that it did not arrive; all else, that it did."""
+    if news in _BOUNCES:
+        handed.resolve(tx, found.message_id, Fate.FAILED, f"{news}_bounce", now, None)
+    elif found.live:
+        handed.resolve(tx, found.message_id, Fate.SENT, None, now, found.began_at)
+    else:
+        handed.resolve(tx, found.message_id, Fate.OVERTAKEN, SUPERSEDED, now, found.began_at)

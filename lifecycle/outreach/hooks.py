@@ -1,0 +1,252 @@
+"""Is what a provider posts to us really from it, about our account, and what does it say?
+
+A hook reads one request. It knows its provider's signature and its own account, and refuses everything
+else before anything of the body is believed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+
+from lifecycle.errors import Problem
+from lifecycle.outreach.replies import Ignored, News, Report
+
+TOLERANCE = timedelta(minutes=5)  # of a signed timestamp, either way
+MOST_FIELDS = 100
+_LONGEST_CODE = 40
+
+Read = Report | Ignored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """A request as it came in."""
+
+    url: str  # as the provider was told it, with its query
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+    now: datetime  # real time
+
+
+class Hook(Protocol):
+    def read(self, posted: Posted) -> Read:
+        """Raises Problem: 401 where it is not from the provider, 403 where of a foreign account."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwilioHook:
+    """The status callback of Twilio's messages.
+
+    The key of the letter stands in the query of the callback, as `letter`: a report may come before
+    the answer that says under which id Twilio knows the message.
+    """
+
+    account: str  # the SID of ours
+    auth_token: str = field(repr=False)
+    channel: str = "sms"
+
+    def read(self, posted: Posted) -> Read:
+        given = posted.headers.get("x-twilio-signature", "")
+        fields = _form(posted.body)
+        if not hmac.compare_digest(self._signature(posted.url, fields).encode(), given.encode()):
+            raise _not_signed()
+        said = dict(fields)
+        if said.get("AccountSid") != self.account:
+            raise _foreign(said.get("AccountSid", "none"))
+        letters = [value for name, value in _query(posted.url) if name == "letter"]
+        sid = said.get("MessageSid") or said.get("SmsSid")
+        news = _twilio_news(said.get("MessageStatus", ""), said.get("ErrorCode", ""))
+        if news is None:
+            return Ignored(why="no_outcome_yet")
+        return Report(
+            news=news,
+            code=_code(said.get("ErrorCode") or said["MessageStatus"]),
+            letters=tuple(letters),
+            provider_ids=(sid,) if sid else (),
+            channel=self.channel,
+        )
+
+    def _signature(self, url: str, fields: Sequence[tuple[str, str]]) -> str:
+        """HMAC-SHA1 of the URL and every field, sorted: Twilio's way, and it has no other."""
+        said = url + "".join(name + value for name, value in sorted(set(fields)))
+        digest = hmac.digest(self.auth_token.encode(), said.encode(), "sha1")
+        return base64.b64encode(digest).decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedHook:
+    """Reports signed as Standard Webhooks, of a provider's adapter or of a gateway of one's own.
+
+    The body is `{"type": "message.bounced", "data": {"message_id": …, "kind": "hard", "code": …}}`.
+    """
+
+    secrets: tuple[bytes, ...] = field(repr=False)  # several while one is being replaced
+    account: str | None = None  # that `data.account` must name; None: one secret, one account
+    channel: str | None = None
+
+    def read(self, posted: Posted) -> Read:
+        self._refuse_unsigned(posted)
+        _refuse_old(posted)
+        said = _json(posted.body)
+        data = said.get("data")
+        if not isinstance(data, dict):
+            raise _not_understood("data", "an object")
+        if self.account is not None and data.get("account") != self.account:
+            raise _foreign(str(data.get("account", "none")))
+        news = _signed_news(str(said.get("type")), data)
+        if news is None:
+            return Ignored(why="other_type")
+        named = data.get("message_id")
+        if not isinstance(named, str) or not named:
+            raise _not_understood("data/message_id", "the id of a message")
+        return Report(
+            news=news,
+            code=_code(str(data.get("code") or news.value)),
+            letters=(named,),
+            provider_ids=(named,),
+            channel=self.channel,
+        )
+
+    def _refuse_unsigned(self, posted: Posted) -> None:
+        headers = posted.headers
+        signed = f"{headers.get('webhook-id', '')}.{headers.get('webhook-timestamp', '')}."
+        content = signed.encode() + posted.body
+        given = headers.get("webhook-signature", "").split(" ")[:10]
+        good = False
+        for secret in self.secrets:
+            expected = base64.b64encode(hmac.digest(secret, content, "sha256"))
+            for each in given:
+                version, _, signature = each.partition(",")
+                good |= version == "v1" and hmac.compare_digest(expected, signature.encode())
+        if not good or not headers.get("webhook-id"):
+            raise _not_signed()
+
+
+def standard_secret(text: str) -> bytes:
+    """The secret of a Standard Webhook as it is handed out, `whsec_` and base64; raises ValueError."""
+    try:
+        secret = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except binascii.Error as error:
+        raise ValueError("a secret is whsec_ and base64") from error
+    if not 24 <= len(secret) <= 64:
+        raise ValueError("a secret has 24 to 64 bytes")
+    return secret
+
+
+def _twilio_news(status: str, code: str) -> News | None:
+    if status == "delivered":
+        return News.DELIVERED
+    if status not in {"undelivered", "failed"}:
+        return None
+    return _TWILIO_CODES.get(code, News.SOFT)
+
+
+# What is said of an address for good; whatever else went wrong may go well another time.
+_TWILIO_CODES = {
+    "21211": News.HARD,  # no such number
+    "21614": News.HARD,  # not a mobile number
+    "30005": News.HARD,  # unknown destination handset
+    "30006": News.HARD,  # a landline
+    "21610": News.COMPLAINED,  # she answered STOP
+    "30004": News.COMPLAINED,  # she, or her carrier for her, blocks us
+    "30007": News.POLICY,  # filtered by the carrier
+    "30034": News.POLICY,  # our number is not registered
+}
+
+
+def _signed_news(kind: str, data: Mapping[str, Any]) -> News | None:
+    if kind == "message.delivered":
+        return News.DELIVERED
+    if kind == "message.complained":
+        return News.COMPLAINED
+    if kind != "message.bounced":
+        return None
+    said = data.get("kind")
+    if said not in {News.HARD, News.SOFT, News.POLICY}:
+        raise _not_understood("data/kind", "hard, soft or policy")
+    return News(said)
+
+
+def _refuse_old(posted: Posted) -> None:
+    text = posted.headers.get("webhook-timestamp", "")
+    if text.isascii() and text.isdecimal() and len(text) <= 12:
+        away = abs(posted.now.timestamp() - int(text))
+        if away <= TOLERANCE.total_seconds():
+            return
+    raise Problem(
+        "timestamp_outside_tolerance",
+        "the signed timestamp is too far from now",
+        status=401,
+        got=text[:20],
+        expected=f"within {TOLERANCE.total_seconds() / 60:g} minutes, in seconds since 1970",
+        hint="sign it anew when you send it again; and check both clocks",
+    )
+
+
+def _form(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"
+        )
+    except ValueError:  # not UTF-8, or too many
+        raise _not_signed() from None
+
+
+def _query(url: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(urlsplit(url).query, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return []
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        said = None
+    if not isinstance(said, dict):
+        raise _not_understood("", "a JSON object")
+    return said
+
+
+def _code(text: str) -> str:
+    return "".join(each for each in text if each.isascii() and each.isprintable())[:_LONGEST_CODE]
+
+
+def _not_signed() -> Problem:
+    """One text for whatever is wrong: whoever forges learns nothing from it."""
+    return Problem(
+        "signature_invalid",
+        "the signature is not this provider's",
+        status=401,
+        expected="the signature over exactly this request, by the secret that both sides know",
+    )
+
+
+def _foreign(account: str) -> Problem:
+    return Problem(
+        "account_foreign",
+        "this is about an account that is not ours",
+        status=403,
+        got=_code(account),
+        expected="the account that is configured",
+    )
+
+
+def _not_understood(pointer: str, expected: str) -> Problem:
+    return Problem(
+        "report_not_understood",
+        "the report is signed, and cannot be read",
+        pointer=f"/{pointer}",
+        expected=expected,
+    )
