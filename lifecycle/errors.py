@@ -5,6 +5,7 @@ LifecycleError
 ├── PolicyRefused           a policy file with every finding at once
 ├── MappingRefused          an import mapping with every finding at once
 ├── Unusable                the installation cannot run as it is configured (exit 78)
+│   └── ChannelsRefused     channels.yaml with every finding at once
 ├── Unavailable             a service that we need does not answer (exit 69)
 │   └── Overloaded          more came than can be taken in just now: which bound, and when to come again
 │   └── TookTooLong         it ended a statement of ours that ran for longer than any may
@@ -124,6 +125,14 @@ class MappingRefused(LifecycleError):
 
 class Unusable(LifecycleError):
     """This configuration cannot run; the message is one line that says what to do."""
+
+
+class ChannelsRefused(Unusable):
+    """The file of channels has errors; all of them are in `findings`, and nothing is sent."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(map(str, findings)))
+        self.findings = tuple(findings)
 
 
 class Unavailable(LifecycleError):
