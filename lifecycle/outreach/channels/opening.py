@@ -12,7 +12,6 @@ from lifecycle.outreach.channels.outbox import Outbox
 from lifecycle.outreach.channels.settings import (
     ADDRESSES,
     Around,
-    ChannelSettings,
     Company,
     Kind,
     Limits,
