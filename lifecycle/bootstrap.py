@@ -402,12 +402,9 @@ class Engine:
         """Hand over some of the messages that are due; says whether to come again at once."""
         return self._sender is not None and self._sender.batch()
 
-    def send_due(self, timeout: float = 60.0) -> None:
-        """Everything that is due leaves, or is judged otherwise, within so many seconds."""
-        while self.deliver_batch():
-            pass
-        if self._sender is not None:
-            self._sender.all_sent(timeout)
+    def send_due(self, timeout: float = 60.0) -> bool:
+        """Everything that is due leaves, or is judged otherwise; false: it took more seconds than that."""
+        return self._sender is None or self._sender.send_due(timeout)
 
     def stop_sending(self) -> None:
         """What is on its way is ended, and what was only claimed is let go of."""

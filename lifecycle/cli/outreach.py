@@ -274,7 +274,6 @@ def _rows(message: Message) -> Iterator[tuple[str, str]]:
     )
     if row.variant:
         yield "variant", row.variant
-    yield "key", message.key
     for tried in message.tried:
         ended = tried.outcome or "no answer yet"
         code = f" {tried.code}" if tried.code else ""
@@ -285,7 +284,7 @@ def _rows(message: Message) -> Iterator[tuple[str, str]]:
         )
         yield (
             "",
-            f"text {tried.content_hash[:12]} of template {tried.template_hash[:12]} ({tried.language})",
+            f"letter {tried.letter}, text {tried.content_hash[:12]} of template {tried.template_hash[:12]} ({tried.language})",
         )
     if message.letter:
         content = message.letter.content
@@ -306,7 +305,6 @@ def _whole(message: Message) -> dict[str, Any]:
 
     return {
         "customer": message.customer,
-        "key": message.key,
         **message_form(message.row),
         "tried": [tried._asdict() for tried in message.tried],
         "letter": message.letter.content if message.letter else None,

@@ -25,6 +25,7 @@ _TOLD = MappingProxyType(
         Reason.CLOSED_DAY: "it is no working day where she lives",
         Reason.PAUSED: "a person has paused its channel",
         Reason.BREAKER: "the provider of its channel is failing",
+        Reason.RATE: "its channel takes no more at once",
     }
 )
 

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     CLOSED_DAY = "closed_day"
     PAUSED = "paused"  # the channel, by a person
     BREAKER = "breaker"  # the channel's provider fails
+    RATE = "rate"  # the channel takes no more in a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,7 @@ class Attempt:
     message_id: int
     number: int  # from 1
     channel: str
+    letter: str  # its key, by which providers know it
     address_hash: str | None
     language: str
     template_hash: str
@@ -89,6 +90,7 @@ class Tried(NamedTuple):
     template_hash: str
     content_hash: str
     language: str
+    letter: str  # its key
 
     @property
     def may_have_left(self) -> bool:
@@ -204,6 +206,7 @@ def begin(tx: Tx, attempt: Attempt, *, token: str, real: datetime, lease_until: 
         attempt.message_id,
         attempt.number,
         attempt.channel,
+        attempt.letter,
         attempt.address_hash,
         attempt.language,
         attempt.template_hash,
@@ -273,7 +276,7 @@ def attempts_of(tx: Tx, row_ids: Iterable[int]) -> dict[int, list[Tried]]:
             row[2],
             tx.from_db(row[3]),
             tx.from_db_or_none(row[4]),
-            *row[5:12],
+            *row[5:13],
         )
         found.setdefault(tried.message_id, []).append(tried)
     return found
@@ -333,7 +336,7 @@ _HAPPENED = both(
 )
 _RECORDED = both(
     "SELECT count(*) FROM (SELECT 1 FROM message WHERE rule = ? AND recorded_at > ?"
-    " AND fate NOT IN ('withheld', 'expired') LIMIT ?) AS some"
+    " AND fate NOT IN ('withheld', 'expired') LIMIT ?) AS recent"
 )
 _JUDGE = bulk(
     "fate text, reason text, fate_at timestamptz, not_before timestamptz, retry_at timestamptz,"
@@ -358,8 +361,8 @@ _BEGIN = both(
     " WHERE id = ? AND fate = 'claimed' AND lease = ?"
 )
 _ATTEMPT = both(
-    "INSERT INTO send_attempt (message_id, number, channel, address_hash, language, template_hash,"
-    " content_hash, began_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO send_attempt (message_id, number, channel, letter, address_hash, language,"
+    " template_hash, content_hash, began_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _END = both(
     "UPDATE send_attempt SET ended_at = ?, outcome = ?, code = ?, detail = ?, provider_id = ?"
@@ -374,9 +377,9 @@ _SETTLE = both(
 _BY_ID = both(f"SELECT {READ} FROM message WHERE id IN [ids]", columns=24)
 _ATTEMPTS = both(
     "SELECT message_id, number, channel, began_at, ended_at, outcome, code, detail, provider_id,"
-    " template_hash, content_hash, language FROM send_attempt WHERE message_id IN [ids]"
+    " template_hash, content_hash, language, letter FROM send_attempt WHERE message_id IN [ids]"
     " ORDER BY message_id, number",
-    columns=12,
+    columns=13,
 )
 _LAPSED = both(
     "SELECT id, customer_id FROM message WHERE lease IS NOT NULL AND lease_until <= ?"

@@ -250,6 +250,7 @@ class SendAttempt(SQLModel, table=True):
         sa_column=Column("number", Integer(), primary_key=True, autoincrement=False)
     )
     channel: str = Field(sa_column=Column("channel", Text(), nullable=False))
+    letter: str = Field(sa_column=Column("letter", key_text(), nullable=False))
     address_hash: str | None = Field(sa_column=Column("address_hash", Text()))
     language: str = Field(sa_column=Column("language", Text(), nullable=False))
     template_hash: str = Field(sa_column=Column("template_hash", Text(), nullable=False))

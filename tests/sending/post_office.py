@@ -10,12 +10,13 @@ from typing import Any
 
 from lifecycle.domain.policy import MessageClass
 from lifecycle.engine.installation import Installation
-from lifecycle.engine.sending.office import NotWritten
+from lifecycle.engine.sending.office import NotWritten, Wait
 from lifecycle.engine.sending.sender import Sender
 from lifecycle.outreach.channels import Channel
 from lifecycle.outreach.letter import Letter, Links, Rendered
 from lifecycle.outreach.outcome import Accepted, Outcome
 from lifecycle.store import pauses
+from lifecycle.store.messages import MessageRow
 
 Answer = Callable[[Letter], Outcome]
 
@@ -86,19 +87,29 @@ class TestOffice:
         self.channels: dict[str, Channel] = {channel.name: channel for channel in channels}
         self.company = {"name": "Ours"}
         self.lacking: dict[str, Sequence[str]] = {}
-        self.waits: dict[str, float] = {}
+        self.waits: dict[str, Wait] = {}
+        self.shut: dict[str, float] = {}
 
     def at_once(self, channel: str) -> int:
         return 2
 
-    def wait(self, channel: str) -> float:
-        return self.waits.get(channel, 0.0)
+    def shut_for(self, channel: str) -> float:
+        return self.shut.get(channel, 0.0)
 
-    def hash_of(self, channel: str, address: str) -> str | None:
-        return f"hash of {address}"
+    def enter(self, channel: str) -> Wait | None:
+        return self.waits.get(channel)
+
+    def leave(self, channel: str, outcome: Outcome | None) -> None:
+        pass
+
+    def key_of(self, customer: str, row: MessageRow) -> str:
+        return f"m{row.row_id}"
+
+    def hashes_of(self, channel: str, address: str) -> Sequence[str]:
+        return (f"hash of {address}",)
 
     def links(
-        self, customer: str, letter: str, *, purpose: str | None, channel: str, rule: str
+        self, customer: int, letter: str, *, purpose: str | None, channel: str, rule: str
     ) -> Links | None:
         return None
 
@@ -122,9 +133,7 @@ def send_all(inst: Installation, office: TestOffice) -> None:
     """Everything that is due leaves, or is judged otherwise."""
     sending = sender(inst, office)
     try:
-        while sending.batch():
-            pass
-        assert sending.all_sent(30)
+        assert sending.send_due(30)
     finally:
         sending.stop()
 

@@ -117,7 +117,9 @@ def test_where_every_channel_is_refused_it_has_failed(inst: Installation, now: d
     send_all(inst, TestOffice(email))
     row = message(inst, "receipt")
     assert (row.fate, row.reason, len(email.letters)) == (Fate.FAILED, "550", 2)
-    assert types(inst).count("lifecycle.failed") == 1  # the offer may still go by sms, has no number
+    assert (
+        types(inst).count("lifecycle.failed") == 1
+    )  # the offer may still go by sms, has no number
 
 
 def test_a_temporary_refusal_is_tried_again_later_and_not_at_once(
@@ -282,9 +284,7 @@ def test_what_a_dead_sender_had_claimed_is_sent_by_another(
     assert message(inst, "offer").fate is Fate.SENT
 
 
-@pytest.mark.parametrize(
-    ("rule", "fate"), [("offer", Fate.UNKNOWN), ("receipt", Fate.DEFERRED)]
-)
+@pytest.mark.parametrize(("rule", "fate"), [("offer", Fate.UNKNOWN), ("receipt", Fate.DEFERRED)])
 def test_what_a_dead_sender_had_handed_over_is_judged_by_its_class(
     inst: Installation, now: datetime, rule: str, fate: Fate
 ) -> None:

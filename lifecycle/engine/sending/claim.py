@@ -22,7 +22,7 @@ from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.engine import decisions
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.record import Pair
-from lifecycle.engine.sending.office import Office
+from lifecycle.engine.sending.office import Office, Wait
 from lifecycle.engine.sending.surge import Surges
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.outreach.assignment import variant
@@ -263,15 +263,16 @@ class _Judging:
         self._now = now
         self._real = real
         self._room = dict(room)
+        self._late: dict[str, int] = {}  # by channel: how many were put off for its rate
         tried = [row.row_id for person in people for row in person.rows if row.tries]
         self.before = sending.attempts_of(tx, tried) if tried else {}
         self._hashes = self._addresses(people)
-        hashes = [each for each in self._hashes.values() if each]
+        hashes = [each for found in self._hashes.values() for each in found]
         self._suppressed = suppressions.suppressed(tx, hashes, real) if hashes else {}
 
-    def _addresses(self, people: Sequence[_Person]) -> dict[tuple[int, str], str | None]:
+    def _addresses(self, people: Sequence[_Person]) -> dict[tuple[int, str], Sequence[str]]:
         return {
-            (person.row.id, name): self._office.hash_of(name, address)
+            (person.row.id, name): self._office.hashes_of(name, address)
             for person in people
             for name, channel in self._office.channels.items()
             if (address := _address(person.snapshot, channel.address))
@@ -305,11 +306,10 @@ class _Judging:
         spent: list[Spent],
     ) -> None:
         """It may go; whether it does depends on its channel, whose rate is nothing of hers."""
-        wait = self._office.wait(send.channel)
-        if wait:
-            self.found.judged.append(self._later(row, wait))
-        elif self._room.get(send.channel, 0) <= 0:
+        if self._room.get(send.channel, 0) <= 0:
             self.found.full.add(send.channel)
+        elif wait := self._office.enter(send.channel):
+            self.found.judged.append(self._later(row, send.channel, wait))
         else:
             self._room[send.channel] -= 1
             self.found.sends.append((person, row, rule, version, send))
@@ -353,18 +353,20 @@ class _Judging:
         closed = {
             tried.channel for tried in self.before.get(row.row_id, ()) if tried.failed_for_good
         }
-        hashed = self._hashes.get((person.row.id, name))
+        hashes = self._hashes.get((person.row.id, name), ())
+        scopes = {scope for each in hashes for scope in self._suppressed.get(each, ())}
         real = channel.is_real and (self._held.real or self._inst.is_made_up)
         return Option(
             channel=name,
             ready=self._office.texts.has(rule.name, row.message.number, text, name),
             has_address=bool(_address(person.snapshot, channel.address)),
             suppressed=suppressions.covers(
-                self._suppressed.get(hashed or "", frozenset()),
+                scopes,
                 rule.purpose,
                 marketing=rule.message_class is MessageClass.MARKETING,
             ),
             failed=name in closed,
+            open_at=self._open_at(name),
             paused=name in self._held.channels
             or real
             or bool(self._office.unready(name, rule.message_class)),
@@ -392,6 +394,10 @@ class _Judging:
                 now=self._now,
             )
 
+    def _open_at(self, channel: str) -> datetime | None:
+        seconds = self._office.shut_for(channel)
+        return self._now + timedelta(seconds=seconds) * self._inst.rate if seconds else None
+
     def _judged(self, row: MessageRow, decided: Defer | Suppress) -> Judged:
         if isinstance(decided, Defer):
             paused = decided.reason is Reason.PAUSED
@@ -400,13 +406,14 @@ class _Judging:
         fate = _FATES.get(decided.reason, Fate.SUPPRESSED)
         return Judged(row.row_id, fate, decided.reason, self._now, row.not_before, None)
 
-    def _later(self, row: MessageRow, seconds: float) -> Judged:
-        """It waits for its channel, by real time."""
-        wait = timedelta(seconds=seconds)
+    def _later(self, row: MessageRow, channel: str, waits: Wait) -> Judged:
+        """It waits for its channel, by real time; of many the rate of which is limited, each longer."""
+        count = self._late[channel] = self._late.get(channel, 0) + 1
+        wait = timedelta(seconds=waits.seconds * (count if waits.one_by_one else 1))
         return Judged(
             row.row_id,
             Fate.DEFERRED,
-            Reason.BREAKER,
+            Reason.RATE if waits.one_by_one else Reason.BREAKER,
             self._now,
             self._now + wait * self._inst.rate,
             self._real + wait,
@@ -422,7 +429,7 @@ def _address(snapshot: Snapshot, attribute: str | None) -> str:
 
 
 def _is_unwanted(version: Version, snapshot: Snapshot, rule: OutreachRule, now: datetime) -> bool:
-    bound = version.unless.get(rule.name)
+    bound = version.outreach[rule.name].unless
     if bound is None:
         return False
     try:

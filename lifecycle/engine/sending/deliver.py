@@ -5,12 +5,9 @@ Whoever dies in between leaves a lease, and what was on its way is judged by its
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-
-import orjson
 
 from lifecycle.domain import calendar
 from lifecycle.domain.event import FAILED, OUR_PREFIX, OUR_SOURCE, SENT, UNKNOWN, Event
@@ -25,7 +22,7 @@ from lifecycle.engine.sending.claim import Taken
 from lifecycle.engine.sending.office import NotWritten, Office
 from lifecycle.intake.draft import Draft, content_hash
 from lifecycle.killpoints import Point, killpoint
-from lifecycle.outreach.letter import Letter, Recipient, Rendered
+from lifecycle.outreach.letter import Letter, Recipient
 from lifecycle.outreach.outcome import Accepted, Outcome
 from lifecycle.store import customers, sending
 from lifecycle.store.messages import MessageRow
@@ -36,42 +33,38 @@ IN_FLIGHT_FOR = timedelta(seconds=60)  # longer than any channel may take
 _TYPES = {Fate.SENT: SENT, Fate.OVERTAKEN: SENT, Fate.FAILED: FAILED, Fate.UNKNOWN: UNKNOWN}
 
 
-def key_of(customer: str, row: MessageRow) -> str:
-    """Under which providers know a message: the same on every try, and no other's."""
-    message = row.message
-    named = orjson.dumps([customer, message.rule, message.cause, message.number])
-    return f"lc-{hashlib.sha256(named).hexdigest()[:32]}"
-
-
 def deliver(inst: Installation, office: Office, taken: Taken) -> Outcome | None:
     """Send one message that was claimed; None: it was not handed over, and that is written down."""
     try:
         letter = _letter(office, taken)
     except NotWritten as error:
-        _fail(inst, taken, error.code)
+        _fail(inst, office, taken, error.code)
         return None
     number = taken.row.tries + 1
-    if not inst.db.run(lambda tx: _begin(inst, tx, office, taken, letter.content, number)):
+    if not inst.db.run(lambda tx: _begin(inst, tx, office, taken, letter, number)):
+        office.leave(taken.channel, None)
         return None
     killpoint(Point.SEND_IN_FLIGHT)
-    channel = office.channels[taken.channel]
-    outcome = channel.send(letter)
+    outcome = office.channels[taken.channel].send(letter)
+    office.leave(taken.channel, outcome)
     killpoint(Point.SEND_ACCEPTED)
     inst.db.run(lambda tx: _conclude(inst, tx, office, taken, outcome, number))
     killpoint(Point.SEND_SENT)
     return outcome
 
 
-def _fail(inst: Installation, taken: Taken, code: str) -> None:
+def _fail(inst: Installation, office: Office, taken: Taken, code: str) -> None:
+    office.leave(taken.channel, None)
     becoming = Becomes(fate=Fate.FAILED, reason=f"template_error: {code}")
-    inst.db.run(lambda tx: _settle(inst, tx, taken, becoming, number=None, code=code))
+    inst.db.run(lambda tx: _settle(inst, office, tx, taken, becoming, number=None, code=code))
     decisions.tell_of_broken_text(taken.row, code)
 
 
-def release(inst: Installation, taken: Taken) -> None:
+def release(inst: Installation, office: Office, taken: Taken) -> None:
     """Let go of a message that was claimed and not handed over."""
+    office.leave(taken.channel, None)
     becoming = Becomes(fate=Fate.QUEUED)
-    inst.db.run(lambda tx: _settle(inst, tx, taken, becoming, number=None, code=None))
+    inst.db.run(lambda tx: _settle(inst, office, tx, taken, becoming, number=None, code=None))
 
 
 # -- the letter ------------------------------------------------------------------------------
@@ -79,10 +72,10 @@ def release(inst: Installation, taken: Taken) -> None:
 
 def _letter(office: Office, taken: Taken) -> Letter:
     rule, snapshot = taken.rule, taken.snapshot
-    key = key_of(taken.customer.key, taken.row)
+    key = office.key_of(taken.customer.key, taken.row)
     language = snapshot.attributes.get("language")
     links = office.links(
-        taken.customer.key, key, purpose=rule.purpose, channel=taken.channel, rule=rule.name
+        taken.customer.id, key, purpose=rule.purpose, channel=taken.channel, rule=rule.name
     )
     context = addressing.context_of(
         snapshot,
@@ -140,7 +133,7 @@ def _facts(taken: Taken, context: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _begin(
-    inst: Installation, tx: Tx, office: Office, taken: Taken, rendered: Rendered, number: int
+    inst: Installation, tx: Tx, office: Office, taken: Taken, letter: Letter, number: int
 ) -> bool:
     customers.wait_for(tx, taken.customer.id)
     real = inst.db.clock(tx)
@@ -148,10 +141,11 @@ def _begin(
         message_id=taken.row.row_id,
         number=number,
         channel=taken.channel,
-        address_hash=office.hash_of(taken.channel, taken.address),
-        language=rendered.language,
-        template_hash=rendered.template_hash,
-        content_hash=rendered.sha256,
+        letter=letter.key,
+        address_hash=next(iter(office.hashes_of(taken.channel, taken.address)), None),
+        language=letter.content.language,
+        template_hash=letter.content.template_hash,
+        content_hash=letter.content.sha256,
     )
     return sending.begin(
         tx, attempt, token=taken.token, real=real, lease_until=real + IN_FLIGHT_FOR
@@ -180,12 +174,13 @@ def _conclude(
     )
     if row is not None:
         becoming = becomes(row, outcome, taken.before, same_key=same_key)
-        _settle(inst, tx, taken, becoming, number=number, code=code)
+        _settle(inst, office, tx, taken, becoming, number=number, code=code)
     killpoint(Point.SEND_BEFORE_SENT)
 
 
 def _settle(
     inst: Installation,
+    office: Office,
     tx: Tx,
     taken: Taken,
     becoming: Becomes,
@@ -213,6 +208,7 @@ def _settle(
     kind = _TYPES.get(becoming.fate)
     if kind is not None:
         event = outcome_event(
+            office,
             taken.customer.key,
             taken.row,
             kind,
@@ -233,6 +229,7 @@ def _is_live(tx: Tx, taken: Taken) -> bool:
 
 
 def outcome_event(
+    office: Office,
     customer: str,
     row: MessageRow,
     kind: str,
@@ -243,7 +240,7 @@ def outcome_event(
     now: datetime,
 ) -> Draft:
     """What became of a message, as an event of the customer's; one for each try that ended it."""
-    key = key_of(customer, row)
+    key = office.key_of(customer, row)
     properties: dict[str, Any] = {
         "message": key,
         "rule": row.message.rule,

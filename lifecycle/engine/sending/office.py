@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Protocol
 
 from lifecycle.domain.policy import MessageClass
 from lifecycle.outreach.channels import Channel
 from lifecycle.outreach.letter import Links, Rendered
+from lifecycle.outreach.outcome import Outcome
+from lifecycle.store.messages import MessageRow
 
 
 class NotWritten(Exception):
@@ -17,6 +20,14 @@ class NotWritten(Exception):
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Why a letter does not enter its channel now, and for how long."""
+
+    seconds: float  # of real time
+    one_by_one: bool  # it is the channel's rate: the next one waits longer
 
 
 class Texts(Protocol):
@@ -55,14 +66,23 @@ class Office(Protocol):
     def at_once(self, channel: str) -> int:
         """How many letters may be on their way by a channel at once."""
 
-    def wait(self, channel: str) -> float:
-        """For how many seconds nothing may be handed to a channel: its rate, or its provider fails."""
+    def shut_for(self, channel: str) -> float:
+        """For how many seconds of real time its provider is left alone, as it fails; 0.0: it is not."""
 
-    def hash_of(self, channel: str, address: str) -> str | None:
-        """Under which an address is known; None: there is no secret to hide it with."""
+    def enter(self, channel: str) -> Wait | None:
+        """None: a letter may be handed to the channel now, and is counted. Else it waits."""
+
+    def leave(self, channel: str, outcome: Outcome | None) -> None:
+        """What came of a letter that had entered; None: it was not handed over after all."""
+
+    def hashes_of(self, channel: str, address: str) -> Sequence[str]:
+        """Under which an address is known, by the secret in force first; empty: there is no secret."""
+
+    def key_of(self, customer: str, row: MessageRow) -> str:
+        """Under which providers know a message: the same on every try, and no other's."""
 
     def links(
-        self, customer: str, letter: str, *, purpose: str | None, channel: str, rule: str
+        self, customer: int, letter: str, *, purpose: str | None, channel: str, rule: str
     ) -> Links | None:
         """None: there is no public address, or no secret to sign them with."""
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from lifecycle.domain.fate import Fate
 from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
-from lifecycle.engine.sending.deliver import key_of
 from lifecycle.errors import NotFound
 from lifecycle.store import customers, mailroom, messages, sending
 from lifecycle.store.mailroom import Listed, Shown
@@ -20,7 +19,6 @@ class Message:
     """One message, each time it was handed over, and what the outbox shows of it."""
 
     customer: str
-    key: str  # under which providers know it
     row: MessageRow
     tried: tuple[Tried, ...]
     letter: Shown | None
@@ -53,11 +51,10 @@ def message(inst: Installation, number: int) -> Message:
         if row is None:
             raise NotFound(f"there is no message of the number {number}")
         customer = customers.key_of(tx, row.customer_id)
-        key = key_of(customer, row)
+        tried = tuple(sending.attempts_of(tx, [number]).get(number, ()))
         return Message(
             customer=customer,
-            key=key,
             row=row,
-            tried=tuple(sending.attempts_of(tx, [number]).get(number, ())),
-            letter=mailroom.shown(tx, key),
+            tried=tried,
+            letter=mailroom.shown(tx, tried[-1].letter) if tried else None,
         )

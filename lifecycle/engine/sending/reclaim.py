@@ -65,6 +65,7 @@ def _let_go(
     sending.settle(tx, settled, token=token)
     if becoming.fate is Fate.UNKNOWN:
         event = outcome_event(
+            office,
             customer,
             row,
             UNKNOWN,

@@ -51,7 +51,7 @@ class Sender:
                 killpoint(Point.SEND_CLAIMED)
             for taken in claims.taken:
                 if not self._lane(taken.channel).take(taken):
-                    release(self._inst, taken)
+                    release(self._inst, self._office, taken)
         if claims.behind:
             apply.apply_customers(self._inst, claims.behind)
         if claims.full and not claims.taken:
@@ -61,6 +61,19 @@ class Sender:
     def reclaim(self) -> int:
         """Let go of what senders that died had taken; how many messages these were."""
         return reclaim.reclaim(self._inst, self._office)
+
+    def send_due(self, timeout: float) -> bool:
+        """Everything that is due leaves, or is judged otherwise; false: it took longer than that."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            found = False
+            while self.batch():
+                found = True
+            if not self.all_sent(deadline - time.monotonic()):
+                return False
+            if not found:
+                return True
+        return False
 
     def all_sent(self, timeout: float) -> bool:
         """Whether nothing is on its way any more, within so many seconds."""
@@ -76,7 +89,7 @@ class Sender:
         with self._claiming:
             for lane in self._lanes.values():
                 for taken in lane.stop(STOP_SECONDS):
-                    release(self._inst, taken)
+                    release(self._inst, self._office, taken)
 
     def _claim(self, tx: Tx) -> Claims:
         room = {name: self._lane(name).room for name in self._office.channels}
