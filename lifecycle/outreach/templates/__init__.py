@@ -1,5 +1,5 @@
-"""What does a message say? Templates are found, checked, and filled in far away from everything else."""
+"""What does a message say? Templates are found, checked, and filled in far away from everything else.
 
-from lifecycle.outreach.templates.catalogue import Catalogue, Template
-
-__all__ = ["Catalogue", "Template"]
+`catalogue` finds and checks, `renderer` fills in. Nothing is imported here: the process that fills
+templates in shall know as little of the rest as it can.
+"""

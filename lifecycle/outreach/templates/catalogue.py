@@ -17,16 +17,15 @@ from pathlib import Path, PurePosixPath
 from jinja2 import Environment
 
 from lifecycle.errors import Finding
-from lifecycle.outreach.templates.guard import Tree, parsed
+from lifecycle.outreach.templates.guard import Tree, parsed, place_in
 from lifecycle.outreach.templates.names import unknown_names
+from lifecycle.outreach.templates.part import Part
 from lifecycle.outreach.templates.parts import (
     LAYOUTS,
     MAIL,
     PARTIALS,
     TEXT,
     File,
-    Name,
-    Part,
     named,
     read,
 )
@@ -238,11 +237,11 @@ class Catalogue:
     def _partials(self, file: File, trees: Iterable[Tree], report: Report) -> dict[str, _Draft]:
         partials: dict[str, _Draft] = {}
         for tree in trees:
-            for name, place in tree.includes:
+            for name, line in tree.includes:
                 if held := self._chosen(PARTIALS, name, file.name.language, file.name.ending):
                     partials[name] = held
                     continue
-                at = place if tree.part.file == file.name.path else START
+                at = place_in(tree.part, line, name) if tree.part.file == file.name.path else START
                 report.error(at, "no_partial", unlisted("partial", name, self._shared(PARTIALS)))
         return partials
 
@@ -355,6 +354,3 @@ def _bases(language: str) -> list[str]:
 
 def _finding(file: str, place: Place, code: str, message: str) -> Finding:
     return Finding(file=file, line=place.line, column=place.column, code=code, message=message)
-
-
-__all__ = ["Catalogue", "Name", "Template"]

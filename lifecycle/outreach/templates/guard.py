@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
-from lifecycle.outreach.templates.parts import NAME, Part
+from lifecycle.outreach.templates.part import NAME, Part
 from lifecycle.outreach.templates.words import (
     FILTERS,
     LOOP,
@@ -25,7 +25,10 @@ from lifecycle.outreach.templates.words import (
     TESTS,
     Takes,
 )
-from lifecycle.policy.report import Place, Report, allowed, did_you_mean, found
+
+if TYPE_CHECKING:
+    # Loaded only where there is something to tell: what fills templates in knows no policy.
+    from lifecycle.policy.report import Place, Report
 
 _PLAIN = (
     nodes.Template,
@@ -83,7 +86,7 @@ class Tree:
     part: Part
     root: nodes.Template
     bound: frozenset[str]  # names that `set` and `for` give values to
-    includes: tuple[tuple[str, Place], ...] = field(default=())
+    includes: tuple[tuple[str, int], ...] = ()  # names of partials, and the line of the text
 
 
 def parsed(env: Environment, part: Part, report: Report, *, includes: bool) -> Tree | None:
@@ -95,7 +98,7 @@ def parsed(env: Environment, part: Part, report: Report, *, includes: bool) -> T
         return None
     except (RecursionError, ValueError, OverflowError, MemoryError) as error:
         why = f"cannot be read: {type(error).__name__}"
-        report.error(Place(part.line, 1), "syntax_error", why)
+        report.error(place_in(part, 1, ""), "syntax_error", why)
         return None
     guard = _Guard(part, report, includes=includes)
     guard.walk(root)
@@ -104,6 +107,8 @@ def parsed(env: Environment, part: Part, report: Report, *, includes: bool) -> T
 
 def place_in(part: Part, line: int, word: str) -> Place:
     """Where in the file a word of the text stands; the parser itself only knows the line."""
+    from lifecycle.policy.report import Place
+
     lines = part.text.split("\n")
     text = lines[line - 1] if line <= len(lines) else ""
     column = text.find(word) if word else -1
@@ -128,7 +133,7 @@ class _Guard:
         self._may_include = includes
         self._count = 0
         self.bound: set[str] = set()
-        self.includes: list[tuple[str, Place]] = []
+        self.includes: list[tuple[str, int]] = []
         self._looks: dict[type[nodes.Node], Callable[[Any], None]] = {
             nodes.Const: self._constant,
             nodes.Name: self._name,
@@ -199,7 +204,7 @@ class _Guard:
             self._refuse(node, name, f"the field {name[:40]}")
         inner = node.node if isinstance(node, nodes.Getattr | nodes.Getitem) else None
         if isinstance(inner, nodes.Name) and inner.name == "loop" and name not in LOOP:
-            self._refuse(node, name, f"loop.{name[:40]}; {allowed(sorted(LOOP))}")
+            self._refuse(node, name, f"loop.{name[:40]}; allowed: {', '.join(sorted(LOOP))}")
         if isinstance(inner, nodes.Const):
             self._refuse(node, name, f"a field of {type(inner.value).__name__}")
 
@@ -215,9 +220,9 @@ class _Guard:
     ) -> None:
         takes = listed.get(node.name)
         if takes is None or (kind == "filter" and node.node is None):
-            known = allowed(sorted(listed)) if kind == "test" else ""
-            meant = did_you_mean(node.name, listed)
-            more = meant or (f"; {known}" if known else "; docs/templates.md lists the filters")
+            from lifecycle.policy.report import did_you_mean
+
+            more = did_you_mean(node.name, listed) or f"; allowed: {', '.join(sorted(listed))}"
             self._refuse(node, node.name, f"the {kind} {node.name[:40]}{more}")
             return
         if node.dyn_args is not None or node.dyn_kwargs is not None:
@@ -265,14 +270,13 @@ class _Guard:
         elif node.ignore_missing or not node.with_context:
             self._refuse(node, "include", "an include with anything behind its name")
         else:
-            self.includes.append((literal, place_in(self._part, node.lineno, literal)))
+            self.includes.append((literal, node.lineno))
 
     def _arithmetic(self, node: nodes.BinExpr) -> None:
         sign = str(node.operator)
         for side in (node.left, node.right):
             if isinstance(side, nodes.Const) and not isinstance(side.value, int | float):
-                shown = found(str(side.value))
-                self._refuse(node, sign, f"{sign} with a text, {shown}; use ~")
+                self._refuse(node, sign, f"{sign} with a text; ~ puts texts together")
             elif isinstance(side, nodes.List | nodes.Tuple | nodes.Concat):
                 self._refuse(node, sign, f"{sign} with a list or a text")
 

@@ -164,7 +164,7 @@ class _Reader:
         for depth, word in enumerate(words):
             held = at.get(word)
             if held is None:
-                self._unknown(name, words[: depth + 1], at)
+                self._unknown(name, words, depth + 1, at)
                 return
             if held.is_open:
                 return
@@ -177,20 +177,20 @@ class _Reader:
                 )
                 return
 
-    def _unknown(self, name: nodes.Name, words: list[str], options: Mapping[str, Supplied]) -> None:
-        written = ".".join(words)
-        near = nearest(words[-1], [*options] if len(words) > 1 else [*ROOTS, *self._ours])
-        meant = f"; did you mean {'.'.join([*words[:-1], near])}?" if near else ""
-        if (
-            words[0] == "cause"
-            and len(words) > 1
-            and (words[1] == "event" or words[-1] in FIELDS["cause"])
-        ):
+    def _unknown(
+        self, name: nodes.Name, words: list[str], depth: int, options: Mapping[str, Supplied]
+    ) -> None:
+        """`depth` words are known to make no sense together; what follows may."""
+        named = [*options] if depth > 1 else [*ROOTS, *self._ours]
+        near = nearest(words[depth - 1], named)
+        meant = ".".join([*words[: depth - 1], near, *words[depth:]]) if near else ""
+        more = f"; did you mean {meant}?" if meant else f"; {allowed(named)}"
+        written = ".".join(words[:depth])
+        if words[0] == "cause" and words[1:2] and words[1] in FIELDS["cause"]:
             code, why = "not_supplied", "what triggers this message does not supply it"
         else:
-            code, why = "unknown_variable", "nothing of this name"
-        more = meant or f"; {allowed(options)}"
-        self._tell(name, words, code, f"{written}: {why}{more}")
+            code, why = "unknown_variable", "nothing has this name"
+        self._tell(name, words[:depth], code, f"{written}: {why}{more}")
 
     def _may_be_missing(self, name: nodes.Name, words: list[str], sure: frozenset[str]) -> None:
         written = ".".join(words)

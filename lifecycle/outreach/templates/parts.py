@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from lifecycle.errors import Finding
+from lifecycle.outreach.templates.part import NAME, Part
 from lifecycle.policy.report import START, Place, Report, unlisted
 from lifecycle.policy.source import MapNode, Node, Scalar, decoded, described, tree
 
@@ -21,19 +22,8 @@ KEYS = (*TEMPLATED, "layout", "sender")
 LAYOUTS, PARTIALS = "_layouts", "_partials"
 MAIL, TEXT = "mjml", "txt"  # endings: an e-mail, and every channel of text
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 _FENCE = re.compile(r"---[ \t]*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A piece of template text, and where it stands."""
-
-    file: str  # below the folder of templates
-    line: int  # of the file, at which the text begins; from 1
-    text: str
-    markup: bool  # values are escaped as HTML wants it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
