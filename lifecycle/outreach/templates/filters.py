@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -288,12 +288,17 @@ def _weekday(place: Place, value: object, style: object = "long") -> str:
 def _lunar_date(place: Place, value: object, style: object = "medium") -> str:
     """八月十五, and with the year where it is asked for: 丙午年八月十五."""
     day = _day(place, value)
-    lunar = Solar.fromYmd(day.year, day.month, day.day).getLunar()
+    lunar = _lunar(day)
     if place.chinese:
         year = f"{lunar.getYearInGanZhi()}年" if _style(style) in {"long", "full"} else ""
         return f"{year}{lunar.getMonthInChinese()}月{lunar.getDayInChinese()}"
     month, leap = abs(lunar.getMonth()), "leap " if lunar.getMonth() < 0 else ""
     return f"{_ordinal(lunar.getDay())} day of the {leap}{_ordinal(month)} lunar month"
+
+
+@lru_cache(maxsize=1_000)
+def _lunar(day: date) -> Any:
+    return Solar.fromYmd(day.year, day.month, day.day).getLunar()
 
 
 def _ordinal(number: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 
 import mrml
@@ -10,9 +9,7 @@ import mrml
 CLIPPED_AT = 102 * 1024  # bytes: Gmail cuts off what is behind, the link to unsubscribe too
 
 SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms"})
-_LINK = re.compile(
-    r"""(?:href|src|action|background|poster)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE
-)
+LINKING = frozenset({"href", "src", "action", "background", "background-url", "poster"})
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _BLANK = re.compile("[\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\ufeff]")  # browsers skip them
 
@@ -36,14 +33,7 @@ def html_of(mjml: str) -> str:
         raise BadMail(
             "bad_mjml", f"this is no MJML: {' '.join(str(error).split())[:200]}"
         ) from error
-    made: str = output.content
-    for link in _LINK.finditer(made):
-        if not is_safe_link(html.unescape(link.group(1) or link.group(2) or "")):
-            raise BadMail(
-                "unsafe_link",
-                f"a link that is none of {', '.join(sorted(SCHEMES))}; found in the HTML",
-            )
-    return made
+    return str(output.content)
 
 
 def is_safe_link(link: str) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
+from html import unescape
+
+from lifecycle.outreach.templates.mail import LINKING, SCHEMES, BadMail, is_safe_link
 
 _SKIPPED = frozenset({"mj-head", "head", "style", "script", "title", "mj-style"})
 _LINKS = frozenset({"a", "mj-button", "mj-social-element", "mj-navbar-link"})
@@ -19,20 +21,52 @@ _RULE = "-" * 32
 
 _WIDE = "[⺀-鿿豈-﫿︰-﹏＀-￯]"
 _BETWEEN_WIDE = re.compile(rf"(?<={_WIDE})[ \t]*\n\s*(?={_WIDE})")
+_TAG = re.compile(
+    r"""<!--.*?-->|<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:"[^"]*"|'[^']*'|[^"'>])*)>""", re.DOTALL
+)
+_ATTRIBUTE = re.compile(r"""([a-zA-Z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _SPACES = re.compile(r"\s+")
 
 
 def text_of_mjml(mjml: str) -> str:
-    """Headings, paragraphs, lists and tables as lines; a link as its words and where it goes."""
+    """Headings, paragraphs, lists and tables as lines; a link as its words and where it goes.
+
+    What is given has been read as MJML, so its tags are well-formed. Raises BadMail for a link that
+    goes where no link of an e-mail goes.
+    """
     reader = _Reader()
-    reader.feed(mjml)
-    reader.close()
+    end = 0
+    for token in _TAG.finditer(mjml):
+        if token.start() > end:
+            reader.data(unescape(mjml[end : token.start()]))
+        end = token.end()
+        slash, name, attributes = token.groups()
+        if name is None:
+            continue  # a comment
+        if slash:
+            reader.closed(name.lower())
+        else:
+            reader.opened(name.lower(), _given(attributes), itself=attributes.endswith("/"))
+    reader.data(unescape(mjml[end:]))
     return reader.text()
 
 
-class _Reader(HTMLParser):
+def _given(attributes: str) -> dict[str, str]:
+    if "=" not in attributes:
+        return {}
+    given = {
+        name.lower(): unescape(double or single)
+        for name, double, single in _ATTRIBUTE.findall(attributes)
+    }
+    for name in given.keys() & LINKING:
+        if not is_safe_link(given[name]):
+            allowed = ", ".join(sorted(SCHEMES))
+            raise BadMail("unsafe_link", f"{name} goes elsewhere than {allowed}")
+    return given
+
+
+class _Reader:
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self._lines: list[str] = []
         self._line: list[str] = []
         self._links: list[tuple[str, int]] = []  # where it goes, and where in the line it begins
@@ -45,12 +79,12 @@ class _Reader(HTMLParser):
             self._lines.pop()
         return "\n".join(self._lines)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def opened(self, tag: str, given: dict[str, str], *, itself: bool) -> None:
+        """`itself`: closed as well, as in <br/>."""
         if tag in _SKIPPED:
-            self._skipping += 1
+            self._skipping += not itself
         if self._skipping:
             return
-        given = {name: value or "" for name, value in attrs}
         self._open(tag)
         if tag in _LINKS:
             self._links.append((given.get("href", ""), len(self._line)))
@@ -62,14 +96,10 @@ class _Reader(HTMLParser):
             self._item()
         elif tag in {"td", "th"} and "".join(self._line).strip():
             self._line.append("  ")
+        if itself and tag not in _EMPTY:
+            self.closed(tag)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in _SKIPPED:
-            self.handle_starttag(tag, attrs)
-            if tag not in _EMPTY:
-                self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
+    def closed(self, tag: str) -> None:
         if tag in _SKIPPED:
             self._skipping = max(self._skipping - 1, 0)
             return
@@ -82,7 +112,7 @@ class _Reader(HTMLParser):
         if tag in _PARAGRAPHS or tag in _LINES:
             self._break(empty=tag in _PARAGRAPHS and not (self._lists and tag in {"ul", "ol", "p"}))
 
-    def handle_data(self, data: str) -> None:
+    def data(self, data: str) -> None:
         if not self._skipping:
             self._line.append(_SPACES.sub(" ", _BETWEEN_WIDE.sub("", data)))
 
