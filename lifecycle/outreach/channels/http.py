@@ -67,7 +67,7 @@ class Client:
         read_seconds: float = READ_SECONDS,
         now: Callable[[], datetime] = real_now,
     ) -> None:
-        self._targets = targets or Targets()
+        self.targets = targets or Targets()
         self._tls = tls or ssl.create_default_context()
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
@@ -77,7 +77,7 @@ class Client:
         """Refused where the request cannot have arrived whole, Ambiguous where it can and no answer came."""
         until = time.monotonic() + self._connect_seconds
         try:
-            target = self._targets.find(request.url)
+            target = self.targets.find(request.url)
         except Problem as error:
             return _not_reached("blocked_target", error.detail)
         except OSError:

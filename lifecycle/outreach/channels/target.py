@@ -18,6 +18,7 @@ from lifecycle.errors import UNCHANGED, Problem
 CODE = "target_not_allowed"
 ALLOWED_PORTS = (443, 8443)
 LONGEST_URL = 2048
+_USUAL = {"https": 443, "http": 80}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]
@@ -50,8 +51,13 @@ class Target:
     @property
     def authority(self) -> str:
         """As a Host header has it."""
-        usual = 443 if self.scheme == "https" else 80
-        return self.host if self.port == usual else f"{self.host}:{self.port}"
+        return _authority(self.scheme, self.host, self.port)
+
+
+def authority(url: str) -> str:
+    """What the Host header of a request to it will be, for those who sign it."""
+    scheme, host, port, _ = _taken_apart(url)
+    return _authority(scheme, host, port)
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
@@ -89,6 +95,12 @@ class Targets:
         if wrong:
             raise _refused(wrong, got=host)
         return Target(scheme=scheme, host=host, port=port, path=path, addresses=addresses)
+
+    def check(self, url: str) -> None:
+        """Raises Problem for what is wrong with a URL whoever resolves it; asks nobody."""
+        scheme, host, port, _ = _taken_apart(url)
+        if not self._loopback and (wrong := self._wrong_form(scheme, host, port)):
+            raise _refused(wrong, got=host)
 
     def _wrong_form(self, scheme: str, host: str, port: int) -> str | None:
         """What is wrong with it before anybody is asked where it is."""
@@ -132,9 +144,13 @@ def _taken_apart(url: str) -> tuple[str, str, int, str]:
     if parts.fragment or "#" in url:
         raise _refused("a fragment (#…) is never sent, so it must not be in it", got=host)
     if port is None:
-        port = 443 if parts.scheme == "https" else 80
+        port = _USUAL[parts.scheme]
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return parts.scheme, host.lower(), port, path
+
+
+def _authority(scheme: str, host: str, port: int) -> str:
+    return host if port == _USUAL[scheme] else f"{host}:{port}"
 
 
 def _refused(why: str, *, got: str | None = None) -> Problem:

@@ -1,0 +1,196 @@
+"""What do the channels share that ask a provider over HTTP and are answered in JSON?
+
+Every one of them opens a connection a letter (`http.Client`), keeps none, and translates the codes of
+its provider by a table of meanings. What the provider says in words is for people alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import orjson
+
+from lifecycle.outreach.channels.http import Answer, Client, Request, judged, shown
+from lifecycle.outreach.letter import Letter
+from lifecycle.outreach.outcome import Ambiguous, Fault, Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What a code of a provider means for the message."""
+
+    fault: Fault
+    permanent: bool = False
+    wait: timedelta | None = None
+
+
+NOT_HER = Meaning(fault=Fault.RECIPIENT, permanent=True)  # this address, for good
+NOT_THIS = Meaning(fault=Fault.MESSAGE, permanent=True)  # this text or template, for everybody
+# Our key, balance or rights: nothing is wrong with the message, and a person has to do something.
+NOT_US = Meaning(fault=Fault.PROVIDER, wait=timedelta(minutes=10))
+NOBODY_KNOWS = None  # an error inside of the provider, after it had the message
+
+Codes = Mapping[str, Meaning | None]
+
+
+def busy(seconds: int) -> Meaning:
+    """Too much came at once for the provider."""
+    return Meaning(fault=Fault.PROVIDER, wait=timedelta(seconds=seconds))
+
+
+def enough(seconds: int) -> Meaning:
+    """Too much came for this recipient."""
+    return Meaning(fault=Fault.RECIPIENT, wait=timedelta(seconds=seconds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An answer that could be read."""
+
+    answer: Answer
+    data: Mapping[str, object]
+
+
+class Provider:
+    """The part of a `Channel` that is the same for all of them."""
+
+    is_real = True
+    same_key_for: timedelta | None = None
+
+    def __init__(self, *, name: str, address: str | None, client: Client) -> None:
+        self.name = name
+        self.address = address
+        self.client = client
+
+    def unready(self, *, marketing: bool) -> Sequence[str]:  # noqa: ARG002 - asked of every channel
+        return ()
+
+    def close(self) -> None:
+        """No connection is kept, so none has to be ended."""
+
+    def ask(self, request: Request) -> Said | Refused | Ambiguous:
+        """Its answer in JSON; where a status says more than a body could, what the status says."""
+        reply = self.client.ask(request)
+        if not isinstance(reply, Answer):
+            return reply
+        data = _read(reply)
+        if data is not None and (200 <= reply.status < 300 or _tells_why(reply.status)):
+            return Said(answer=reply, data=data)
+        outcome = judged(reply, now=self.client.now())
+        if isinstance(outcome, Refused | Ambiguous):
+            return outcome
+        return Ambiguous(code="answer_unreadable", detail="it answered 2xx, and not what it should")
+
+
+def meant(codes: Codes, code: object, words: object) -> Refused | Ambiguous:
+    """Looks for `A.B.C`, then for `A.B`, then for `A`; an unknown code is a no that may be tried again."""
+    name = str(code) if re.fullmatch(r"-?[A-Za-z0-9_.-]{1,80}", str(code)) else "code_unreadable"
+    detail = shown(f"{name}: {words}")
+    meaning = _meaning(codes, name)
+    if meaning is None:
+        return Ambiguous(code=name, detail=detail)
+    return Refused(
+        code=name,
+        detail=detail,
+        fault=meaning.fault,
+        permanent=meaning.permanent,
+        retry_after=meaning.wait,
+    )
+
+
+def _meaning(codes: Codes, name: str) -> Meaning | None:
+    while name not in codes:
+        name, dot, _ = name.rpartition(".")
+        if not dot:
+            return Meaning(fault=Fault.PROVIDER)
+    return codes[name]
+
+
+def _tells_why(status: int) -> bool:
+    """A 4xx of which the body says more; not one that is about time."""
+    return 400 <= status < 500 and status not in {408, 429}
+
+
+def _read(answer: Answer) -> Mapping[str, object] | None:
+    if not answer.whole:
+        return None
+    try:
+        data = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def text_of(data: Mapping[str, object], name: str) -> str | None:
+    """A text or number of an answer, as text."""
+    value = data.get(name)
+    return str(value) if isinstance(value, str | int) and value != "" else None
+
+
+def phone(letter: Letter) -> str | Refused:
+    """Her number, if it is one: E.164, as `+8613800138000`."""
+    if re.fullmatch(r"\+[1-9][0-9]{6,14}", letter.to.address):
+        return letter.to.address
+    return malformed("a number has to be in E.164: +, country, number, without spaces")
+
+
+def login(letter: Letter) -> str | Refused:
+    """The user at the provider; nothing that could name several, or everybody."""
+    named = letter.to.address
+    if re.fullmatch(r"[A-Za-z0-9_.@$:-]{1,64}", named) and named.lower() != "@all":
+        return named
+    return malformed("a user is named by up to 64 letters, digits and _ . @ $ : -")
+
+
+def malformed(detail: str) -> Refused:
+    return Refused(code="address_malformed", detail=detail, fault=Fault.RECIPIENT, permanent=True)
+
+
+def too_long(detail: str) -> Refused:
+    return Refused(code="text_too_long", detail=detail, fault=Fault.MESSAGE, permanent=True)
+
+
+def words(letter: Letter) -> str:
+    """Title and text of what goes to colleagues."""
+    title, text = letter.content.subject, letter.content.text.strip()
+    return f"{title}\n\n{text}" if title else text
+
+
+def filled(letter: Letter, sources: Sequence[str]) -> Sequence[str] | Refused:
+    """The values of a registered template: facts by name, and `name`, how she is called."""
+    values = {"name": letter.to.name or None, **letter.facts}
+    missing = [each for each in sources if values.get(each) is None]
+    if missing:
+        return Refused(
+            code="template_parameter_missing",
+            detail=f"there is no {missing[0]!r} for the template of {letter.rule!r}",
+            fault=Fault.MESSAGE,
+            permanent=True,
+        )
+    return [written(values[each]) for each in sources]
+
+
+def written(value: object) -> str:
+    """As a provider puts it into a text."""
+    match value:
+        case Decimal():
+            return f"{value:f}"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M}"
+        case date():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def no_template(letter: Letter) -> Refused:
+    return Refused(
+        code="no_template_code",
+        detail=f"the settings name no registered template for {letter.rule!r}",
+        fault=Fault.MESSAGE,
+        permanent=True,
+    )
