@@ -16,12 +16,14 @@ from typing import Any
 
 import cel
 
-from lifecycle.domain.event import MOVED, Event
+from lifecycle.domain.event import MOVED, REQUESTED, Event
 from lifecycle.domain.instant import BEGINNING, END
 from lifecycle.domain.policy import (
     After,
     OnCalendar,
     OnEvent,
+    OnRequest,
+    OnState,
     OnTransition,
     OutreachRule,
     OwnRhythm,
@@ -30,7 +32,7 @@ from lifecycle.domain.policy import (
     TransitionRule,
 )
 from tests.oracle.facts import typed, value_of
-from tests.oracle.local_time import instant_of
+from tests.oracle.local_time import days_called, instant_of
 from tests.oracle.truth import Due, Message, Outcome, Step, Truth
 
 Judge = Callable[[str, Mapping[str, Any]], bool]  # guard's text, exact values; may raise
@@ -60,6 +62,7 @@ def oracle(
         outcomes=life.outcomes,
         attributes={k: v for k, v in life.attributes().items() if v is not None},
         tags=life.tags(),
+        consents=life.consents(),
         waiting=sorted(life.dues(until.year + 2), key=lambda due: due[:2]),
     )
 
@@ -116,6 +119,18 @@ class _Life:
                 tags.discard(event.properties["tag"])
         return tags
 
+    def consents(self) -> dict[str, bool]:
+        """What she said last of a purpose on a channel, unless she spoke of all channels since."""
+        said = [e for e in self.history if e.type in {"consent_given", "consent_withdrawn"}]
+        held: dict[str, bool] = {}
+        for number, event in enumerate(said):
+            purpose, channel = event.properties["purpose"], event.properties["channel"]
+            since = [e.properties for e in said[number + 1 :]]
+            channels = {later["channel"] for later in since if later["purpose"] == purpose}
+            if not channels & {channel, "all"}:
+                held[f"{purpose}/{channel}"] = event.type == "consent_given"
+        return held
+
     def holds(self, guard: str | None, at: datetime) -> tuple[bool, dict[str, Any]]:
         """Whether the guard holds at `at`, and the values of the names in it."""
         if guard is None:
@@ -156,6 +171,8 @@ class _Life:
                     found = self.check(rule, rule.trigger, version)
                 elif isinstance(rule.trigger, OnCalendar):
                     found = self.slots(rule, rule.trigger, version.policy, last_year)
+                elif isinstance(rule.trigger, OnState) and rule.trigger.stayed is not None:
+                    found = self.stay(rule, rule.trigger.names, rule.trigger.stayed, version)
                 for at, mark in found:
                     if version.effective_at <= at < end:
                         yield Due(at, position, version, rule, mark)
@@ -184,6 +201,19 @@ class _Life:
         if not spent:
             yield max(anchor + _wait(after.wait, now), *never_before), anchor
 
+    def stay(
+        self,
+        rule: TransitionRule | OutreachRule,
+        states: tuple[str, ...],
+        stayed: timedelta,
+        version: PolicyVersion,
+    ) -> Iterator[tuple[datetime, datetime]]:
+        if not self.history or self.state not in states:
+            return
+        entered = self.steps[-1].at if self.steps else self.history[0].occurred_at
+        if (rule.name, entered, len(self.steps)) not in self.judged:
+            yield max(entered + stayed, version.effective_at), entered
+
     def slots(
         self, rule: TransitionRule | OutreachRule, on: OnCalendar, policy: Policy, last_year: int
     ) -> Iterator[tuple[datetime, date]]:
@@ -198,11 +228,13 @@ class _Life:
                 since = event.occurred_at
         if on.attribute and known.get(on.attribute) is None:
             return
-        month, day = on.month_day or _month_day(known[on.attribute or ""])
         done = [judged[:2] for judged in self.judged]
-        for year in range(since.year - 1, last_year + 1):
-            exists = (month, day) != (2, 29) or isleap(year)
-            local = date(year, month, day if exists else 28)
+        if on.lunar:
+            days = days_called(on.lunar, since.year - 1, last_year)
+        else:
+            month_day = on.month_day or _month_day(known[on.attribute or ""])
+            days = [_in_year(month_day, year) for year in range(since.year - 1, last_year + 1)]
+        for local in days:
             at = instant_of(zone, local, on.at)
             if at > since and (rule.name, local) not in done:
                 yield at, local
@@ -240,6 +272,9 @@ class _Life:
         for outreach in version.policy.outreach:
             if isinstance(outreach.trigger, OnEvent) and event.type in outreach.trigger.types:
                 self.plan(outreach, cause, at, version)
+            asked = event.type == REQUESTED and event.properties["outreach"] == outreach.name
+            if asked and isinstance(outreach.trigger, OnRequest):
+                self.plan(outreach, cause, at, version)
 
     def fire(self, due: Due) -> None:
         rule, at, version = due.rule, due.at, due.version
@@ -263,7 +298,10 @@ class _Life:
     def step(self, step: Step, version: PolicyVersion) -> None:
         self.steps.append(step)
         for outreach in version.policy.outreach:
-            if isinstance(outreach.trigger, OnTransition) and step.rule in outreach.trigger.names:
+            on = outreach.trigger
+            caused = isinstance(on, OnTransition) and step.rule in on.names
+            entered = isinstance(on, OnState) and on.stayed is None and step.to_state in on.names
+            if caused or entered:
                 self.plan(outreach, step.cause, step.at, version)
 
     def plan(self, rule: OutreachRule, cause: str, at: datetime, version: PolicyVersion) -> bool:
@@ -286,6 +324,12 @@ def _wait(wait: timedelta | OwnRhythm, now: Callable[[str], Any]) -> timedelta:
 def _month_day(posted: str) -> tuple[int, int]:
     day = date.fromisoformat(posted)
     return day.month, day.day
+
+
+def _in_year(month_day: tuple[int, int], year: int) -> date:
+    month, day = month_day
+    exists = (month, day) != (2, 29) or isleap(year)
+    return date(year, month, day if exists else 28)
 
 
 def _rfc3339(instant: datetime) -> str:

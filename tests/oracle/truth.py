@@ -58,6 +58,7 @@ class Truth:
     outcomes: list[Outcome]
     attributes: dict[str, Any]
     tags: set[str]
+    consents: dict[str, bool]  # "purpose/channel" → given
     waiting: list[Due]  # the checks armed after `until`, earliest first
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from lifecycle.domain.builtin import BUILTIN
-from lifecycle.domain.event import MOVED, OUR_SOURCE, Event
+from lifecycle.domain.event import MOVED, OUR_SOURCE, REQUESTED, Event
 from lifecycle.domain.instant import BEGINNING
 from lifecycle.domain.policy import (
     INTERACTION,
@@ -30,6 +30,8 @@ from lifecycle.domain.policy import (
     MessageClass,
     OnCalendar,
     OnEvent,
+    OnRequest,
+    OnState,
     OnTransition,
     OutreachRule,
     OwnRhythm,
@@ -120,7 +122,11 @@ HAPPENING = (
     *("order_paid", "order_refunded", "order_paid", "account_closed", "page_viewed"),
     *("order_paid", "order_paid", "profile_changed", "tag_added", "tag_removed"),
     *("survey_answered", "order_refunded", UNKNOWN, MOVED),
+    *("consent_given", "consent_withdrawn", REQUESTED),
 )
+MAILS = tuple(f"mail_{number}" for number in range(4))
+# Days of the Chinese calendar that fall into or near the spans of `STARTS`, with a last day
+LUNAR = ((11, 1), (11, 15), (12, 1), (12, 30), (1, 3), (1, 15), (2, 2), (2, 30), (9, 9), (10, 1))
 NUMERIC = ("amount", "pieces", "weight")
 ANCHORS = ("first_at", "last_at", "seen_at")
 
@@ -237,7 +243,7 @@ class _PolicyMaker:
             facts=tuple(self.facts),
             transitions=tuple(rules),
             outreach=tuple(
-                self.outreach(f"mail_{n}", named) for n in range(choose.one((0, 1, 2, 3, 4)))
+                self.outreach(name, named) for name in MAILS[: choose.one((0, 1, 2, 3, 4))]
             ),
             rates=(
                 Rate(currency="USD", since=BEGINNING, rate=Decimal("7.1234")),
@@ -381,9 +387,20 @@ class _PolicyMaker:
             expires=timedelta(days=7) if choose.maybe() else None,
         )
 
-    def trigger(self, rules: Sequence[str]) -> OnTransition | OnEvent | After | OnCalendar:
+    def trigger(
+        self, rules: Sequence[str]
+    ) -> OnTransition | OnEvent | OnState | After | OnCalendar | OnRequest:
         choose = self.choose
-        match choose.number(0, 3):
+        match choose.number(0, 7):
+            case 7:
+                return OnRequest()
+            case 6:
+                at = choose.one((time(9), time(0), time(23, 30)))
+                return OnCalendar(attribute=None, month_day=None, lunar=choose.one(LUNAR), at=at)
+            case 5:
+                return OnState(names=tuple(choose.some(self.states)), stayed=self.length())
+            case 4:
+                return OnState(names=tuple(choose.some(self.states)))
             case 0:
                 return OnTransition(names=tuple(choose.some(rules)))
             case 1:
@@ -438,7 +455,8 @@ def histories(
     events: list[Event] = []
     for _ in range(choose.number(0, most)):
         type_ = choose.one(HAPPENING)
-        source = OUR_SOURCE if type_ == MOVED else choose.one(("shop", "Shop", "a|b%"))
+        ours = type_ in {MOVED, REQUESTED}
+        source = OUR_SOURCE if ours else choose.one(("shop", "Shop", "a|b%"))
         posted[source] += 1
         at = _instant(choose, world.start, events)
         events.append(
@@ -492,6 +510,11 @@ def _properties(choose: Choices, type_: str, world: World) -> dict[str, Any]:
             return {"attributes": {k: attributes[k] for k in choose.some(tuple(attributes))}}
         case "tag_added" | "tag_removed":
             return {"tag": choose.one(("vip", "trial"))}
+        case "consent_given" | "consent_withdrawn":
+            purpose = choose.one(("marketing", "survey"))
+            return {"purpose": purpose, "channel": choose.one(("all", "email", "sms"))}
+        case _ if type_ == REQUESTED:
+            return {"outreach": choose.one((*MAILS, "none_such")), "by": "olga"}
         case "survey_answered":
             return {"score": choose.one(("1", "4.5"))}
         case _ if type_ == MOVED:

@@ -22,6 +22,7 @@ class Told:
     facts: dict[str, Any]
     attributes: dict[str, Any]
     tags: set[str]
+    consents: dict[str, bool]
     steps: list[truth.Step]
     messages: list[truth.Message]
     outcomes: list[truth.Outcome]
@@ -37,6 +38,7 @@ def as_told(found: Truth) -> Told:
         facts=plain_all(found.facts),
         attributes=found.attributes,
         tags=found.tags,
+        consents=found.consents,
         steps=[step._replace(read=plain_all(step.read)) for step in found.steps],
         messages=found.messages,
         outcomes=found.outcomes,
@@ -70,6 +72,7 @@ def told_by_fold(
         facts=facts_at(timeline, snapshot, until),
         attributes={k: v for k, v in snapshot.attributes.items() if v is not None},
         tags=set(snapshot.tags),
+        consents=dict(snapshot.consents),
         steps=[_step(step) for step in steps],
         messages=[_message(message) for message in messages],
         outcomes=[told for o in outcomes if (told := _outcome(o))],
