@@ -122,7 +122,7 @@ def _sender(
 ) -> Sender:
     from lifecycle.engine.sending.desk import open_desk
 
-    desk = open_desk(inst, settings, complaints.about)
+    desk = open_desk(inst, settings)
     return Sender(inst, desk, failed=complaints.about, ring=ring)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta, tzinfo
+from datetime import timedelta
 from typing import Any
 
 from lifecycle.domain.policy import MessageClass
@@ -68,7 +68,7 @@ class PlainTexts:
         language: str | None,
         context: Mapping[str, Any],
         *,
-        zone: tzinfo,
+        zone: str,
         currency: str,
     ) -> Rendered:
         if rule in self.broken:
@@ -118,6 +118,9 @@ class TestOffice:
 
     def unready(self, channel: str, message_class: MessageClass) -> Sequence[str]:
         return self.lacking.get(channel, ())
+
+    def close(self) -> None:
+        pass
 
 
 def sender(inst: Installation, office: TestOffice) -> Sender:

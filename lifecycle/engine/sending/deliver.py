@@ -22,6 +22,7 @@ from lifecycle.engine.sending.claim import Taken
 from lifecycle.engine.sending.office import NotWritten, Office
 from lifecycle.intake.draft import Draft, content_hash
 from lifecycle.killpoints import Point, killpoint
+from lifecycle.outreach.channels.settings import LONGEST_TIMEOUT
 from lifecycle.outreach.letter import Letter, Recipient
 from lifecycle.outreach.outcome import Accepted, Outcome
 from lifecycle.store import customers, sending
@@ -29,7 +30,7 @@ from lifecycle.store.messages import MessageRow
 from lifecycle.store.sending import Attempt, Ended, Settled
 from lifecycle.store.sql import Tx
 
-IN_FLIGHT_FOR = timedelta(seconds=60)  # longer than any channel may take
+IN_FLIGHT_FOR = LONGEST_TIMEOUT + timedelta(seconds=30)  # longer than any channel may take
 _TYPES = {Fate.SENT: SENT, Fate.OVERTAKEN: SENT, Fate.FAILED: FAILED, Fate.UNKNOWN: UNKNOWN}
 
 
@@ -95,7 +96,7 @@ def _letter(office: Office, taken: Taken) -> Letter:
         taken.channel,
         language,
         context,
-        zone=calendar.zone(snapshot.attributes.get("timezone"), taken.version.zone_name),
+        zone=calendar.zone(snapshot.attributes.get("timezone"), taken.version.zone_name).key,
         currency=taken.version.policy.currency,
     )
     return Letter(

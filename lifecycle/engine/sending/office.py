@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
 from typing import Any, Protocol
 
 from lifecycle.domain.policy import MessageClass
@@ -45,7 +44,7 @@ class Texts(Protocol):
         language: str | None,
         context: Mapping[str, Any],
         *,
-        zone: tzinfo,
+        zone: str,
         currency: str,
     ) -> Rendered:
         """Raises NotWritten, and then there is no text at all: never one with gaps."""
@@ -91,3 +90,6 @@ class Office(Protocol):
 
     def unready(self, channel: str, message_class: MessageClass) -> Sequence[str]:
         """What a channel lacks before it may send messages of a class."""
+
+    def close(self) -> None:
+        """End what is kept open."""

@@ -90,6 +90,7 @@ class Sender:
             for lane in self._lanes.values():
                 for taken in lane.stop(STOP_SECONDS):
                     release(self._inst, self._office, taken)
+            self._office.close()
 
     def _claim(self, tx: Tx) -> Claims:
         room = {name: self._lane(name).room for name in self._office.channels}

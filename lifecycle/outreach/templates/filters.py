@@ -21,7 +21,7 @@ from babel.dates import format_date, format_datetime, format_time
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent
 from jinja2 import Undefined
-from lunar_python import Solar  # type: ignore[import-untyped]
+from lunar_python import Solar
 from markupsafe import Markup, escape
 
 from lifecycle.outreach.templates.words import EXCEEDED, MOST_NUMBER, MOST_OUTPUT

@@ -1,0 +1,222 @@
+"""What an installation sends with: its texts, its channels and its secret, as the settings name them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from lifecycle.domain.policy import MessageClass
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending.office import NotWritten, Wait
+from lifecycle.errors import Finding
+from lifecycle.logs.lines import Teller
+from lifecycle.outreach.addresses import address_hashes
+from lifecycle.outreach.channels import Channel
+from lifecycle.outreach.channels.opening import Channels, open_channels
+from lifecycle.outreach.letter import Letter, Links, Rendered
+from lifecycle.outreach.outcome import Outcome
+from lifecycle.outreach.secret import Secret, secret_of
+from lifecycle.outreach.templates.catalogue import Catalogue
+from lifecycle.outreach.templates.part import TemplateFailed
+from lifecycle.outreach.templates.renderer import Renderer
+from lifecycle.outreach.tokens import letter_key, links_of, survey_of
+from lifecycle.settings import Settings
+from lifecycle.store import mailroom
+from lifecycle.store.mailroom import Shown
+from lifecycle.store.messages import MessageRow
+
+tell = Teller("lifecycle")
+
+AT_ONCE = 4  # letters on their way by one channel, in one process
+RENDERING = 2  # processes that fill templates in
+
+
+class Templates:
+    """The texts of a folder, filled in by processes of their own."""
+
+    def __init__(self, catalogue: Catalogue, renderer: Renderer) -> None:
+        self._catalogue = catalogue
+        self._renderer = renderer
+
+    def has(self, rule: str, step: int, variant: str | None, channel: str) -> bool:
+        return channel in self._catalogue.channels_of(rule, step, variant)
+
+    def write(
+        self,
+        rule: str,
+        step: int,
+        variant: str | None,
+        channel: str,
+        language: str | None,
+        context: Mapping[str, Any],
+        *,
+        zone: str,
+        currency: str,
+    ) -> Rendered:
+        languages = [language] if language else []
+        template = self._catalogue.find(rule, step, variant, channel, languages)
+        if template is None:
+            raise NotWritten("no_template", f"{rule}: there is no text for {channel}")
+        written = self._renderer.render(
+            template, context, language=language or template.language, zone=zone, currency=currency
+        )
+        if isinstance(written, TemplateFailed):
+            raise NotWritten(written.code, f"{written.where}: {written.detail}")
+        return written
+
+    def close(self) -> None:
+        self._renderer.close()
+
+
+class Desk:
+    """The `Office` of a real installation."""
+
+    def __init__(
+        self,
+        *,
+        texts: Templates,
+        channels: Channels,
+        secret: Secret | None,
+        public_url: str | None,
+    ) -> None:
+        self.texts = texts
+        self._ways = channels
+        self._secret = secret
+        self._public_url = public_url
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        return self._ways
+
+    @cached_property
+    def company(self) -> Mapping[str, str]:
+        return {name: value for name, value in asdict(self._ways.company).items() if value}
+
+    def at_once(self, channel: str) -> int:  # noqa: ARG002 - all alike
+        return AT_ONCE
+
+    def shut_for(self, channel: str) -> float:
+        return self._ways.breaker(channel).wait()
+
+    def enter(self, channel: str) -> Wait | None:
+        breaker = self._ways.breaker(channel)
+        if seconds := breaker.enter():
+            return Wait(seconds=seconds, one_by_one=False)
+        if seconds := self._ways.throttle(channel).take():
+            breaker.leave()
+            return Wait(seconds=seconds, one_by_one=True)
+        return None
+
+    def leave(self, channel: str, outcome: Outcome | None) -> None:
+        if outcome is None:
+            self._ways.breaker(channel).leave()
+            self._ways.throttle(channel).give_back()
+        else:
+            self._ways.breaker(channel).record(outcome)
+
+    def key_of(self, customer: str, row: MessageRow) -> str:
+        """Signed where there is a secret, as it comes back in reports that anybody may forge."""
+        if self._secret is not None:
+            return letter_key(self._secret, row.row_id)
+        message = row.message
+        named = orjson.dumps([customer, message.rule, message.cause, message.number])
+        return f"l-{hashlib.sha256(named).hexdigest()[:32]}"
+
+    def hashes_of(self, channel: str, address: str) -> Sequence[str]:
+        return () if self._secret is None else address_hashes(self._secret, channel, address)
+
+    def links(
+        self, customer: int, letter: str, *, purpose: str | None, channel: str, rule: str
+    ) -> Links | None:
+        if self._secret is None or self._public_url is None:
+            return None
+        return links_of(
+            self._public_url,
+            self._secret,
+            customer,
+            letter,
+            purpose,
+            channel,
+            survey=survey_of(rule),
+        )
+
+    def owner(self, login: str | None) -> Mapping[str, str]:
+        return {} if login is None else {"login": login}
+
+    def unready(self, channel: str, message_class: MessageClass) -> Sequence[str]:
+        way = self._ways[channel]
+        lacking = list(way.unready(marketing=message_class is MessageClass.MARKETING))
+        if way.is_real and message_class is MessageClass.MARKETING:
+            if self._public_url is None:
+                lacking.append("no public address is set, so nobody could unsubscribe")
+            elif self._secret is None:
+                lacking.append("no secret is set, so no link to unsubscribe could be signed")
+        return lacking
+
+    def close(self) -> None:
+        self.texts.close()
+        self._ways.close()
+
+
+def open_desk(inst: Installation, settings: Settings) -> Desk:
+    """Connects to nobody yet. Raises Unusable for a secret, ChannelsRefused for a file that is wrong."""
+    secret = secret_of(settings)
+    return Desk(
+        texts=Templates(
+            Catalogue(settings.templates_dir, on_broken=_tell_of_broken),
+            Renderer(children=RENDERING),
+        ),
+        channels=open_channels(
+            settings.config_dir,
+            os.environ,
+            public_url=settings.public_url,
+            secret=settings.secret,
+            keep=_keeping(inst),
+        ),
+        secret=secret,
+        public_url=settings.public_url or _here(settings),
+    )
+
+
+def _here(settings: Settings) -> str | None:
+    """Of a try on one machine, links lead to that machine."""
+    if settings.database_url.startswith("sqlite:") and settings.port:
+        return f"http://localhost:{settings.port}"
+    return None
+
+
+def _keeping(inst: Installation) -> Callable[[Letter], None]:
+    def keep(letter: Letter) -> None:
+        content = letter.content
+        said = {
+            "customer": letter.to.customer,
+            "address": letter.to.address,
+            "language": content.language,
+            "subject": content.subject,
+            "text": content.text,
+            "html": content.html,
+        }
+        inst.db.run(
+            lambda tx: mailroom.show(
+                tx,
+                Shown(
+                    key=letter.key,
+                    channel=letter.channel,
+                    rule=letter.rule,
+                    content=said,
+                    at=inst.now(tx),
+                ),
+            )
+        )
+
+    return keep
+
+
+def _tell_of_broken(finding: Finding) -> None:
+    tell.error("template_broken", "{what}; the last good one goes on being used", what=str(finding))
