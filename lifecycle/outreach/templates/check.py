@@ -1,0 +1,207 @@
+"""Is every message of a policy written, in every language, and would it come out well?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment
+
+from lifecycle.domain.policy import MessageClass, OutreachRule, Policy
+from lifecycle.errors import Finding
+from lifecycle.outreach.letter import Rendered
+from lifecycle.outreach.templates.catalogue import Catalogue, Template
+from lifecycle.outreach.templates.guard import parsed
+from lifecycle.outreach.templates.mail import CLIPPED_AT
+from lifecycle.outreach.templates.markup import problems_of
+from lifecycle.outreach.templates.names import Variables, supplied, unknown_names
+from lifecycle.outreach.templates.part import Part, TemplateFailed
+from lifecycle.outreach.templates.renderer import Renderer
+from lifecycle.outreach.templates.sample import UNSUBSCRIBE, sample_of
+from lifecycle.outreach.templates.sms import Segments, segments_of
+from lifecycle.outreach.templates.words import IN_LAYOUT
+from lifecycle.policy.report import Place, Report
+
+SMS = "sms"
+MOST_SEGMENTS = 3  # before it is said that a text is long
+_STRANGE_FEW = 3  # characters of which it is said that they make a short message dearer
+_WHERE = re.compile(r"(.*):(\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """How large one template comes out, for the sample customer."""
+
+    path: str
+    bytes: int
+    segments: Segments | None  # of a short message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    findings: tuple[Finding, ...]  # in the order of files and lines
+    sizes: tuple[Sized, ...]
+
+
+def check(
+    catalogue: Catalogue, policy: Policy, renderer: Renderer, messages: Sequence[str] = ()
+) -> Checked:
+    """Everything that is wrong with the templates of a policy's rules, or of those that are named."""
+    checker = _Checker(catalogue, policy, renderer)
+    rules = [rule for rule in policy.outreach if not messages or rule.name in messages]
+    for rule in rules:
+        checker.rule(rule)
+    broken = [f for f in catalogue.broken() if not messages or _concerns(f, messages)]
+    orphans = [] if messages else _orphans(catalogue, policy)
+    found = dict.fromkeys([*broken, *orphans, *checker.findings])
+    ordered = sorted(found, key=lambda f: (f.file, f.line, f.column, f.code))
+    return Checked(findings=tuple(ordered), sizes=tuple(checker.sizes.values()))
+
+
+class _Checker:
+    def __init__(self, catalogue: Catalogue, policy: Policy, renderer: Renderer) -> None:
+        self._catalogue = catalogue
+        self._policy = policy
+        self._renderer = renderer
+        self._env = Environment(autoescape=True, optimized=False)
+        self._languages = {each.language for each in catalogue.all()}
+        self.findings: list[Finding] = []
+        self.sizes: dict[str, Sized] = {}
+
+    def rule(self, rule: OutreachRule) -> None:
+        variables = supplied(self._policy, rule)
+        steps = range(1, len(rule.delays) + 1)
+        variants: list[str | None] = [*rule.variants] or [None]
+        for channel in rule.channels:
+            for step in steps:
+                for variant in variants:
+                    self._text(rule, step, variant, channel)
+                    for template in self._templates(rule, step, variant, channel):
+                        self._named(template, variables)
+                        self._rendered(rule, template, step, variant)
+
+    def _templates(
+        self, rule: OutreachRule, step: int, variant: str | None, channel: str
+    ) -> Iterator[Template]:
+        for language in sorted(self._catalogue.languages_of(rule.name, step, variant, channel)):
+            template = self._catalogue.find(rule.name, step, variant, channel, [language])
+            if template:
+                yield template
+
+    def _text(self, rule: OutreachRule, step: int, variant: str | None, channel: str) -> None:
+        languages = self._catalogue.languages_of(rule.name, step, variant, channel)
+        which = "".join(
+            [f", step {step}" if len(rule.delays) > 1 else "", f", {variant}" if variant else ""]
+        )
+        if not languages:
+            told = f"no text for {channel}{which}: the message cannot go there"
+            self._add(f"{rule.name}/", "no_text", told)
+        for language in sorted(self._languages - languages) if languages else ():
+            instead = next((each for each in ("en", "zh") if each in languages), min(languages))
+            told = f"language {language} missing for {channel}{which} → falls back to {instead}"
+            self._add(f"{rule.name}/", "no_language", told, warning=True)
+
+    def _named(self, template: Template, variables: Variables) -> None:
+        inside = {**variables, **dict.fromkeys(IN_LAYOUT, variables["now"])}
+        report = Report(template.path)
+        body = parsed(self._env, template.body, report, includes=True)
+        bound = body.bound if body else frozenset()
+        for part in [template.body, *template.parts.values(), *template.partials.values()]:
+            self._names_of(part, bound, variables, report)
+        if template.layout:
+            self._names_of(template.layout, frozenset(), inside, report)
+        for part in _parts(template):
+            if part.markup:
+                self.findings += problems_of(part)
+
+    def _names_of(
+        self, part: Part, bound: frozenset[str], variables: Variables, report: Report
+    ) -> None:
+        if tree := parsed(self._env, part, report, includes=True):
+            self.findings += unknown_names(tree, bound, variables)
+
+    def _rendered(
+        self, rule: OutreachRule, template: Template, step: int, variant: str | None
+    ) -> None:
+        sample = sample_of(self._policy, rule, template.language, step=step, variant=variant)
+        made = self._renderer.render(
+            template,
+            sample,
+            language=template.language,
+            zone=self._policy.timezone,
+            currency=self._policy.currency,
+        )
+        if isinstance(made, TemplateFailed):
+            self._failed(template, made)
+        else:
+            self._looked_at(rule, template, made)
+
+    def _failed(self, template: Template, failed: TemplateFailed) -> None:
+        where = _WHERE.fullmatch(failed.where)
+        file, line = (where.group(1), int(where.group(2))) if where else (failed.where, 1)
+        self._add(file or template.path, failed.code, failed.detail, line=line)
+
+    def _looked_at(self, rule: OutreachRule, template: Template, made: Rendered) -> None:
+        size = len((made.html or made.text).encode())
+        segments = segments_of(made.text) if template.channel == SMS else None
+        self.sizes[template.path] = Sized(path=template.path, bytes=size, segments=segments)
+        marketing = rule.message_class is MessageClass.MARKETING
+        if made.html is not None and marketing and UNSUBSCRIBE not in made.html:
+            told = "marketing by e-mail needs a link to unsubscribe: {{ links.unsubscribe }}"
+            self._add(template.path, "no_unsubscribe", told)
+        if size > CLIPPED_AT:
+            told = f"{size:,} bytes: Gmail cuts off what is behind {CLIPPED_AT:,}"
+            self._add(template.path, "clipped", told, warning=True)
+        if segments:
+            self._counted(template, segments)
+
+    def _counted(self, template: Template, segments: Segments) -> None:
+        told = f"{segments.count} short messages ({segments.encoding}, {segments.places} places)"
+        if segments.count > MOST_SEGMENTS:
+            self._add(template.path, "long_sms", told, warning=True)
+        if segments.strange and len(segments.strange) <= _STRANGE_FEW:
+            more = (
+                f"{' '.join(segments.strange)} is not in GSM-7, and leaves 70 places instead of 160"
+            )
+            self._add(template.path, "dear_sms", f"{more}: {told}", warning=True)
+
+    def _add(
+        self, file: str, code: str, message: str, *, line: int = 1, warning: bool = False
+    ) -> None:
+        place = Place(line, 1)
+        self.findings.append(
+            Finding(
+                file=file,
+                line=place.line,
+                column=place.column,
+                code=code,
+                message=message,
+                warning=warning,
+            )
+        )
+
+
+def _parts(template: Template) -> Iterable[Part]:
+    yield template.body
+    yield from template.partials.values()
+    if template.layout:
+        yield template.layout
+
+
+def _concerns(finding: Finding, messages: Sequence[str]) -> bool:
+    folder = finding.file.split("/", maxsplit=1)[0]
+    return folder in messages or folder.startswith("_")
+
+
+def _orphans(catalogue: Catalogue, policy: Policy) -> Iterator[Finding]:
+    rules = {rule.name for rule in policy.outreach}
+    for message in sorted({each.message for each in catalogue.all()} - rules):
+        yield Finding(
+            file=f"{message}/",
+            line=1,
+            column=1,
+            code="no_rule",
+            message="no outreach rule of the policy has this name; these templates are never sent",
+            warning=True,
+        )
