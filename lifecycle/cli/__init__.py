@@ -28,6 +28,7 @@ from lifecycle.cli import (
     report,
     schema,
     simulation,
+    template,
     transitions,
     truth,
     up,
@@ -80,6 +81,7 @@ app.add_typer(customer.app, name="customer", rich_help_panel=LOOK)
 app.add_typer(outreach.app, name="outreach", rich_help_panel=LOOK)
 app.add_typer(report.app, name="report", rich_help_panel=LOOK)
 app.add_typer(policy.app, name="policy", rich_help_panel=KEEP)
+app.add_typer(template.app, name="template", rich_help_panel=KEEP)
 app.add_typer(dead.app, name="dead", rich_help_panel=KEEP)
 app.add_typer(key.app, name="key", rich_help_panel=KEEP)
 app.command("nights", rich_help_panel=KEEP)(nights.nights)

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from lifecycle.cli import exits, output
+from lifecycle.cli.findings import told
 from lifecycle.errors import Finding, PolicyRefused
 from lifecycle.settings import read_settings
 
@@ -148,26 +149,8 @@ def _tell(
         return
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for finding in findings:
-        output.out().print(_told(finding, lines), soft_wrap=True)  # one finding, one line
+        output.out().print(told(finding, lines), soft_wrap=True)  # one finding, one line
     output.out().print(_verdict(path, findings, loaded), soft_wrap=True)
-
-
-def _told(finding: Finding, lines: list[str]) -> Text:
-    """The finding, and under it the line with a caret."""
-    colour = "yellow" if finding.warning else "red"
-    kind = "warning" if finding.warning else "error"
-    told = Text(f"{finding.file}:{finding.line}:{finding.column}: ", style="bold")
-    told.append(f"{kind} {finding.code}", style=f"bold {colour}")
-    told.append(f": {finding.message}")
-    if finding.line <= len(lines) and lines[finding.line - 1].strip():
-        line = lines[finding.line - 1]
-        start = max(0, finding.column - 60)
-        before = line[start : finding.column - 1]
-        told.append(f"\n    {line[start : start + 110]}\n    ", style="dim")
-        # a wide character takes two places, a tab as many as before
-        told.append("".join("\t" if c == "\t" else " " * Text(c).cell_len for c in before))
-        told.append("^", style=f"bold {colour}")
-    return told
 
 
 def _verdict(path: Path, findings: tuple[Finding, ...], loaded: Loaded | None) -> Text:

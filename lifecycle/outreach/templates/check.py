@@ -23,7 +23,7 @@ from lifecycle.outreach.templates.sms import Segments, segments_of
 from lifecycle.outreach.templates.words import IN_LAYOUT
 from lifecycle.policy.report import Place, Report
 
-SMS = "sms"
+SMS, TASK = "sms", "task"
 MOST_SEGMENTS = 3  # before it is said that a text is long
 _STRANGE_FEW = 3  # characters of which it is said that they make a short message dearer
 _WHERE = re.compile(r"(.*):(\d+)")
@@ -150,6 +150,8 @@ class _Checker:
         if made.html is not None and marketing and UNSUBSCRIBE not in made.html:
             told = "marketing by e-mail needs a link to unsubscribe: {{ links.unsubscribe }}"
             self._add(template.path, "no_unsubscribe", told)
+        if template.channel == TASK and made.subject is None:
+            self._add(template.path, "no_title", "a task needs a title in its front matter")
         if size > CLIPPED_AT:
             told = f"{size:,} bytes: Gmail cuts off what is behind {CLIPPED_AT:,}"
             self._add(template.path, "clipped", told, warning=True)

@@ -1,0 +1,280 @@
+"""`lifecycle template …`: are the messages well written, and how would they look?"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from lifecycle.cli import exits, output
+from lifecycle.cli.findings import told
+from lifecycle.cli.options import OUTREACH, with_settings
+from lifecycle.errors import Finding, NotFound, Problem
+from lifecycle.settings import Settings
+
+if TYPE_CHECKING:
+    from lifecycle.domain.policy import OutreachRule, Policy
+    from lifecycle.outreach.letter import Rendered
+    from lifecycle.outreach.templates.catalogue import Catalogue, Template
+    from lifecycle.outreach.templates.check import Checked
+
+app = typer.Typer(help="Check what messages say, and look at them.", no_args_is_help=True)
+
+TEMPLATES_DIR = OUTREACH[:1]
+
+
+class To(StrEnum):
+    """As what a preview is written."""
+
+    HTML = "html"
+    TEXT = "text"
+    PNG = "png"
+
+
+Message = Annotated[str, typer.Argument(metavar="MESSAGE", help="The name of an outreach rule.")]
+Messages = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MESSAGE]…", help="Names of outreach rules; left out: all.", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
+
+
+@app.command("check")
+@with_settings(*TEMPLATES_DIR)
+def check(settings: Settings, messages: Messages = None, *, json: Json = False) -> None:
+    """Tell every problem of the templates at once, with file, line and column.
+
+    The policy file says which messages there are, on which channels, and what triggers supply. Each
+    template is filled in for a sample customer. Ends with 0 with or without warnings, and with 1 if a
+    message could not be sent as it is.
+    """
+    from lifecycle.outreach.templates.catalogue import Catalogue
+    from lifecycle.outreach.templates.check import check as check_all
+    from lifecycle.outreach.templates.renderer import Renderer
+
+    policy = _policy(settings)
+    for name in messages or ():
+        _rule(policy, name)
+    with Renderer(children=1) as renderer:
+        checked = check_all(Catalogue(settings.templates_dir), policy, renderer, messages or ())
+    refused = any(not finding.warning for finding in checked.findings)
+    if json:
+        output.json_document(
+            {
+                "folder": str(settings.templates_dir),
+                "accepted": not refused,
+                "findings": checked.findings,
+                "sizes": checked.sizes,
+            }
+        )
+    else:
+        _tell(settings.templates_dir, checked)
+    if refused:
+        raise typer.Exit(exits.Code.REFUSED)
+
+
+@app.command("preview")
+@with_settings(*OUTREACH)
+def preview(
+    settings: Settings,
+    message: Message,
+    *,
+    customer: Annotated[
+        str | None,
+        typer.Option(metavar="CUSTOMER", help="For her, as of now.", show_default=False),
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="For a made-up customer; without --customer, always.")
+    ] = False,
+    channel: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Left out: the rule's first.", show_default=False),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="TAG", help="Left out: the customer's, else en.", show_default=False),
+    ] = None,
+    step: Annotated[int, typer.Option(metavar="N", min=1, help="Of a series.")] = 1,
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Left out: the rule's first.", show_default=False),
+    ] = None,
+    to: Annotated[To, typer.Option(help="As what it is written.")] = To.TEXT,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Left out: standard output, or MESSAGE.png for a picture.",
+            show_default=False,
+        ),
+    ] = None,
+    width: Annotated[
+        int, typer.Option(metavar="PIXELS", min=240, max=2000, help="Of a picture; a phone: 375.")
+    ] = 600,
+    dark: Annotated[bool, typer.Option("--dark", help="A picture as in dark mode.")] = False,
+) -> None:
+    """Fill a message in for one customer, and show it. Nothing is sent and nothing is written down."""
+    if sample and customer is not None:
+        raise typer.BadParameter("leave out one of --customer and --sample", param_hint="--sample")
+    policy = _policy(settings)
+    rule = _rule(policy, message)
+    wanted = channel or rule.channels[0]
+    chosen = variant or next(iter(rule.variants), None)
+    context, hers = _context(settings, policy, rule, customer, language, step, chosen)
+    rendered = _rendered(settings, policy, rule, (step, chosen, wanted, hers), context)
+    if to is To.PNG:
+        _picture(rendered, out or Path(f"{message}.png"), width=width, dark=dark)
+        return
+    _write(_shown(rendered, to), out)
+
+
+def _policy(settings: Settings) -> Policy:
+    from lifecycle.cli.policy import POLICY_FILE
+    from lifecycle.policy import load
+
+    path = settings.config_dir / POLICY_FILE
+    if not path.is_file():
+        raise exits.NoInput(f"there is no policy file {str(path)!r}")
+    return load(path).policy
+
+
+def _rule(policy: Policy, name: str) -> OutreachRule:
+    from lifecycle.policy.report import unlisted
+
+    names = [rule.name for rule in policy.outreach]
+    if name not in names:
+        raise NotFound(unlisted("outreach rule", name, names))
+    return next(rule for rule in policy.outreach if rule.name == name)
+
+
+def _context(
+    settings: Settings,
+    policy: Policy,
+    rule: OutreachRule,
+    customer: str | None,
+    language: str | None,
+    step: int,
+    variant: str | None,
+) -> tuple[dict[str, Any], str]:
+    """The variables, and in which language they are wanted."""
+    from lifecycle.outreach.templates.sample import sample_of
+
+    if customer is None:
+        hers = language or "en"
+        return sample_of(policy, rule, hers, step=step, variant=variant), hers
+    from lifecycle.bootstrap import Access
+    from lifecycle.cli.opening import opened
+    from lifecycle.engine import previewing
+
+    with opened(settings, Access.READ) as engine:
+        context = previewing.context_for(
+            engine.installation, customer, rule, step=step, variant=variant
+        )
+    return context, language or str(context["customer"]["language"])
+
+
+def _rendered(
+    settings: Settings,
+    policy: Policy,
+    rule: OutreachRule,
+    wanted: tuple[int, str | None, str, str],
+    context: dict[str, Any],
+) -> Rendered:
+    from lifecycle.outreach.templates.catalogue import Catalogue
+    from lifecycle.outreach.templates.part import TemplateFailed
+    from lifecycle.outreach.templates.renderer import Renderer
+
+    step, variant, channel, language = wanted
+    catalogue = Catalogue(settings.templates_dir)
+    template = catalogue.find(rule.name, step, variant, channel, [language])
+    if template is None:
+        raise NotFound(_no_text(catalogue, rule, step, variant, channel))
+    _warn_of_others(catalogue, template)
+    zone = context["customer"].get("timezone") or policy.timezone
+    with Renderer(children=1) as renderer:
+        made = renderer.render(
+            template, context, language=language, zone=zone, currency=policy.currency
+        )
+    if isinstance(made, TemplateFailed):
+        raise Problem(made.code, f"{template.path}: {made.detail}", pointer=made.where)
+    return made
+
+
+def _no_text(
+    catalogue: Catalogue, rule: OutreachRule, step: int, variant: str | None, channel: str
+) -> str:
+    there = sorted(catalogue.channels_of(rule.name, step, variant))
+    told = f"{rule.name} has no text for {channel} in {catalogue.folder}"
+    return f"{told}; there is one for: {', '.join(there)}" if there else told
+
+
+def _warn_of_others(catalogue: Catalogue, template: Template) -> None:
+    for finding in catalogue.broken():
+        if finding.file == template.path:
+            output.err().print(Text(str(finding), "yellow"), soft_wrap=True)
+
+
+def _shown(rendered: Rendered, to: To) -> str:
+    if to is To.HTML:
+        if rendered.html is None:
+            raise Problem("no_html", "this message has no HTML: it is no e-mail; use --to text")
+        return rendered.html
+    heads = (("Subject", rendered.subject), ("Preheader", rendered.preheader))
+    lines = [f"{name}: {value}" for name, value in heads if value]
+    return "\n".join([*lines, *([""] if lines else []), rendered.text, ""])
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text)
+        return
+    try:
+        out.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise exits.CannotWrite(f"{out} cannot be written: {error.strerror or error}") from error
+
+
+def _picture(rendered: Rendered, out: Path, *, width: int, dark: bool) -> None:
+    from lifecycle.cli.picture import picture_of
+
+    if rendered.html is None:
+        raise Problem("no_html", "this message has no HTML: it is no e-mail; use --to text")
+    drawn = picture_of(rendered.html, width=width, dark=dark)
+    try:
+        out.write_bytes(drawn)
+    except OSError as error:
+        raise exits.CannotWrite(f"{out} cannot be written: {error.strerror or error}") from error
+    output.out().print(Text(f"{out}: {rendered.subject or ''}"), soft_wrap=True)
+
+
+def _tell(folder: Path, checked: Checked) -> None:
+    for finding in checked.findings:
+        shown = told(finding, _lines(folder / finding.file))
+        output.out().print(shown, soft_wrap=True)
+    for sized in checked.sizes:
+        if counted := sized.segments:
+            line = f"{sized.path}: {output.count(counted.count, 'short message')}"
+            output.out().print(Text(f"{line} ({counted.encoding}, {counted.places} places)", "dim"))
+    output.out().print(_verdict(folder, checked.findings, len(checked.sizes)), soft_wrap=True)
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def _verdict(folder: Path, findings: tuple[Finding, ...], rendered: int) -> Text:
+    errors = sum(not finding.warning for finding in findings)
+    counted = f"{output.count(errors, 'error')}, {output.count(len(findings) - errors, 'warning')}"
+    if errors:
+        return Text(f"{folder}: refused: {counted}", style="bold red")
+    return Text(
+        f"{folder}: fine: {counted}; {output.count(rendered, 'template')} filled in",
+        style="bold green",
+    )

@@ -1,0 +1,95 @@
+"""What would a message say to a customer if it went now? The variables, as if a rule had just planned it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from lifecycle.domain.event import key_in
+from lifecycle.domain.fate import Fate
+from lifecycle.domain.policy import OnEvent, OutreachRule
+from lifecycle.domain.step import PlannedMessage
+from lifecycle.engine import addressing
+from lifecycle.engine.identities import find
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.reading import snapshot_of
+from lifecycle.outreach.letter import Links
+from lifecycle.store import customers, events, messages, steps
+from lifecycle.store.messages import MessageRow
+from lifecycle.store.sql import Tx
+
+_NOWHERE = Links(  # a look at a message gives no one the right to unsubscribe somebody
+    unsubscribe="https://preview.invalid/u",
+    preferences="https://preview.invalid/p",
+    survey="https://preview.invalid/s",
+)
+
+
+def context_for(
+    inst: Installation, key: str, rule: OutreachRule, *, step: int, variant: str | None
+) -> dict[str, Any]:
+    """Of the rule's latest message for her, where there was one; else as if caused now.
+
+    Raises NotFound where no identifier is written like that.
+    """
+    with inst.db.read() as tx:
+        customer_id = find(tx, key)
+        row = customers.rows(tx, [customer_id])[customer_id]
+        now, policies = inst.now(tx), inst.timeline(tx)
+        version = policies.at(now)
+        planned = [
+            each
+            for each in messages.of(tx, [customer_id]).get(customer_id, [])
+            if each.live and (each.message.rule, each.message.number) == (rule.name, step)
+        ]
+        message = planned[-1] if planned else _as_if(tx, customer_id, rule, step, now)
+        caused = key_in(message.message.cause)
+        event = events.get(tx, *caused) if caused else None
+        moves = [
+            each.step
+            for each in steps.live(tx, [customer_id]).get(customer_id, [])
+            if each.step.cause == message.message.cause
+        ]
+        return addressing.context_of(
+            snapshot_of(tx, policies, row),
+            version,
+            message,
+            now,
+            customer=row.key,
+            event=event.event if event else None,
+            step=moves[-1] if moves else None,
+            variant=variant,
+            links=_NOWHERE,
+        )
+
+
+def _as_if(tx: Tx, customer_id: int, rule: OutreachRule, step: int, now: datetime) -> MessageRow:
+    """A message that her latest event of the rule's types has caused; without one, this moment has."""
+    types = rule.trigger.types if isinstance(rule.trigger, OnEvent) else ()
+    found = (
+        [e.event for e in events.all_of(tx, customer_id) if e.event.type in types] if types else []
+    )
+    return MessageRow(
+        row_id=0,
+        customer_id=customer_id,
+        message=PlannedMessage(
+            rule=rule.name,
+            cause=found[-1].cause if found else f"preview:{rule.name}",
+            number=step,
+            caused_at=found[-1].occurred_at if found else now,
+            planned_at=now,
+            expires_at=None,
+            settle=timedelta(0),
+            again_after=timedelta(0),
+            message_class=rule.message_class,
+            channels=rule.channels,
+            version=0,
+        ),
+        live=True,
+        fate=Fate.QUEUED,
+        reason=None,
+        fate_at=now,
+        not_before=now,
+        sent_at=None,
+        recorded_at=now,
+    )
