@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from lifecycle.outreach.channels import Channel, outbox
+from lifecycle.outreach.channels import Channel, file, outbox, smtp
 from lifecycle.outreach.channels.breaker import Breaker
 from lifecycle.outreach.channels.outbox import Outbox
 from lifecycle.outreach.channels.settings import (
@@ -16,11 +17,12 @@ from lifecycle.outreach.channels.settings import (
     Kind,
     Limits,
     read_channels,
+    utc_now,
 )
 from lifecycle.outreach.channels.throttle import Throttle
 from lifecycle.outreach.letter import Letter
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (outbox.KIND,)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (outbox.KIND, file.KIND, smtp.KIND)}
 """Every kind that a channel can be; one that is added here is known to the file and its findings."""
 
 UNDESCRIBED = ("email", "sms", "wecom", "dingtalk", "feishu", "webhook", "task")
@@ -68,11 +70,14 @@ def open_channels(
     public_url: str | None,
     secret: bytes | None,
     keep: Callable[[Letter], None],
+    now: Callable[[], datetime] = utc_now,
     kinds: Mapping[str, Kind] = KINDS,
 ) -> Channels:
     """Connects to nobody yet. Raises ChannelsRefused with everything that is wrong in the file."""
     described = read_channels(config_dir, environment, kinds)
-    around = Around(company=described.company, public_url=public_url, secret=secret, keep=keep)
+    around = Around(
+        company=described.company, public_url=public_url, secret=secret, keep=keep, now=now
+    )
     if described.channels is None:
         ways = {name: _shown(name, keep) for name in UNDESCRIBED}
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -73,6 +73,10 @@ class ChannelSettings:
     folder: Path = Path()  # from which relative paths start
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
     """What channels need and their own settings do not say."""
@@ -81,6 +85,7 @@ class Around:
     public_url: str | None  # where customers reach us
     secret: bytes | None = field(repr=False)  # signs the links in letters
     keep: Callable[[Letter], None]  # shows a letter of the outbox to who looks
+    now: Callable[[], datetime] = utc_now  # the date on letters
 
 
 def _nothing_more(_settings: ChannelSettings, _report: Report) -> None:
