@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lifecycle.policy import format as keys
@@ -16,10 +16,11 @@ from lifecycle.policy.records import Key, Record
 _BLOCK = re.compile(r"(<!-- keys: (?P<what>[^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def refreshed(document: str) -> str:
-    """The document with every table made anew; raises KeyError for a mark that names no record."""
-    records = {record.what: record for record in _records()}
-    return _BLOCK.sub(lambda m: f"{m[1]}\n{_table(records[m['what']])}\n{m[3]}", document)
+def refreshed(document: str, records: Iterable[Record] | None = None) -> str:
+    """The document with every table made anew, by default of the policy; raises KeyError for a mark
+    that names no record."""
+    known = {record.what: record for record in (_records() if records is None else records)}
+    return _BLOCK.sub(lambda m: f"{m[1]}\n{_table(known[m['what']])}\n{m[3]}", document)
 
 
 def documented(document: str) -> set[str]:

@@ -136,6 +136,11 @@ class MapOf(Shape[tuple[tuple[At[S], At[T]], ...]], Generic[S, T]):
         self._key, self._item, self._blank = key, item, blank
         self._least, self._most = least, most
 
+    @property
+    def item(self) -> Shape[T]:
+        """What stands behind each key."""
+        return self._item
+
     def read(self, node: Node, report: Report) -> At[tuple[tuple[At[S], At[T]], ...]] | None:
         if isinstance(node, Scalar) and node.empty and not self._least:
             return At((), node.place)

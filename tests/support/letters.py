@@ -53,10 +53,11 @@ def a_letter(key: str = "11-22-33", **changed: Any) -> Letter:
 
 
 def channels_of(
-    folder: Path, text: str, environment: Mapping[str, str] | None = None, **around: Any
+    folder: Path, text: str | None, environment: Mapping[str, str] | None = None, **around: Any
 ) -> Channels:
-    """What a `channels.yaml` with this text opens."""
-    folder.joinpath("channels.yaml").write_text(text, encoding="utf-8")
+    """What a `channels.yaml` with this text opens; None: there is no such file."""
+    if text is not None:
+        folder.joinpath("channels.yaml").write_text(text, encoding="utf-8")
     wanted: dict[str, Any] = {
         "public_url": "https://shop.example.com",
         "secret": b"s" * 32,

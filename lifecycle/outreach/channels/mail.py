@@ -166,9 +166,10 @@ def _body(letter: Letter) -> tuple[tuple[tuple[str, str], ...], bytes]:
     boundary = f"=_{letter.key}"  # neither encoding below can write it
     mark = f"--{boundary}".encode()
     parts = ((headers, text), (html_headers, html))
-    body = b"".join(mark + b"\r\n" + _lines(h) + b"\r\n" + part for h, part in parts)
+    # the line break before a boundary belongs to it, and is none of the part's
+    whole = b"".join(mark + b"\r\n" + _lines(h) + b"\r\n" + part + b"\r\n" for h, part in parts)
     kind = f'multipart/alternative;\r\n boundary="{boundary}"'
-    return (("Content-Type", kind),), body + mark + b"--\r\n"
+    return (("Content-Type", kind),), whole + mark + b"--\r\n"
 
 
 def _part(text: str, subtype: str) -> tuple[tuple[tuple[str, str], ...], bytes]:
