@@ -112,9 +112,9 @@ class Aliyun(Provider):
         number = provider.phone(letter)
         if isinstance(number, Refused):
             return number
-        template = self._settings.templates.get(letter.rule)
-        if template is None:
-            return provider.no_template(letter)
+        template = provider.registered(self._settings.templates, letter)
+        if isinstance(template, Refused):
+            return template
         values = provider.filled(letter, list(template.parameters.values()))
         if isinstance(values, Refused):
             return values
@@ -142,10 +142,10 @@ class Aliyun(Provider):
 
 
 def _outcome(said: Said) -> Outcome:
-    code = said.data.get("Code")
+    code = provider.text_of(said.data, "Code")
     if code == "OK":
         return Accepted(provider_id=provider.text_of(said.data, "BizId"))
-    return provider.meant(CODES, code, said.data.get("Message"))
+    return said.meant(CODES, code, said.data.get("Message"))
 
 
 def signed(

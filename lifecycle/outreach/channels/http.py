@@ -7,6 +7,7 @@ meanwhile, and then nobody would know whether what was written into it had arriv
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import socket
 import ssl
@@ -68,25 +69,33 @@ class Client:
         now: Callable[[], datetime] = real_now,
     ) -> None:
         self.targets = targets or Targets()
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or _trusting_the_system()
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
         self.now = now
 
-    def ask(self, request: Request) -> Reply:
+    def until(self) -> float:
+        """When a letter that is begun now must be done with, however many requests it takes."""
+        return time.monotonic() + self._connect_seconds + self._read_seconds
+
+    def ask(self, request: Request, *, until: float | None = None) -> Reply:
         """Refused where the request cannot have arrived whole, Ambiguous where it can and no answer came."""
-        until = time.monotonic() + self._connect_seconds
+        until = self.until() if until is None else until
+        connected_by = min(time.monotonic() + self._connect_seconds, until)
         try:
             target = self.targets.find(request.url)
         except Problem as error:
             return _not_reached("blocked_target", error.detail)
         except OSError:
             return _not_reached("dns_failed", "the name of the provider's host does not resolve")
-        opened = self._opened(target, until)
+        opened = self._opened(target, connected_by)
         if isinstance(opened, Refused):
             return opened
         with contextlib.closing(opened):
-            return self._asked(opened, target, request)
+            left = min(self._read_seconds, until - time.monotonic())
+            if left <= 0:
+                return _not_reached("connect_failed", "no time was left once it was connected")
+            return self._asked(opened, target, request, left)
 
     def _opened(self, target: Target, until: float) -> socket.socket | Refused:
         """The first of its addresses that takes us, and TLS with it."""
@@ -116,11 +125,13 @@ class Client:
             said = getattr(error, "reason", None) or type(error).__name__
             return _not_reached("tls_failed", f"no TLS with the provider: {said}")
 
-    def _asked(self, connected: socket.socket, target: Target, request: Request) -> Reply:
-        connected.settimeout(self._read_seconds)
+    def _asked(
+        self, connected: socket.socket, target: Target, request: Request, seconds: float
+    ) -> Reply:
+        connected.settimeout(seconds)
         connection = HTTPConnection(target.host, target.port)
         connection.sock = connected
-        with _Watch(self._read_seconds, connected) as watch:
+        with _Watch(seconds, connected) as watch:
             try:
                 _write(connection, target, request)
             except OSError:
@@ -139,6 +150,22 @@ class Client:
                 body=body,
                 whole=whole and not watch.fired,
             )
+
+
+def client_for(timeout: timedelta) -> Client:
+    """A client that is done with a letter in that time; a quarter of it, and no more than 5 s, to connect."""
+    whole = timeout.total_seconds()
+    connect = min(CONNECT_SECONDS, whole / 4)
+    return Client(connect_seconds=connect, read_seconds=whole - connect)
+
+
+MakeClient = Callable[[timedelta], Client]
+
+
+@functools.cache
+def _trusting_the_system() -> ssl.SSLContext:
+    """One for all clients: reading the authorities of the system takes a while."""
+    return ssl.create_default_context()
 
 
 def judged(answer: Answer, *, now: datetime, same_key: bool = False) -> Outcome:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import TypeVar
 
 import orjson
 
@@ -53,6 +54,13 @@ class Said:
 
     answer: Answer
     data: Mapping[str, object]
+    at: datetime
+
+    def meant(self, codes: Codes, code: str | None, words: object) -> Refused | Ambiguous:
+        """What a code that is no success means; where there is none, what the status says."""
+        if code is None:
+            return _by_status(self.answer, self.at)
+        return meant(codes, code, words)
 
 
 class Provider:
@@ -73,22 +81,32 @@ class Provider:
         """No connection is kept, so none has to be ended."""
 
     def ask(self, request: Request) -> Said | Refused | Ambiguous:
-        """Its answer in JSON; where a status says more than a body could, what the status says."""
-        reply = self.client.ask(request)
-        if not isinstance(reply, Answer):
-            return reply
-        data = _read(reply)
-        if data is not None and (200 <= reply.status < 300 or _tells_why(reply.status)):
-            return Said(answer=reply, data=data)
-        outcome = judged(reply, now=self.client.now())
-        if isinstance(outcome, Refused | Ambiguous):
-            return outcome
-        return Ambiguous(code="answer_unreadable", detail="it answered 2xx, and not what it should")
+        return asked(self.client, request)
 
 
-def meant(codes: Codes, code: object, words: object) -> Refused | Ambiguous:
+def asked(
+    client: Client, request: Request, *, until: float | None = None
+) -> Said | Refused | Ambiguous:
+    """The answer in JSON; where a status says more than a body could, what the status says."""
+    reply = client.ask(request, until=until)
+    if not isinstance(reply, Answer):
+        return reply
+    data = _read(reply)
+    if data is not None and (200 <= reply.status < 300 or _tells_why(reply.status)):
+        return Said(answer=reply, data=data, at=client.now())
+    return _by_status(reply, client.now())
+
+
+def _by_status(answer: Answer, at: datetime) -> Refused | Ambiguous:
+    outcome = judged(answer, now=at)
+    if isinstance(outcome, Refused | Ambiguous):
+        return outcome
+    return Ambiguous(code="answer_unreadable", detail="it answered 2xx, and not what it should")
+
+
+def meant(codes: Codes, code: str, words: object) -> Refused | Ambiguous:
     """Looks for `A.B.C`, then for `A.B`, then for `A`; an unknown code is a no that may be tried again."""
-    name = str(code) if re.fullmatch(r"-?[A-Za-z0-9_.-]{1,80}", str(code)) else "code_unreadable"
+    name = code if re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", code) else "code_unreadable"
     detail = shown(f"{name}: {words}")
     meaning = _meaning(codes, name)
     if meaning is None:
@@ -125,10 +143,17 @@ def _read(answer: Answer) -> Mapping[str, object] | None:
     return data if isinstance(data, dict) else None
 
 
+def json(url: str, body: Mapping[str, object]) -> Request:
+    """A POST of it."""
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    return Request(url=url, headers=headers, body=orjson.dumps(body))
+
+
 def text_of(data: Mapping[str, object], name: str) -> str | None:
     """A text or number of an answer, as text."""
     value = data.get(name)
-    return str(value) if isinstance(value, str | int) and value != "" else None
+    plain = isinstance(value, str | int) and not isinstance(value, bool)
+    return str(value) if plain and value != "" else None
 
 
 def phone(letter: Letter) -> str | Refused:
@@ -187,7 +212,17 @@ def written(value: object) -> str:
             return str(value)
 
 
-def no_template(letter: Letter) -> Refused:
+T = TypeVar("T")
+
+
+def registered(templates: Mapping[str, T], letter: Letter) -> T | Refused:
+    """What stands for the message in the letter's language (`thanks.en`), or in any (`thanks`)."""
+    own = templates.get(f"{letter.rule}.{letter.content.language}")
+    found = templates.get(letter.rule) if own is None else own
+    return _none_registered(letter) if found is None else found
+
+
+def _none_registered(letter: Letter) -> Refused:
     return Refused(
         code="no_template_code",
         detail=f"the settings name no registered template for {letter.rule!r}",

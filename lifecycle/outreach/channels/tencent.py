@@ -28,7 +28,7 @@ from lifecycle.outreach.channels.provider import (
 )
 from lifecycle.outreach.channels.target import authority
 from lifecycle.outreach.letter import Letter
-from lifecycle.outreach.outcome import Accepted, Ambiguous, Outcome, Refused
+from lifecycle.outreach.outcome import Accepted, Outcome, Refused
 
 URL = "https://sms.tencentcloudapi.com"
 _TYPE = "application/json; charset=utf-8"
@@ -110,9 +110,9 @@ class Tencent(Provider):
         number = provider.phone(letter)
         if isinstance(number, Refused):
             return number
-        template = self._settings.templates.get(letter.rule)
-        if template is None:
-            return provider.no_template(letter)
+        template = provider.registered(self._settings.templates, letter)
+        if isinstance(template, Refused):
+            return template
         values = provider.filled(letter, template.parameters)
         if isinstance(values, Refused):
             return values
@@ -142,21 +142,17 @@ class Tencent(Provider):
 def _outcome(said: Said) -> Outcome:
     response = said.data.get("Response")
     if not isinstance(response, dict):
-        return _unreadable()
+        return said.meant(CODES, None, None)
     error = response.get("Error")
     if isinstance(error, dict):
-        return provider.meant(CODES, error.get("Code"), error.get("Message"))
+        return said.meant(CODES, provider.text_of(error, "Code"), error.get("Message"))
     match response.get("SendStatusSet"):
         case [{"Code": "Ok"} as status]:
             return Accepted(provider_id=provider.text_of(status, "SerialNo"))
-        case [{"Code": code} as status]:
-            return provider.meant(CODES, code, status.get("Message"))
+        case [dict() as status]:
+            return said.meant(CODES, provider.text_of(status, "Code"), status.get("Message"))
         case _:
-            return _unreadable()
-
-
-def _unreadable() -> Ambiguous:
-    return Ambiguous(code="answer_unreadable", detail="it answered, and not what it should")
+            return said.meant(CODES, None, None)
 
 
 def signed(settings: TencentSettings, request: Request, *, service: str, at: datetime) -> Request:

@@ -98,4 +98,4 @@ def _outcome(said: Said) -> Outcome:
         if known is None:
             return Ambiguous(code="answer_unreadable", detail="it answered 2xx without an id")
         return Accepted(provider_id=known)
-    return provider.meant(CODES, said.data.get("code"), said.data.get("message"))
+    return said.meant(CODES, provider.text_of(said.data, "code"), said.data.get("message"))
