@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lifecycle.outreach.channels import Channel, file, outbox, smtp
 from lifecycle.outreach.channels.breaker import Breaker
+from lifecycle.outreach.channels.kinds import kinds as over_http
 from lifecycle.outreach.channels.outbox import Outbox
 from lifecycle.outreach.channels.settings import (
     ADDRESSES,
@@ -22,7 +23,9 @@ from lifecycle.outreach.channels.settings import (
 from lifecycle.outreach.channels.throttle import Throttle
 from lifecycle.outreach.letter import Letter
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (outbox.KIND, file.KIND, smtp.KIND)}
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind for kind in (outbox.KIND, file.KIND, smtp.KIND, *over_http())
+}
 """Every kind that a channel can be; one that is added here is known to the file and its findings."""
 
 UNDESCRIBED = ("email", "sms", "wecom", "dingtalk", "feishu", "webhook", "task")
