@@ -8,7 +8,7 @@ the last event, those due up to `until`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -151,6 +151,10 @@ def _order(due: Due) -> tuple[datetime, int]:
     return (due.at, due.check.position)
 
 
+def _first(dues: Iterable[Due | None]) -> Due | None:
+    return min((due for due in dues if due is not None), key=_order, default=None)
+
+
 class _Run:
     """One fold under way: the only place where a customer's state changes."""
 
@@ -177,9 +181,12 @@ class _Run:
         self._marks = dict(before.marks)
         self._own_marks: set[str] = set()  # copied in this fold, so that they may be changed
         self._slots = dict(before.slots)
-        # The next slots in file order, until a date, the zone or the version changes; and the first.
-        self._slots_ahead: list[Due] | None = None
+        # The next slot of each calendar rule, until a date, the zone or the version changes; the first.
+        self._slots_ahead: dict[str, Due | None] | None = None
         self._slot_ahead: Due | None = None
+        # The first of the steady checks, until one fires, a fact of theirs or the version changes.
+        self._steady_known = False
+        self._steady_ahead: Due | None = None
         self._next: Due | None = None
         self._next_at = END
         self._refused = dict(before.refused)
@@ -197,7 +204,7 @@ class _Run:
     # -- versions ----------------------------------------------------------------------------
 
     def _enter_version(self) -> None:
-        self._slots_ahead = None
+        self._slots_ahead, self._steady_known = None, False
         versions = self._timeline.versions
         self._version = versions[self._index]
         more = self._index + 1 < len(versions)
@@ -234,23 +241,28 @@ class _Run:
             self._slots_ahead = None
         for update in self._timeline.updates(kind):
             update(self.cells, event)
+        if kind not in self._version.idle:
+            self._steady_known = False
         if kind in _PROFILE:
             self._profile(event)
         if kind == MOVED:
             self._move(event)
         else:
-            machine_trigger = self._version.leaves.get((kind, self.state))
-            if machine_trigger is not None:
-                self._trigger(machine_trigger, kind, event.cause, at)
-            elif self._witness is not None:
-                self._witness(
-                    NotApplicable(at=at, trigger=kind, cause=event.cause, state=self.state)
-                )
-            for outreach in self._version.on_event.get(kind, ()):
-                self._plan(outreach, event.cause, at)
-            if kind == REQUESTED:
-                self._request(event)
+            self._follow(event)
         self.arm()
+
+    def _follow(self, event: Event) -> None:
+        """The rules that wait for such an event, and then the messages."""
+        at, kind = event.occurred_at, event.type
+        machine_trigger = self._version.leaves.get((kind, self.state))
+        if machine_trigger is not None:
+            self._trigger(machine_trigger, kind, event.cause, at)
+        elif self._witness is not None:
+            self._witness(NotApplicable(at=at, trigger=kind, cause=event.cause, state=self.state))
+        for outreach in self._version.on_event.get(kind, ()):
+            self._plan(outreach, event.cause, at)
+        if kind == REQUESTED:
+            self._request(event)
 
     def _profile(self, event: Event) -> None:
         """Attributes, tags and consents: the last write by event time wins, one by one."""
@@ -441,21 +453,23 @@ class _Run:
             self.wake = END
             return
         next_at, first = END, None
-        for check in self._version.checks(self.state):
+        for check in self._version.unsteady(self.state):
             due = self._due(check)
             if due is not None and due[0] < next_at:
                 next_at = due[0]
                 first = check, due[1]
+        position = first[0].position if first is not None else 0
+        if not self._steady_known:
+            self._look_at_steady()
         if self._slots_ahead is None:
             self._look_ahead()
-        slot = self._slot_ahead
-        if slot is not None and (
-            slot.at < next_at
-            or (slot.at == next_at and first and slot.check.position < first[0].position)
-        ):
-            next_at = slot.at
-            self._next = slot
-        elif first is not None:
+        for other in (self._steady_ahead, self._slot_ahead):
+            if other is not None and (
+                other.at < next_at or (other.at == next_at and other.check.position < position)
+            ):
+                next_at, position = other.at, other.check.position
+                self._next = other
+        if self._next is None and first is not None:
             self._next = Due(next_at, first[0], first[1])
         self._next_at = next_at
         self.wake = next_at if next_at < self._switch_at else self._switch_at  # noqa: FURB136
@@ -464,9 +478,10 @@ class _Run:
         """Everything that stands armed as things are now."""
         if self._began_at is None:
             return []
-        armed = [(check, self._due(check)) for check in self._version.checks(self.state)]
+        checks = self._version.checks(self.state)
+        armed = [(check, self._due(check)) for check in checks]
         timed = [Due(due[0], check, due[1]) for check, due in armed if due is not None]
-        return [*timed, *self._look_ahead()]
+        return [*timed, *(slot for slot in map(self._slot, self._version.calendar) if slot)]
 
     def _due(self, check: Check) -> tuple[datetime, datetime] | None:
         """When a timed check comes due, and at which anchor; None: it is not armed."""
@@ -498,7 +513,7 @@ class _Run:
         if entered is None or wait is None:
             raise FoldBroken(f"{check.name} is no timed check")
         mark = self._marks.get(check.name)
-        if mark is not None and mark.stay == self._stay and entered in mark.spent:
+        if mark is not None and entered in mark.spent:  # no two stays that last begin at once
             return None
         return max(entered + wait, self._version.effective_at), entered
 
@@ -512,12 +527,26 @@ class _Run:
             return min(rhythm.otherwise, LONGEST)
         return min(max(gap, rhythm.at_least), rhythm.at_most, LONGEST)
 
-    def _look_ahead(self) -> list[Due]:
-        """The next slot of every calendar rule, in file order; the first is kept for `arm`."""
-        slots = [self._slot(check) for check in self._version.calendar]
-        self._slots_ahead = ahead = [slot for slot in slots if slot is not None]
-        self._slot_ahead = min(ahead, key=_order) if ahead else None
-        return ahead
+    def _look_at_steady(self) -> None:
+        """The first of the checks that stand whatever her state, as their facts are now."""
+        self._steady_known, self._steady_ahead, next_at = True, None, END
+        for check in self._version.steady:
+            due = self._due(check)
+            if due is not None and due[0] < next_at:
+                next_at = due[0]
+                self._steady_ahead = Due(due[0], check, due[1])
+
+    def _look_ahead(self) -> None:
+        """The next slot of every calendar rule, and the first of them."""
+        self._slots_ahead = {check.name: self._slot(check) for check in self._version.calendar}
+        self._slot_ahead = _first(self._slots_ahead.values())
+
+    def _spend_slot(self, check: Check, day: date) -> None:
+        """Only the rule that has fired looks for its next date."""
+        self._slots[check.name] = day
+        if self._slots_ahead is not None:
+            self._slots_ahead[check.name] = self._slot(check)
+            self._slot_ahead = _first(self._slots_ahead.values())
 
     def _slot(self, check: Check) -> Due | None:
         rule = check.calendar
@@ -559,8 +588,7 @@ class _Run:
         at, check, anchor, day = self._next
         self._checked_at = self._position = at
         if day is not None:
-            self._slots[check.name] = day
-            self._slots_ahead = None
+            self._spend_slot(check, day)
             cause = f"calendar:{check.name}@{day.isoformat()}"
         elif anchor is not None:
             cause = f"check:{check.name}@{instant_text(anchor)}#{self._spend(check, anchor)}"
@@ -575,6 +603,7 @@ class _Run:
 
     def _spend(self, check: Check, anchor: datetime) -> int:
         """Mark a timed check as evaluated at this anchor; how often it has been, now included."""
+        self._steady_known = False
         mark = self._marks.get(check.name)
         if mark is None:
             mark = self._marks[check.name] = Mark(stay=self._stay, spent=[], counts={})

@@ -85,6 +85,11 @@ def stands(check: Check, state: str) -> bool:
     return not check.stays or state in check.stays
 
 
+def is_steady(check: Check) -> bool:
+    """Whether only its fact, and having fired, changes when a check comes due."""
+    return check.transition is None and not check.stays and check.rhythm is None
+
+
 class Version:
     """One policy version, compiled against the cells of its timeline."""
 
@@ -141,12 +146,18 @@ class Version:
         timed = [check for check in standing if check.calendar is None]
         self.timed = (*checks, *timed)
         self._standing = tuple(check for check in timed if not check.stays)
+        self.steady = tuple(check for check in timed if is_steady(check))
+        self.idle: frozenset[str] = frozenset()  # event types that move no fact of these
         self._checks: dict[str, tuple[Check, ...]] = {
             state: (
                 *(check for check in checks if leaves(check, state)),
                 *(check for check in timed if stands(check, state)),
             )
             for state in self.states
+        }
+        self._unsteady = {
+            state: tuple(check for check in standing if not is_steady(check))
+            for state, standing in self._checks.items()
         }
         self.calendar_attributes = frozenset(
             trigger.attribute
@@ -159,6 +170,13 @@ class Version:
         stand in all. A state since dropped has no way out, and no stay in it is counted.
         """
         return self._checks.get(state, self._standing)
+
+    def unsteady(self, state: str) -> tuple[Check, ...]:
+        """Those of `checks` that have to be looked at after every event."""
+        unsteady = self._unsteady.get(state)
+        if unsteady is None:
+            unsteady = tuple(check for check in self._standing if not is_steady(check))
+        return unsteady
 
     def facts(self) -> Mapping[str, int]:
         """Fact name → cell."""
@@ -300,6 +318,12 @@ class Timeline:
         self.newest = max(version.number for version in ordered)  # published last
         self._starts = [version.effective_at for version in ordered]
         self._updates = _updates(index, feeds, self.keepers)
+        moving = _moving(index, feeds)
+        for judging in self.versions:
+            anchors = {check.anchor for check in judging.steady}
+            judging.idle = frozenset(
+                kind for kind in self._known if not anchors & moving.get(kind, set())
+            )
         self._copied = _overriding(self.keepers, "copy")
         self._loaded = _overriding(self.keepers, "load")
         self._unknown = self._updates.get(INTERACTION, ())
@@ -370,6 +394,17 @@ def _overriding(
         for cell, keeper in enumerate(keepers)
         if getattr(type(keeper), name) is not plain
     ]
+
+
+def _moving(
+    index: Mapping[str, int], feeds: Mapping[str, list[tuple[str, str]]]
+) -> dict[str, set[int]]:
+    """Event type → the cells that it changes."""
+    table: dict[str, set[int]] = {}
+    for meaning, cell in index.items():
+        for kind, _ in feeds[meaning]:
+            table.setdefault(kind, set()).add(cell)
+    return table
 
 
 def _updates(
