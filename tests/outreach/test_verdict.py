@@ -12,7 +12,17 @@ import pytest
 
 from lifecycle.domain.policy import Cap, Goal, Period, Sending
 from lifecycle.outreach.reasons import told
-from lifecycle.outreach.verdict import Case, Defer, Option, Reason, Send, Suppress, order, verdict
+from lifecycle.outreach.verdict import (
+    Case,
+    Defer,
+    Option,
+    Reason,
+    Send,
+    Spent,
+    Suppress,
+    order,
+    verdict,
+)
 from tests.outreach.cases import (
     CONSENTED,
     DAY,
@@ -308,7 +318,8 @@ def test_a_calendar_without_any_open_day_is_looked_at_again_and_never_hangs() ->
 def test_the_highest_priority_wins_the_last_place_of_a_cap() -> None:
     policy = sending(Cap(most=1, window=DAY))
     low, high = case(rule("low", priority=10)), case(rule("high", priority=90))
-    spent, found = [], {}
+    spent: list[Spent] = []
+    found = {}
     for one in order([low, high]):
         found[one.rule.name] = said = judged(one, policy, *spent)
         if isinstance(said, Send):
