@@ -104,6 +104,7 @@ def test_a_cap_that_names_no_class_is_of_marketing() -> None:
     service = sent(NOON, message_class=SERVICE)
     assert judged(case(), policy, service) == Send(channel="email")
     assert judged(case(rule(message_class=SERVICE)), policy, sent(NOON)) == Send(channel="email")
+    assert judged(case(rule(message_class=SERVICE)), policy, service) == Send(channel="email")
 
 
 def test_a_cap_may_name_service() -> None:
