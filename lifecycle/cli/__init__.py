@@ -28,6 +28,7 @@ from lifecycle.cli import (
     report,
     schema,
     simulation,
+    task,
     template,
     transitions,
     truth,
@@ -82,6 +83,7 @@ app.add_typer(outreach.app, name="outreach", rich_help_panel=LOOK)
 app.add_typer(report.app, name="report", rich_help_panel=LOOK)
 app.add_typer(policy.app, name="policy", rich_help_panel=KEEP)
 app.add_typer(template.app, name="template", rich_help_panel=KEEP)
+app.add_typer(task.app, name="task", rich_help_panel=KEEP)
 app.add_typer(dead.app, name="dead", rich_help_panel=KEEP)
 app.add_typer(key.app, name="key", rich_help_panel=KEEP)
 app.command("nights", rich_help_panel=KEEP)(nights.nights)

@@ -38,7 +38,7 @@ A variable that is set but empty counts as unset; a misspelt one is refused.
 BESIDE = """\
 An SQLite file has one writing process at a time.
 While `lifecycle up` runs, commands that only look work beside it: `log`, `explain`, `customer show`, \
-`report`, `dead list`, `dead show`, `key …`, `verify`, `digest`.
+`report`, `dead list`, `dead show`, `key …`, `task …`, `verify`, `digest`.
 The others are refused with the id of the process that holds the file.
 On PostgreSQL all of them work side by side, and `serve`, `work` and `schedule` divide among many \
 processes what `up` does in one: see [operations.md](operations.md).
