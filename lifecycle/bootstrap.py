@@ -20,6 +20,7 @@ from lifecycle.domain.timeline import Timeline
 from lifecycle.engine import accept, apply, decisions, once, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.backlog import Backlog
+from lifecycle.engine.feedback import Feedback
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.night import Job, Nights
 from lifecycle.engine.observer import Observer, Unobserved
@@ -32,6 +33,7 @@ from lifecycle.intake.draft import Draft
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.failure import told
 from lifecycle.logs.lines import Teller
+from lifecycle.outreach.secret import secret_of
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
 from lifecycle.store import files, keys, messages, revision, urls
@@ -95,6 +97,10 @@ def build(
             inst,
             sender=_sender(inst, settings, complaints, ring) if sends else None,
             nights=Nights(inst, settings.night, list(_nightly(inst, settings))),
+            feedback=Feedback(
+                secret=secret_of(settings, make=access is Access.RUN),
+                public_url=settings.public_url,
+            ),
             clock=clock,
             stops_clock=alone and embedded,
             ring=ring,
@@ -281,6 +287,7 @@ class Engine:
         installation: Installation,
         *,
         nights: Nights,
+        feedback: Feedback,
         sender: Sender | None = None,
         clock: ClockSpec | None,
         stops_clock: bool,
@@ -294,6 +301,7 @@ class Engine:
         self.db = installation.db
         self.observer = observer
         self.complaints = complaints
+        self.feedback = feedback
         self._nights = nights
         self._sender = sender
         self._clock = clock

@@ -5,6 +5,7 @@ The ledger is the event log itself: nothing is ever changed in it, nor taken out
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def ledger(tx: Tx, customer_id: int) -> list[ConsentRow]:
     )
 
 
-def standing(rows: list[ConsentRow]) -> dict[str, bool]:
+def standing(rows: Sequence[ConsentRow]) -> dict[str, bool]:
     """By `purpose/channel`, whether the last word was yes; what is dead says nothing."""
     return {row.about: row.given for row in rows if row.dead is None}
 

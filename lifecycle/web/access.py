@@ -32,6 +32,7 @@ class Open(Enum):
 
     TO_ALL = auto()  # also to who shows no key
     TO_EVERY_KEY = auto()  # whatever its scopes are
+    TO_SIGNED = auto()  # what is asked is signed by itself: a link of ours, a provider's report
 
 
 Need = Scope | Open
@@ -41,6 +42,8 @@ def needs(need: Need) -> dict[str, Any]:
     """The `openapi_extra` of a route that asks for this."""
     if need is Open.TO_ALL:
         return {"security": []}
+    if need is Open.TO_SIGNED:
+        return {"security": [{}]}  # OpenAPI's way to say that no scheme of these is needed
     scopes = [need.value] if isinstance(need, Scope) else []
     return {"security": [{name: scopes} for name in SCHEMES]}
 
@@ -83,5 +86,7 @@ def _of(route: RouteContext) -> Declared:
 def _need(security: Sequence[dict[str, list[str]]]) -> Need:
     if not security:
         return Open.TO_ALL
+    if not security[0]:
+        return Open.TO_SIGNED
     scopes = security[0][next(iter(SCHEMES))]
     return Scope(scopes[0]) if scopes else Open.TO_EVERY_KEY

@@ -9,6 +9,7 @@ from typing import Protocol
 from lifecycle.bootstrap import Complaints
 from lifecycle.domain.policy import Policy
 from lifecycle.engine.accept import Result
+from lifecycle.engine.feedback import Feedback
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.observer import Observer
 from lifecycle.engine.once import Outcome, Post
@@ -22,6 +23,11 @@ class Engine(Protocol):
     @property
     def installation(self) -> Installation:
         """What the read use cases work on."""
+        ...
+
+    @property
+    def feedback(self) -> Feedback:
+        """With what links and reports are recognised."""
         ...
 
     @property

@@ -74,6 +74,21 @@ TITLES: Mapping[str, str] = {
     "event_type_format": "The type cannot be used",
     "unknown_event_type": "The policy has no such event",
     "reserved_type": "The name is reserved",
+    # consents
+    "purpose_required": "No purpose is named",
+    "purpose_format": "The purpose cannot be used",
+    "channel_required": "No channel is named",
+    "channel_format": "The channel cannot be used",
+    "address_required": "No address is named",
+    "address_format": "The address cannot be used",
+    "text_version_required": "No version of the words is named",
+    "text_version_format": "The version of the words cannot be used",
+    "links_not_ready": "No link can be made here yet",
+    # reports
+    "signature_invalid": "The signature is not this provider's",
+    "timestamp_outside_tolerance": "The signed timestamp is too far from now",
+    "account_foreign": "The report is about a foreign account",
+    "report_not_understood": "The report cannot be read",
     # time
     "timestamp_needs_offset": "The time has no offset from UTC",
     "timestamp_invalid": "There is no such instant",

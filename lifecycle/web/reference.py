@@ -158,12 +158,12 @@ def _body(document: Mapping[str, Any], operation: Mapping[str, Any]) -> str:
     schema = _resolved(document, content.get("application/json", {}).get("schema", {}))
     if not schema:
         return ""
-    event = schema["properties"]["events"]["items"]
+    event = schema["properties"].get("events", {}).get("items", {})
     example = json.dumps(schema.get("example", {}), indent=2, ensure_ascii=False)
     return (
         f"<h3>Body</h3><pre>{escape(example)}</pre>"
         + _fields("Fields of the body", schema)
-        + _fields("Fields of an event", event)
+        + (_fields("Fields of an event", event) if event else "")
     )
 
 

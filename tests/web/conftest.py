@@ -25,18 +25,26 @@ from lifecycle.web.ports import Engine as EnginePort
 from lifecycle.web.server import Server, listen
 from tests.intake.bad_input import NOW, POLICY
 
+STILL = ClockSpec.parse(instant_text(NOW))
+
 
 @contextmanager
 def running(
-    url: str, config: Path, policy: str = POLICY, observer: Observer | None = None
+    url: str,
+    config: Path,
+    policy: str = POLICY,
+    observer: Observer | None = None,
+    *,
+    clock: ClockSpec | None = STILL,
 ) -> Iterator[Engine]:
     """An engine without workers."""
     (config / "policy.yaml").write_text(policy, encoding="utf-8")
     db = Database.open(url)
     migrate(db)
     db.close()
-    clock = ClockSpec.parse(instant_text(NOW))
-    settings = Settings(database_url=url, config_dir=config, clock=clock)
+    settings = Settings(
+        database_url=url, config_dir=config, clock=clock, public_url="https://care.example.com"
+    )
     with build(settings, observer=observer) as engine:
         yield engine
 

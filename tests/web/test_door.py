@@ -35,18 +35,31 @@ from tests.web.test_server import following
 TEXT = "no valid API key was shown"
 
 ROUTES = {  # what is asked of whom, told once more: a route that is not here fails a test
-    "/v1/events": ("POST", Scope.EVENTS_WRITE),
-    "/v1/customers/{customer_id:path}/timeline": ("GET", Scope.CUSTOMERS_READ),
-    "/v1/customers/{customer_id:path}": ("GET", Scope.CUSTOMERS_READ),
-    "/v1/transitions": ("GET", Scope.TRANSITIONS_READ),
-    "/v1/transitions/stream": ("GET", Scope.TRANSITIONS_READ),
-    "/healthz": ("GET", Open.TO_ALL),
-    "/readyz": ("GET", Open.TO_ALL),
-    "/metrics": ("GET", Scope.OPERATIONS_READ),
-    "/": ("GET", Open.TO_EVERY_KEY),
-    "/openapi.json": ("GET", Open.TO_EVERY_KEY),
-    "/docs": ("GET", Open.TO_EVERY_KEY),
-    "/docs/style.css": ("GET", Open.TO_EVERY_KEY),
+    ("POST", "/v1/events"): Scope.EVENTS_WRITE,
+    ("GET", "/v1/customers/{customer_id:path}/timeline"): Scope.CUSTOMERS_READ,
+    ("GET", "/v1/customers/{customer_id:path}"): Scope.CUSTOMERS_READ,
+    ("GET", "/v1/transitions"): Scope.TRANSITIONS_READ,
+    ("GET", "/v1/transitions/stream"): Scope.TRANSITIONS_READ,
+    ("GET", "/healthz"): Open.TO_ALL,
+    ("GET", "/readyz"): Open.TO_ALL,
+    ("GET", "/metrics"): Scope.OPERATIONS_READ,
+    ("POST", "/v1/consents"): Scope.CONSENTS_WRITE,
+    ("POST", "/v1/feedback/mail"): Scope.FEEDBACK_WRITE,
+    ("POST", "/v1/hooks/{provider}"): Open.TO_SIGNED,
+    ("GET", "/u"): Open.TO_SIGNED,
+    ("POST", "/u"): Open.TO_SIGNED,
+    ("GET", "/u/{token}"): Open.TO_SIGNED,
+    ("POST", "/u/{token}"): Open.TO_SIGNED,
+    ("GET", "/u/{token}/preferences"): Open.TO_SIGNED,
+    ("POST", "/u/{token}/preferences"): Open.TO_SIGNED,
+    ("GET", "/s/{token}"): Open.TO_SIGNED,
+    ("POST", "/s/{token}"): Open.TO_SIGNED,
+    ("GET", "/c/{token}"): Open.TO_SIGNED,
+    ("POST", "/c/{token}"): Open.TO_SIGNED,
+    ("GET", "/"): Open.TO_EVERY_KEY,
+    ("GET", "/openapi.json"): Open.TO_EVERY_KEY,
+    ("GET", "/docs"): Open.TO_EVERY_KEY,
+    ("GET", "/docs/style.css"): Open.TO_EVERY_KEY,
 }
 
 
@@ -92,9 +105,9 @@ def test_every_route_declares_what_it_asks_of_its_callers(engine: Engine) -> Non
     """Deny by default: whoever adds a route says here, too, who may use it."""
     app = create_app(engine)
     assert {
-        route.path: (next(iter(route.methods - {"HEAD"})), route.need) for route in declared(app)
+        (next(iter(route.methods - {"HEAD"})), route.path): route.need for route in declared(app)
     } == ROUTES
-    assert {route.path for route in iter_route_contexts(app.routes)} == set(ROUTES)
+    assert {route.path for route in iter_route_contexts(app.routes)} == {p for _, p in ROUTES}
 
 
 def test_a_route_that_declares_nothing_cannot_be_served() -> None:
@@ -123,7 +136,8 @@ def test_what_is_declared_is_what_is_published(need: Scope | Open) -> None:
     assert route.need is need
     published = app.openapi()["paths"]["/x"]["get"]["security"]
     scopes = [need.value] if isinstance(need, Scope) else []
-    wanted = [] if need is Open.TO_ALL else [{name: scopes} for name in SCHEMES]
+    by_key: list[dict[str, list[str]]] = [{name: scopes} for name in SCHEMES]
+    wanted = [] if need is Open.TO_ALL else [{}] if need is Open.TO_SIGNED else by_key
     assert published == wanted
 
 
@@ -136,16 +150,18 @@ def test_the_document_tells_how_a_key_is_shown(engine: Engine) -> None:
             assert all(each.keys() <= SCHEMES.keys() for each in operation["security"])
 
 
-@pytest.mark.parametrize("path", ROUTES)
-def test_each_route_opens_to_the_keys_that_it_should(engine: Engine, path: str) -> None:
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_each_route_opens_to_the_keys_that_it_should(
+    engine: Engine, method: str, path: str
+) -> None:
     """To every one that has its scope, and to no other; and without a key only what is open to all."""
-    method, need = ROUTES[path]
+    need = ROUTES[method, path]
     holders = {scope: key(engine, scope, name=scope.value) for scope in Scope}
     concrete = path.replace("{customer_id:path}", "nobody")
     with serving(engine) as client:
         without = status(client, method, concrete, {})
         opened = {s: status(client, method, concrete, bearer(k)) for s, k in holders.items()}
-    assert without == (None if need is Open.TO_ALL else 401)
+    assert without == (None if need in {Open.TO_ALL, Open.TO_SIGNED} else 401)
     assert opened == {
         scope: None if isinstance(need, Open) or scope is need else 403 for scope in Scope
     }
