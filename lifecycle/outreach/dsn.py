@@ -16,6 +16,7 @@ from email.parser import BytesParser, Parser
 from typing import TypeAlias
 
 from lifecycle.outreach.replies import Ignored, News, Report
+from lifecycle.outreach.tokens import LETTER_KEY
 
 MOST_BYTES = 1024 * 1024  # of a mail; a report with the letter in it has a tenth of that
 CHANNEL = "email"
@@ -24,7 +25,7 @@ _MOST_PARTS = 20
 _MOST_BLOCKS = 20  # recipients in one report; ours have one
 _MOST_CANDIDATES = 20
 _STATUS = re.compile(r"(?<![0-9.])([245])\.([0-9]{1,3})\.([0-9]{1,3})(?![0-9.])")
-_KEY = re.compile(r"(?<![A-Za-z0-9-])([a-z0-9][a-z0-9-]{4,79})(?![A-Za-z0-9-])")
+_KEY = re.compile(rf"(?<![A-Za-z0-9-])({LETTER_KEY})(?![A-Za-z0-9-])")
 _CODE_UNKNOWN = "no_status"
 
 _Mail: TypeAlias = "Message[str, str]"

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +29,9 @@ EVERYTHING = "marketing"  # the list that a letter without a purpose unsubscribe
 
 _VERSION = "v1"
 _KEY_TAG = 20  # hex digits in the key of a letter: 80 bits that nobody can guess
+LETTER_KEY = (
+    rf"m[0-9]{{1,18}}-[0-9a-f]{{{_KEY_TAG}}}"  # what one looks like, as a regular expression
+)
 
 
 class Survey(StrEnum):
@@ -207,13 +211,9 @@ def letter_key(secret: Secret, message: int) -> str:
 
 def message_in(secret: Secret | None, key: str) -> int | None:
     """The row of the message whose key this is; None for a key that we did not make."""
-    number, dash, _ = key.partition("-")
-    digits = number.removeprefix("m")
-    if secret is None or not dash or not key.startswith("m") or not key.isascii():
+    if secret is None or not re.fullmatch(LETTER_KEY, key):
         return None
-    if not digits.isdecimal() or len(digits) > 18:
-        return None
-    message = int(digits)
+    message = int(key[1:].partition("-")[0])
     found = False
     for one in secret.all():
         tag = keyed_hash(one.key("letter"), str(message))[:_KEY_TAG]

@@ -25,6 +25,7 @@ from lifecycle.web.ports import Engine as EnginePort
 from lifecycle.web.server import Server, listen
 from tests.intake.bad_input import NOW, POLICY
 
+PUBLIC_URL = "https://care.example.com"
 STILL = ClockSpec.parse(instant_text(NOW))
 
 
@@ -36,6 +37,7 @@ def running(
     observer: Observer | None = None,
     *,
     clock: ClockSpec | None = STILL,
+    secret: bytes | None = None,
 ) -> Iterator[Engine]:
     """An engine without workers."""
     (config / "policy.yaml").write_text(policy, encoding="utf-8")
@@ -43,7 +45,7 @@ def running(
     migrate(db)
     db.close()
     settings = Settings(
-        database_url=url, config_dir=config, clock=clock, public_url="https://care.example.com"
+        database_url=url, config_dir=config, clock=clock, secret=secret, public_url=PUBLIC_URL
     )
     with build(settings, observer=observer) as engine:
         yield engine
