@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.bootstrap import Complaints, Engine
 from lifecycle.clock import ClockSpec
+from lifecycle.engine.feedback import Feedback
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.night import Nights
 from lifecycle.engine.observer import Unobserved
@@ -116,6 +117,7 @@ class World:
         return Engine(
             inst,
             nights=Nights(inst, NightTime(), []),
+            feedback=Feedback(secret=None, public_url=None),
             clock=CLOCK,
             stops_clock=False,
             ring=ring,

@@ -8,16 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 from lifecycle.domain import calendar
 from lifecycle.domain import snapshot as snapshots
-from lifecycle.domain.event import key_in
+from lifecycle.domain.event import Event, key_in
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.guard import GuardError
-from lifecycle.domain.policy import Cap, MessageClass, OutreachRule, Period
+from lifecycle.domain.policy import (
+    Cap,
+    MessageClass,
+    OnState,
+    OnTransition,
+    OutreachRule,
+    Period,
+)
 from lifecycle.domain.snapshot import Snapshot
+from lifecycle.domain.step import Step
 from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.engine import decisions
 from lifecycle.engine.installation import Installation
@@ -37,7 +44,7 @@ from lifecycle.outreach.verdict import (
     order,
     verdict,
 )
-from lifecycle.store import customers, events, pauses, sending, suppressions
+from lifecycle.store import customers, events, pauses, sending, steps, suppressions
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.pauses import Pauses
@@ -74,7 +81,8 @@ class Taken:
     channel: str
     variant: str | None
     address: str
-    event: Mapping[str, Any] | None  # properties of the event that caused it, where one did
+    event: Event | None  # that caused it, where one did
+    step: Step | None  # likewise
     before: Sequence[Tried]  # earlier attempts
     now: datetime  # of the claim, by the engine's clock
 
@@ -98,12 +106,14 @@ class _Person:
     happened: Sequence[tuple[str, datetime]]
 
 
+_Sending = tuple[_Person, MessageRow, OutreachRule, Version, Send]
+"""A message that may go."""
+
+
 @dataclass(slots=True)
 class _Found:
     judged: list[Judged] = field(default_factory=list)
-    sends: list[tuple[_Person, MessageRow, OutreachRule, Version, Send]] = field(
-        default_factory=list
-    )
+    sends: list[_Sending] = field(default_factory=list)
     full: set[str] = field(default_factory=set)
 
 
@@ -377,6 +387,7 @@ class _Judging:
         mine = [send for send in self.found.sends if send[1].row_id in ours]
         causes = {key for _, row, _, _, _ in mine if (key := key_in(row.message.cause))}
         caused = events.known(tx, causes)
+        made = _steps(tx, mine)
         for person, row, rule, version, send in mine:
             key = key_in(row.message.cause)
             yield Taken(
@@ -389,7 +400,8 @@ class _Judging:
                 channel=send.channel,
                 variant=send.variant,
                 address=_address(person.snapshot, self._office.channels[send.channel].address),
-                event=caused[key].event.properties if key in caused else None,
+                event=caused[key].event if key in caused else None,
+                step=made.get((person.row.id, row.message.cause)),
                 before=self.before.get(row.row_id, ()),
                 now=self._now,
             )
@@ -418,6 +430,17 @@ class _Judging:
             self._now + wait * self._inst.rate,
             self._real + wait,
         )
+
+
+def _steps(tx: Tx, sends: Iterable[_Sending]) -> dict[tuple[int, str], Step]:
+    """The steps that planned these messages, by customer and cause."""
+    people = {
+        person.row.id
+        for person, _, rule, _, _ in sends
+        if isinstance(rule.trigger, OnTransition | OnState)
+    }
+    live = steps.live(tx, people) if people else {}
+    return {(who, row.step.cause): row.step for who, rows in live.items() for row in rows}
 
 
 def _address(snapshot: Snapshot, attribute: str | None) -> str:

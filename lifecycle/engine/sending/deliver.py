@@ -85,6 +85,8 @@ def _letter(office: Office, taken: Taken) -> Letter:
         taken.now,
         customer=taken.customer.key,
         event=taken.event,
+        step=taken.step,
+        variant=taken.variant,
         links=links,
         company=office.company,
         owner=office.owner(snapshot.attributes.get("owner")),
