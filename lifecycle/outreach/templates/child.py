@@ -33,7 +33,7 @@ def main() -> None:
     press = Press()
     _warm()
     _give_up()
-    _send(answers, {"ready": True})
+    _send(answers, {"ready": True, "cpu": time.process_time()})
     while (request := _received(given)) is not None:
         _allow_cpu()
         _send(answers, {**_answer(press, request), "cpu": time.process_time()})

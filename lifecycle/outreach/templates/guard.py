@@ -90,7 +90,7 @@ class Tree:
 
 
 def parsed(env: Environment, part: Part, report: Report, *, includes: bool) -> Tree | None:
-    """The tree of a part, whatever must not stand in it reported; None where there is no tree."""
+    """The tree of a part, whatever must not stand in it reported; None where there is none to walk."""
     try:
         root = env.parse(part.text)
     except TemplateSyntaxError as error:
@@ -102,13 +102,16 @@ def parsed(env: Environment, part: Part, report: Report, *, includes: bool) -> T
         return None
     guard = _Guard(part, report, includes=includes)
     guard.walk(root)
+    if guard.too_large:
+        return None  # nobody else has to walk it
     return Tree(part, root, frozenset(guard.bound), tuple(guard.includes))
 
 
-def place_in(part: Part, line: int, word: str) -> Place:
+def place_in(part: Part, line: int | None, word: str) -> Place:
     """Where in the file a word of the text stands; the parser itself only knows the line."""
     from lifecycle.policy.report import Place
 
+    line = line or 1  # of some nodes the parser does not even know that
     lines = part.text.split("\n")
     text = lines[line - 1] if line <= len(lines) else ""
     column = text.find(word) if word else -1
@@ -145,6 +148,10 @@ class _Guard:
             nodes.Include: self._include,
             **dict.fromkeys(_ARITHMETIC, self._arithmetic),
         }
+
+    @property
+    def too_large(self) -> bool:
+        return self._count > MOST_NODES
 
     def walk(self, node: nodes.Node, depth: int = 0, loops: int = 0) -> None:
         self._count += 1

@@ -150,7 +150,8 @@ class _Reader:
         bare = href.removeprefix("mailto:").removeprefix("tel:")
         if not href or href.startswith("#") or words in {href, bare}:
             return
-        if any(href in line for line in self._lines[-1:]):
+        last = next((line for line in reversed(self._lines) if line), "")
+        if last.endswith(f": {href}"):
             return  # just told, by the picture above the button
         if not words:
             self._line.append(bare)

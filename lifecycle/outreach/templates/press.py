@@ -138,15 +138,16 @@ class Press:
         subject = titles.get("subject", titles.get("title"))
         if "layout" not in made:
             return Filled(text=body.strip(), subject=subject)
-        around = {**context, "body": Markup(body), **titles}  # noqa: S704 - its values were escaped
+        around = {**context, "subject": "", "preheader": "", **titles}
+        around["body"] = Markup(body)  # noqa: S704 - its values were escaped
         mjml = _ran(made["layout"], around)
         try:
-            html = html_of(mjml)
+            html, text = html_of(mjml), text_of_mjml(mjml)
         except BadMail as error:
             detail = f"{error} ({made['layout'].files[0]} is around it)"
             raise _Failed(error.code, made["body"].files[0], detail) from error
         return Filled(
-            text=text_of_mjml(mjml), html=html, subject=subject, preheader=titles.get("preheader")
+            text=text, html=html, subject=subject, preheader=titles.get("preheader")
         )
 
 

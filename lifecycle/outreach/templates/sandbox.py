@@ -12,9 +12,9 @@ from decimal import Decimal, DecimalException
 from functools import partial
 from typing import Any, NoReturn
 
-from jinja2 import StrictUndefined, Template, Undefined, nodes
+from jinja2 import StrictUndefined, Template, Undefined, nodes, pass_context
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import LoopContext
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
@@ -76,7 +76,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             undefined=StrictUndefined,
             optimized=False,  # nothing is computed while a template is compiled
             cache_size=0,
-            finalize=self._printed,
+            finalize=_printed,
             keep_trailing_newline=False,
         )
         self.place: Place | None = None
@@ -147,9 +147,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _nothing(self, name: object) -> Undefined:
         return self.undefined(hint=f"{name} has no value here", name=str(name))
 
-    def _printed(self, value: object) -> str:
-        return text_of(value)
-
     def _for_somebody(self, name: str, value: object, *args: object, **named: object) -> Any:
         assert self.place is not None
         return filters.FOR_SOMEBODY[name](self.place, value, *args, **named)
@@ -183,6 +180,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if size * 4 > MOST_OUTPUT and len(text.encode()) > MOST_OUTPUT:
             raise Exceeded(f"more than {MOST_OUTPUT // 1024} KiB")
         return text
+
+
+@pass_context
+def _printed(_: Context, value: object) -> str:
+    """Asks for the context so that nothing printed is computed while a template is compiled."""
+    return text_of(value)
 
 
 def weight_of(root: nodes.Node) -> int:
