@@ -41,7 +41,6 @@ class Breaker:
         self._trial_until: float | None = None  # a trial is under way, and is given up on then
         self._lock = threading.Lock()
 
-    @property
     def state(self) -> State:
         with self._lock:
             if self._open_until is None:
