@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
 import socket
 import ssl
 import threading
@@ -18,7 +20,8 @@ from lifecycle.outreach.channels import Channel
 from lifecycle.outreach.outcome import Accepted, Ambiguous, Fault, Outcome, Refused
 from tests.conftest import ROOT
 from tests.support.letters import a_letter, mail_channel
-from tests.support.smtp import Act, Script, SmtpServer, Taken
+from tests.support.process import started
+from tests.support.smtp import Act, Script, SmtpServer, Taken, by_chance
 
 SAYS, DOES = "says", "does"
 P, R, M = Fault.PROVIDER, Fault.RECIPIENT, Fault.MESSAGE
@@ -412,3 +415,51 @@ def test_a_server_without_logins_is_not_sent_the_password(tmp_path: Path) -> Non
     server = SmtpServer()
     with sending(tmp_path, server, "username: ann\npassword: {env: PW}", PW="right") as channel:
         assert outcome_of(channel.send(a_letter())) == ("auth_not_offered", "no")
+
+
+FAULTS = [
+    ("connect", Act(cut=True), 0.05), ("connect", Act(say="421 4.3.2 full"), 0.05),
+    ("ehlo", Act(cut=True), 0.05), ("ehlo", Act(say="502 what?"), 0.05),
+    ("mail", Act(cut=True), 0.02), ("mail", Act(say="451 4.3.0 no"), 0.02),
+    ("rcpt", Act(cut=True), 0.02), ("rcpt", Act(say="550 5.1.1 no"), 0.02),
+    ("data", Act(cut=True), 0.02), ("data", Act(say="421 no"), 0.02),
+    ("body", Act(cut=True), 0.02),
+    ("dot", Act(cut=True), 0.02), ("dot", Act(cut=True, takes=False), 0.02),
+    ("dot", Act(say="451 4.3.0 no"), 0.02), ("dot", Act(say="554 5.6.0 no"), 0.02),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_faults_at_every_stage_each_outcome_says_whether_the_letter_was_taken(
+    seed: int, tmp_path: Path
+) -> None:
+    server = SmtpServer(by_chance(FAULTS, seed))
+    letters = [a_letter(f"k-{n}", to=f"p{n}@example.org") for n in range(600)]
+    with sending(tmp_path, server) as channel, ThreadPoolExecutor(6) as pool:
+        outcomes = dict(
+            zip([letter.key for letter in letters], pool.map(channel.send, letters), strict=True)
+        )
+    took = server.counts
+    assert all(took[key] == 1 for key, one in outcomes.items() if isinstance(one, Accepted))
+    assert all(took[key] == 0 for key, one in outcomes.items() if isinstance(one, Refused))
+    unsure = [key for key, one in outcomes.items() if isinstance(one, Ambiguous)]
+    assert {took[key] for key in unsure} == {0, 1}, "and of those nobody knew"
+    for stage, act, _ in FAULTS:
+        said = "cut" if act.cut else (act.say or "")[:3]
+        assert server.answers[f"{stage} {said}"] > 0, f"{stage} {said} was never tried"
+
+
+def test_the_server_of_the_tests_runs_as_a_process_too(tmp_path: Path) -> None:
+    log = tmp_path / "taken.tsv"
+    arguments = ("--fault", "rcpt:550:1.0", "--log", str(log))
+    with started("-m", "tests.support.smtp") as start:
+        failing, sound = start(*arguments), start("--log", str(log))
+        for server in (failing, sound):
+            port = int(server.line("listening on .*:([0-9]+)")[1])
+            channel = mail_channel(tmp_path, port)
+            channel.send(a_letter("11"))
+            channel.close()
+        told = [json.loads(server.end(signal.SIGTERM)[1]) for server in (failing, sound)]
+    assert [one["taken"] for one in told] == [0, 1]
+    assert told[0]["answers"]["rcpt 550"] == 1
+    assert log.read_text() == "11\tli@example.org\n"
