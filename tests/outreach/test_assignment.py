@@ -78,8 +78,10 @@ def test_rules_hold_out_and_vary_independently_of_each_other() -> None:
     varied = rule("first", variants={"a": 1, "b": 1})
     none = Sending()
     pairs = Counter((held_out(first, one, none), held_out(second, one, none)) for one in CUSTOMERS)
+    other = rule("second", variants={"a": 1, "b": 1})
+    varied_twice = Counter((variant(varied, one), variant(other, one)) for one in CUSTOMERS)
     mixed = Counter((held_out(first, one, none), variant(varied, one)) for one in CUSTOMERS)
-    for found in (pairs, mixed):
+    for found in (pairs, varied_twice, mixed):
         assert len(found) == 4
         assert chi_square(list(found.values()), [25_000.0] * 4) < BOUND[3]
 
