@@ -127,7 +127,14 @@ def _sender(
     inst: Installation, settings: Settings, complaints: Complaints, ring: Callable[[], object]
 ) -> Sender:
     from lifecycle.engine.sending.desk import open_desk
+    from lifecycle.engine.sending.pausing import hold_if_restored
 
+    if hold_if_restored(inst):
+        tell.warning(
+            "sending_paused",
+            "this database was restored or copied, so nothing is sent: compare with your providers what"
+            " was sent since, then `lifecycle outreach resume all`",
+        )
     desk = open_desk(inst, settings)
     return Sender(inst, desk, failed=complaints.about, ring=ring)
 

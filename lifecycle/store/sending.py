@@ -200,7 +200,8 @@ def begin(tx: Tx, attempt: Attempt, *, token: str, real: datetime, lease_until: 
     """The letter is handed over next. False: the claim was lost, and it must not be."""
     began = tx.run(_BEGIN, attempt.number, tx.to_db(lease_until), attempt.message_id, token)
     if not began:
-        return False
+        # Where the answer to our own commit was lost, the unit runs again, and this was it.
+        return bool(tx.value(_BEGUN, attempt.message_id, attempt.number, token))
     tx.run(
         _ATTEMPT,
         attempt.message_id,
@@ -359,6 +360,9 @@ _OURS = both(
 _BEGIN = both(
     "UPDATE message SET fate = 'in_flight', tries = ?, lease_until = ?"
     " WHERE id = ? AND fate = 'claimed' AND lease = ?"
+)
+_BEGUN = both(
+    "SELECT count(*) FROM message WHERE id = ? AND fate = 'in_flight' AND tries = ? AND lease = ?"
 )
 _ATTEMPT = both(
     "INSERT INTO send_attempt (message_id, number, channel, letter, address_hash, language,"

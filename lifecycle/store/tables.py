@@ -308,6 +308,15 @@ class Pause(SQLModel, table=True):
     since: datetime = Field(sa_column=Column("since", instant(), nullable=False))
 
 
+class Instance(SQLModel, table=True):
+    """Which database this is: a copy of it, or one that was restored, says another."""
+
+    __tablename__: ClassVar[str] = "instance"
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    identity: str = Field(sa_column=Column("identity", Text(), nullable=False))
+
+
 class Task(SQLModel, table=True):
     """Something that an employee is asked to do for a customer."""
 

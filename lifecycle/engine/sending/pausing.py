@@ -5,7 +5,7 @@ from __future__ import annotations
 from lifecycle.engine.installation import Installation
 from lifecycle.errors import UNCHANGED, Problem
 from lifecycle.intake.values import did_you_mean
-from lifecycle.store import pauses, sending
+from lifecycle.store import instance, pauses, sending
 from lifecycle.store.database import Database
 from lifecycle.store.pauses import ALL, CHANNEL, REAL, RULE, Paused
 from lifecycle.store.sql import Tx
@@ -46,6 +46,29 @@ def resume(inst: Installation, scope: str, *, by: str, why: str) -> bool:
             pauses.allow(tx, scope.removeprefix(RULE), by=by, why=why, since=now)
         sending.release_paused(tx, now)
         return was
+
+    return inst.db.run(unit)
+
+
+def hold_if_restored(inst: Installation) -> bool:
+    """Pause everything where this database is a copy, or was restored: what it says is not sent may be.
+
+    Whether it was; of one that was never asked before, it is not. Run twice, the second finds nothing.
+    """
+
+    def unit(tx: Tx) -> bool:
+        found, before = instance.identity(tx), instance.recorded(tx)
+        if found == before:
+            return False
+        instance.record(tx, found)
+        if before is None:
+            return False
+        why = (
+            "this database was restored or copied: compare what was sent since with what your providers"
+            " know, then resume"
+        )
+        pauses.add(tx, Paused(scope=ALL, by="lifecycle", why=why, since=inst.now(tx)))
+        return True
 
     return inst.db.run(unit)
 

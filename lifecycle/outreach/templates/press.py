@@ -146,9 +146,7 @@ class Press:
         except BadMail as error:
             detail = f"{error} ({made['layout'].files[0]} is around it)"
             raise _Failed(error.code, made["body"].files[0], detail) from error
-        return Filled(
-            text=text, html=html, subject=subject, preheader=titles.get("preheader")
-        )
+        return Filled(text=text, html=html, subject=subject, preheader=titles.get("preheader"))
 
 
 def _tree(sandbox: Sandbox, part: Part, *, includes: bool) -> nodes.Template:

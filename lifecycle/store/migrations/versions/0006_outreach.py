@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from lifecycle.store.columns import instant, key_text
+from lifecycle.store.columns import instant, key_text, row_id
 
 revision = "0006"
 down_revision = "0005"
@@ -90,6 +90,7 @@ def upgrade() -> None:
         "INSERT INTO pause (scope, \"by\", why, since) VALUES ('real', 'lifecycle',"
         f" 'a new installation: look at what would be sent, then resume', {now})"
     )
+    op.create_table("instance", row_id(), sa.Column("identity", sa.Text(), nullable=False))
     op.create_table(
         "task",
         sa.Column("key", key_text(), nullable=False),
