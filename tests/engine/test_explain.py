@@ -22,7 +22,7 @@ from lifecycle.policy import loads
 from lifecycle.store import messages, runs
 from tests.conftest import ROOT
 from tests.policies import scenario_policy
-from tests.scenarios.driver import ANNA, closed, day, happened, moved, order, page, refund
+from tests.scenarios.driver import ANNA, asked, closed, day, happened, moved, order, page, refund
 from tests.scenarios.policies import EXAMPLES, WITH_CARE, WITH_UNDO, WITH_WINDOW
 from tests.support.engine import (
     arrive,
@@ -245,6 +245,81 @@ def test_a_check_without_a_target_tells_its_message_and_its_next_turn(install: I
     ]
     assert ahead(inst)[-1] == (
         "care had its turn on 2026-01-31 00:00 for last_order_at = 2026-01-01 00:00. A new order_paid would arm it again."
+    )
+
+
+STUCK = "{name: stuck, on: {state: deal, stayed: 14d}, channels: [email]}"
+
+
+def test_a_stay_tells_when_it_is_due_and_what_would_end_it(install: Install) -> None:
+    inst = install(scenario_policy(outreach=[STUCK]))
+    arrive(inst, order(0))
+    reach(inst, day(3))
+    lines = ahead(inst)
+    start = next(n for n, line in enumerate(lines) if "stuck" in line)
+    assert lines[start : start + 3] == [
+        "2026-01-15 00:00 UTC  stuck, 14 days after she came to deal on 2026-01-01 00:00.",
+        "    If nothing arrives before, it plans stuck (email).",
+        "    Leaving deal, as by order_paid (loyal, to loyal, when orders >= 3) or account_closed (left, to churned), would disarm it.",
+    ]
+
+
+def test_a_stay_that_had_its_turn_tells_why_it_came_due_and_what_arms_it_again(
+    install: Install,
+) -> None:
+    inst = install(scenario_policy(outreach=[STUCK]))
+    arrive(inst, order(0))
+    reach(inst, day(20))
+    assert past(inst)[-2] == (
+        "2026-01-15 00:00  stuck came due: 14 days in deal since 2026-01-01 00:00."
+    )
+    assert ahead(inst)[-1] == (
+        "stuck had its turn on 2026-01-15 00:00 in this stay, which began on 2026-01-01 00:00."
+        " Entering a state of its anew would arm it again."
+    )
+
+
+def test_a_message_of_a_stay_that_never_lasted_is_told_with_what_it_waited_for(
+    install: Install,
+) -> None:
+    """The first state is entered without a step; the late order shows that she had left it."""
+    rule = "{name: hello, on: {state: potential, stayed: 3d}, channels: [email]}"
+    inst = install(scenario_policy(outreach=[rule]))
+    arrive(inst, page(0))
+    reach(inst, day(4))
+    arrive(inst, arriving(order(1), 5))
+    dropped = next(line for line in past(inst) if "no longer follows" in line)
+    assert "hello (email) was planned (3 days in potential since 2026-01-01 00:00)" in dropped
+
+
+def test_a_request_is_told_by_who_made_it_and_for_what(install: Install) -> None:
+    inst = install(scenario_policy(outreach=["{name: news, on: request, channels: [email]}"]))
+    arrive(inst, page(0))
+    reach(inst, day(2))
+    arrive(inst, asked("news", 2))
+    headline, followed = past(inst)[-2:]
+    assert headline == "2026-01-03 00:00  olga asked for news."
+    assert "news (email) was planned for 2026-01-03 00:00" in followed
+
+
+def test_a_day_of_the_chinese_calendar_is_told_by_its_name_there(install: Install) -> None:
+    rule = "{name: spring, on: {calendar: 'lunar 01-01', at: '09:00'}, channels: [email]}"
+    inst = install(scenario_policy(outreach=[rule]))
+    arrive(inst, page(0))
+    assert ahead(inst)[0] == (
+        "2026-02-17 09:00 UTC  spring, on 2026-02-17 by her own clock (lunar 01-01)."
+    )
+
+
+def test_as_json_a_stay_says_from_when_it_counts(install: Install) -> None:
+    inst = install(scenario_policy(outreach=[STUCK]))
+    arrive(inst, order(0))
+    stuck = next(one for one in explain(inst, ANNA).to_json()["ahead"] if one["name"] == "stuck")
+    assert (stuck["state"], stuck["anchor"], stuck["wait_seconds"], stuck["stands_in"]) == (
+        "deal",
+        "2026-01-01T00:00:00Z",
+        1_209_600,
+        ["deal"],
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from lifecycle.domain.event import MOVED, OUR_SOURCE, Event
+from lifecycle.domain.event import MOVED, OUR_SOURCE, REQUESTED, Event
 
 DAY_0 = datetime(2026, 1, 1, tzinfo=UTC)
 ANNA = "anna"
@@ -66,6 +66,27 @@ def moved(to: str, on: float, by: str = "olga", why: str = "asked by phone") -> 
     )
 
 
+def asked(outreach: str, on: float, by: str = "olga") -> Event:
+    """What a person's request for a rule's message becomes."""
+    return Event(
+        source=OUR_SOURCE,
+        id=f"request-{outreach}-{on:g}",
+        customer=ANNA,
+        type=REQUESTED,
+        occurred_at=day(on),
+        received_at=day(on),
+        properties={"outreach": outreach, "by": by},
+    )
+
+
+def consented(purpose: str, channel: str, on: float) -> Event:
+    return happened("consent_given", on, purpose=purpose, channel=channel)
+
+
+def withdrew(purpose: str, channel: str, on: float) -> Event:
+    return happened("consent_withdrawn", on, purpose=purpose, channel=channel)
+
+
 class Told(NamedTuple):
     """A live step, or a check or event that came to nothing, with its day."""
 
@@ -105,6 +126,9 @@ class Life(Protocol):
 
     def fact(self, name: str) -> Any:
         """As canonical JSON, windows ending at the clock."""
+
+    def consents(self) -> dict[str, bool]:
+        """`purpose/channel` → given."""
 
     def next_check(self) -> Told | None: ...
 

@@ -90,6 +90,9 @@ class FoldLife:
     def fact(self, name: str) -> Any:
         return facts_at(self._timeline, self._held, self._now)[name]
 
+    def consents(self) -> dict[str, bool]:
+        return dict(self._held.consents)
+
     def next_check(self) -> Told | None:
         waiting = armed(self._timeline, self._held, self._now)
         return Told(waiting[0].check.name, number_of(waiting[0].at)) if waiting else None

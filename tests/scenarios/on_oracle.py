@@ -50,6 +50,9 @@ class OracleLife:
     def fact(self, name: str) -> Any:
         return plain(self._truth.facts[name])
 
+    def consents(self) -> dict[str, bool]:
+        return self._truth.consents
+
     def next_check(self) -> Told | None:
         waiting = self._truth.waiting
         return Told(waiting[0].rule.name, number_of(waiting[0].at)) if waiting else None

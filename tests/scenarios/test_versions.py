@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lifecycle.domain.fold import fold
+from lifecycle.domain.fold import fold, unwanted
 from lifecycle.domain.instant import BEGINNING
 from lifecycle.domain.policy import PolicyVersion
 from lifecycle.domain.timeline import Timeline
@@ -97,3 +97,57 @@ def test_guards_of_outreach_that_said_no_are_counted_too() -> None:
     folded = fold(timeline, None, [order(0), order(1), page(2), order(3)], day(4))
     assert [message.rule for message in folded.messages] == ["thanks"]
     assert folded.snapshot.refused["thanks"] == 2
+
+
+STUCK = "{name: stuck, on: {state: deal, stayed: 14d}, channels: [email]}"
+
+
+def test_a_new_rule_about_a_stay_that_has_lasted_long_is_due_when_it_takes_effect_and_once() -> (
+    None
+):
+    timeline = versions(scenario_policy(), scenario_policy(outreach=[STUCK]), from_day=30)
+    folded = fold(timeline, None, [order(0)], day(59))
+    assert [(m.rule, m.planned_at, m.version) for m in folded.messages] == [("stuck", day(30), 2)]
+
+
+def test_a_stay_that_had_its_turn_has_none_under_a_later_version() -> None:
+    """Its identity is its name: what is spent stays spent, whatever the new length."""
+    longer = STUCK.replace("14d", "20d")
+    timeline = versions(
+        scenario_policy(outreach=[STUCK]), scenario_policy(outreach=[longer]), from_day=16
+    )
+    folded = fold(timeline, None, [order(0)], day(59))
+    assert [(m.rule, m.planned_at) for m in folded.messages] == [("stuck", day(14))]
+
+
+@pytest.mark.parametrize(("version", "answer"), [(1, False), (2, True), (3, False)])
+def test_what_keeps_a_message_from_going_is_what_its_own_version_says(
+    version: int, answer: bool
+) -> None:
+    """Two orders are too many under the second version only; the third has no such condition."""
+    thanks = "{{name: thanks, on: {{event: order_paid}}, channels: [email]{}}}"
+    texts = [
+        scenario_policy(outreach=[thanks.format(more)])
+        for more in (", unless: orders >= 3", ", unless: orders >= 2", "")
+    ]
+    timeline = Timeline(
+        [
+            PolicyVersion(number=n, hash="", effective_at=at, policy=loads(text).policy)
+            for n, at, text in zip((1, 2, 3), (BEGINNING, day(10), day(20)), texts, strict=True)
+        ]
+    )
+    snapshot = fold(timeline, None, [order(0), order(1)], day(2)).snapshot
+    assert unwanted(timeline, snapshot, "thanks", version, day(3)) is answer
+
+
+def test_a_condition_without_an_answer_keeps_a_message_from_going() -> None:
+    """Nobody knows whether it is wanted; a message more is worse than one less."""
+    rule = (
+        "{name: thanks, on: {event: page_viewed}, channels: [email], "
+        "unless: 'at - last_order_at < duration(\"24h\")'}"
+    )
+    timeline = versions(scenario_policy(outreach=[rule]), scenario_policy(), from_day=100)
+    empty = fold(timeline, None, [page(0)], day(1)).snapshot
+    assert unwanted(timeline, empty, "thanks", 1, day(1))
+    known = fold(timeline, None, [order(0)], day(5)).snapshot
+    assert not unwanted(timeline, known, "thanks", 1, day(5))

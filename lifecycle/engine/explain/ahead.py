@@ -16,6 +16,7 @@ from lifecycle.domain.policy import (
     Fact,
     FactKind,
     OnEvent,
+    OnState,
     OutreachRule,
     Policy,
     TransitionRule,
@@ -43,11 +44,26 @@ class Slot:
 
     day: date
     attribute: str | None  # whose month and day it is; None: a fixed date
+    lunar: tuple[int, int] | None = (
+        None  # month and day of the Chinese calendar, where it is fixed so
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stay:
+    """The stay in a state from whose beginning a check counts."""
+
+    state: str
+    at: datetime  # when she entered
+    wait: timedelta
+
+
+Basis = Anchor | Slot | Stay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """An event that could take her to a state in which the check does not stand."""
+    """An event that could take her to a state in which the check does not stand, or to a new stay."""
 
     event: str
     rule: str
@@ -61,7 +77,7 @@ class Ahead:
 
     at: datetime
     name: str
-    basis: Anchor | Slot
+    basis: Basis
     overdue: bool  # its time has come; it fires with the next sweep
     stands_in: tuple[str, ...]  # states in which it stands; empty: in all
     moved_by: tuple[str, ...]  # event types that would move its date
@@ -76,10 +92,11 @@ class Asleep:
     """A check that could stand in her state but does not."""
 
     name: str
-    fact: str | None  # from which it counts; None: a rule of the calendar
+    fact: str | None  # from which it counts; None: a rule of the calendar, or a stay
     spent_at: datetime | None  # the anchor at which it was judged already
     moved: bool  # which is that of an operator's move
     empty: str | None  # the fact or attribute that it lacks
+    of_stay: bool  # it counts from the beginning of her stay
     again_on_entry: bool  # entering a state of its anew arms it, whatever it counts from
     moved_by: tuple[str, ...]  # event types that would arm it
 
@@ -99,7 +116,7 @@ def ahead(timeline: Timeline, snapshot: Snapshot, now: datetime) -> tuple[Ahead,
                 name=due.check.name,
                 basis=_basis(version, snapshot, due, facts),
                 overdue=due.at <= now,
-                stands_in=due.check.transition.sources if due.check.transition else (),
+                stands_in=_stands_in(version.policy, due.check),
                 moved_by=_moved_by(version.policy, due.check),
                 disarmed_by=tuple(_exits(version.policy, due.check, snapshot.state)),
                 expected=outcome,
@@ -122,7 +139,24 @@ def asleep(timeline: Timeline, snapshot: Snapshot, now: datetime) -> tuple[Aslee
     )
 
 
+def _stands_in(policy: Policy, check: Check) -> tuple[str, ...]:
+    if check.stays:
+        return stay(policy, check.name).names
+    return check.transition.sources if check.transition else ()
+
+
 def _asleep(version: Version, snapshot: Snapshot, check: Check) -> Asleep:
+    if check.stays:
+        return Asleep(
+            name=check.name,
+            fact=None,
+            spent_at=snapshot.entered_at,
+            moved=False,
+            empty=None,
+            of_stay=True,
+            again_on_entry=True,
+            moved_by=(),
+        )
     anchor: datetime | None = None if check.anchor is None else snapshot.cells[check.anchor]
     fact = None if check.anchor is None else since(version.policy, check.name).name
     lacks, moved = None, False
@@ -139,6 +173,7 @@ def _asleep(version: Version, snapshot: Snapshot, check: Check) -> Asleep:
         spent_at=anchor,
         moved=moved,
         empty=lacks,
+        of_stay=False,
         again_on_entry=check.transition is not None,
         moved_by=_moved_by(version.policy, check, first=lacks is not None),
     )
@@ -149,6 +184,15 @@ def after(policy: Policy, name: str) -> After:
     named: list[TransitionRule | OutreachRule] = [*policy.transitions, *policy.outreach]
     return next(
         rule.trigger for rule in named if rule.name == name and isinstance(rule.trigger, After)
+    )
+
+
+def stay(policy: Policy, name: str) -> OnState:
+    """In which states, and for how long, the check of a stay of that name waits."""
+    return next(
+        rule.trigger
+        for rule in policy.outreach
+        if rule.name == name and isinstance(rule.trigger, OnState)
     )
 
 
@@ -189,13 +233,16 @@ def _cause(outcome: Moved | Refused | Fired | Unplanned | None) -> str:
     return outcome.step.cause if isinstance(outcome, Moved) else outcome.cause
 
 
-def _basis(
-    version: Version, snapshot: Snapshot, due: Due, facts: Mapping[str, object]
-) -> Anchor | Slot:
+def _basis(version: Version, snapshot: Snapshot, due: Due, facts: Mapping[str, object]) -> Basis:
     check = due.check
     if due.day is not None:
-        return Slot(day=due.day, attribute=check.calendar.attribute if check.calendar else None)
+        assert check.calendar is not None
+        named = check.calendar
+        return Slot(day=due.day, attribute=named.attribute, lunar=named.lunar)
     assert due.anchor is not None
+    if check.stays:
+        assert check.wait is not None
+        return Stay(state=snapshot.state, at=due.anchor, wait=check.wait)
     assert check.anchor is not None
     rhythm = check.rhythm[0].fact if check.rhythm else None
     return Anchor(
@@ -211,8 +258,11 @@ def _basis(
 def _moved_by(policy: Policy, check: Check, *, first: bool = False) -> tuple[str, ...]:
     """The event types that move the anchor or the rhythm of a check, or the date of a rule.
 
-    Nothing new moves the instant of a `first` event, unless there was none (`first`).
+    Nothing new moves the instant of a `first` event, unless there was none (`first`), nor the
+    beginning of a stay.
     """
+    if check.stays:
+        return ()
     if check.calendar is not None:
         return (builtin.PROFILE_CHANGED,)
     facts = [since(policy, check.name)]
@@ -229,11 +279,12 @@ def _moved_by(policy: Policy, check: Check, *, first: bool = False) -> tuple[str
 
 
 def _exits(policy: Policy, check: Check, state: str) -> Iterator[Exit]:
-    if check.transition is None:
+    if check.transition is None and not check.stays:
         return
+    stays_on = check.transition.sources if check.transition else ()  # a new stay is counted anew
     for rule in policy.transitions:
         if isinstance(rule.trigger, OnEvent) and state in rule.sources:
-            if rule.to in check.transition.sources:
+            if rule.to in stays_on:
                 continue
             for kind in rule.trigger.types:
                 yield Exit(event=kind, rule=rule.name, to=rule.to, guard=rule.guard)

@@ -21,7 +21,7 @@ from lifecycle.domain.step import (
     Unplanned,
 )
 from lifecycle.domain.timeline import Timeline, Version
-from lifecycle.engine.explain.ahead import Ahead, Anchor, Asleep
+from lifecycle.engine.explain.ahead import Ahead, Anchor, Asleep, Basis, Slot, Stay
 from lifecycle.engine.explain.chapters import Believed, Chapter, Dropped, Happened, Overturned
 from lifecycle.engine.explain.retold import Happening
 from lifecycle.store.dead import DeadLetter
@@ -161,25 +161,13 @@ def leaves_on(version: Version, state: str) -> list[str]:
 
 
 def ahead_form(one: Ahead, version: Version, zone_name: str | None) -> Form:
-    basis = one.basis
     local = one.at.astimezone(zone(zone_name, version.zone_name))
     return {
         "name": one.name,
         "at": instant_text(one.at),
         "local": local.isoformat(),
         "overdue": one.overdue,
-        **(
-            {
-                "fact": basis.fact,
-                "anchor": instant_text(basis.at),
-                "anchor_moved": basis.moved,
-                "wait_seconds": basis.wait.total_seconds(),
-                "rhythm": basis.rhythm,
-                "wait_by_default": basis.by_default,
-            }
-            if isinstance(basis, Anchor)
-            else {"day": basis.day.isoformat(), "attribute": basis.attribute}
-        ),
+        **_basis_form(one.basis),
         "stands_in": list(one.stands_in),
         "moved_by": list(one.moved_by),
         "disarmed_by": [
@@ -189,6 +177,28 @@ def ahead_form(one: Ahead, version: Version, zone_name: str | None) -> Form:
         "expected": None if one.expected is None else outcome_form(one.expected, version),
         "plans": [planned_form(message) for message in one.plans],
     }
+
+
+def _basis_form(basis: Basis) -> Form:
+    match basis:
+        case Anchor():
+            return {
+                "fact": basis.fact,
+                "anchor": instant_text(basis.at),
+                "anchor_moved": basis.moved,
+                "wait_seconds": basis.wait.total_seconds(),
+                "rhythm": basis.rhythm,
+                "wait_by_default": basis.by_default,
+            }
+        case Stay():
+            return {
+                "state": basis.state,
+                "anchor": instant_text(basis.at),
+                "wait_seconds": basis.wait.total_seconds(),
+            }
+        case Slot():
+            lunar = None if basis.lunar is None else f"{basis.lunar[0]:02}-{basis.lunar[1]:02}"
+            return {"day": basis.day.isoformat(), "attribute": basis.attribute, "lunar": lunar}
 
 
 def asleep_form(one: Asleep) -> Form:

@@ -10,7 +10,7 @@ from lifecycle.domain.instant import later
 from lifecycle.domain.policy import INTERACTION, FactKind
 from lifecycle.domain.step import Fired, Moved, Refused, Unplanned
 from lifecycle.domain.timeline import Version
-from lifecycle.engine.explain.ahead import Ahead, Anchor, Asleep, Exit, Slot, since
+from lifecycle.engine.explain.ahead import Ahead, Asleep, Basis, Exit, Slot, Stay, since
 from lifecycle.engine.explain.chapters import Standing
 from lifecycle.engine.explain.letters import message_name
 from lifecycle.engine.explain.sentences import by, no
@@ -29,17 +29,24 @@ def ahead_lines(one: Ahead, version: Version, standing: Standing) -> Iterator[st
     """A headline with its date, then what would come of it and what would change it."""
     words = Vocabulary(version.policy)
     when = moment_in(one.at, zone(standing.zone, version.zone_name))
-    yield f"{when}  {one.name}, {_basis(one)}."
+    yield f"{when}  {one.name}, {_basis(one, words)}."
     if one.overdue:
         yield "Its time has come: it fires with the next sweep."
     yield _expected(one, version, words)
-    yield f"{_moved_by(one.name, one.moved_by, version, one.basis)} would move it."
+    if not isinstance(one.basis, Stay):
+        yield f"{_moved_by(one.name, one.moved_by, version, one.basis)} would move it."
     if one.stands_in:
         yield _stands_in(one, words)
 
 
 def asleep_line(one: Asleep, version: Version, judged: datetime | None) -> str:
     """Why a check of her state does not stand, and what would arm it."""
+    if one.of_stay:
+        assert one.spent_at is not None
+        return (
+            f"{one.name} had its turn{f' on {moment(judged)}' if judged else ''} in this stay, which"
+            f" began on {moment(one.spent_at)}. Entering a state of its anew would arm it again."
+        )
     if one.fact is None:
         return f"{one.name} is not due on any date: {one.empty} is empty."
     arming = _moved_by(one.name, one.moved_by, version, None)
@@ -55,10 +62,11 @@ def asleep_line(one: Asleep, version: Version, judged: datetime | None) -> str:
     )
 
 
-def _basis(one: Ahead) -> str:
-    if not isinstance(one.basis, Anchor):
-        what = one.basis.attribute or "a fixed date"
-        return f"on {one.basis.day.isoformat()} by her own clock ({what})"
+def _basis(one: Ahead, words: Vocabulary) -> str:
+    if isinstance(one.basis, Stay):
+        return _of_stay(one.basis, one.at, words)
+    if isinstance(one.basis, Slot):
+        return f"on {one.basis.day.isoformat()} by her own clock ({_named(one.basis)})"
     basis = one.basis
     start = "she was moved by hand on" if basis.moved else f"{basis.fact} ="
     text = f"{span(basis.wait)} after {start} {moment(basis.at)}"
@@ -69,6 +77,21 @@ def _basis(one: Ahead) -> str:
     over = later(basis.at, basis.wait)
     if over < one.at:
         text += f", over on {moment(over)}, but not before she came to this state"
+    return text
+
+
+def _named(slot: Slot) -> str:
+    if slot.lunar is not None:
+        return f"lunar {slot.lunar[0]:02}-{slot.lunar[1]:02}"
+    return slot.attribute or "a fixed date"
+
+
+def _of_stay(basis: Stay, at: datetime, words: Vocabulary) -> str:
+    came = f"she came to {words.state(basis.state)} on {moment(basis.at)}"
+    text = f"{span(basis.wait)} after {came}"
+    over = later(basis.at, basis.wait)
+    if over < at:
+        text += f", over on {moment(over)}, but not before this policy version took effect"
     return text
 
 
@@ -91,9 +114,7 @@ def _expected(one: Ahead, version: Version, words: Vocabulary) -> str:
     return f"If nothing arrives before, it {outcome}."
 
 
-def _moved_by(
-    name: str, kinds: tuple[str, ...], version: Version, basis: Anchor | Slot | None
-) -> str:
+def _moved_by(name: str, kinds: tuple[str, ...], version: Version, basis: Basis | None) -> str:
     """`A new interaction (order_paid, page_viewed or survey_answered)`."""
     if isinstance(basis, Slot):
         date = f"{basis.attribute} or of " if basis.attribute else ""
@@ -112,7 +133,8 @@ def _stands_in(one: Ahead, words: Vocabulary) -> str:
         by_rule.setdefault(leaving.rule, []).append(leaving)
     exits = [_exit(same, words) for same in by_rule.values()]
     away = f", as by {some(exits)}," if exits else ""
-    return f"Leaving {words.states(one.stands_in, 'or')}{away} would disarm it."
+    left = (one.basis.state,) if isinstance(one.basis, Stay) else one.stands_in
+    return f"Leaving {words.states(left, 'or')}{away} would disarm it."
 
 
 def _exit(same_rule: list[Exit], words: Vocabulary) -> str:

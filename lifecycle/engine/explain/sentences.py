@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from lifecycle.domain.event import MOVED
+from lifecycle.domain.event import MOVED, REQUESTED
 from lifecycle.domain.facts import fed_by
 from lifecycle.domain.instant import END, instant_from, instant_text, later
 from lifecycle.domain.policy import INTERACTION, FactKind, OwnRhythm, Policy
@@ -18,7 +18,7 @@ from lifecycle.domain.step import (
     Step,
 )
 from lifecycle.domain.timeline import Timeline, Version
-from lifecycle.engine.explain.ahead import after, since
+from lifecycle.engine.explain.ahead import after, since, stay
 from lifecycle.engine.explain.chapters import Believed, Chapter, Dropped, Happened, Overturned
 from lifecycle.engine.explain.letters import became, message_name, orphaned
 from lifecycle.engine.explain.retold import Changed, Kind
@@ -89,6 +89,11 @@ class Sentences:
             and chapter.happening.event
             and chapter.happening.event.event.type != MOVED
         ]
+        self._entered = {
+            instant_text(chapter.at): chapter.happening.outcome.step.to_state
+            for chapter in chapters
+            if isinstance(chapter, Happened) and isinstance(chapter.happening.outcome, Moved)
+        }
         self._moves = frozenset(
             instant_text(chapter.at)
             for chapter in chapters
@@ -139,6 +144,9 @@ class Sentences:
         parts = [f"{event_name(stored)} of {event.source}"]
         if event.type == MOVED:
             parts = [f"An operator's move, {event.id}"]
+        elif event.type == REQUESTED:
+            by = event.properties.get("by") or "Somebody"
+            parts = [f"{by} asked for {event.properties['outreach']}"]
         elif told:
             parts.append(f"with {told}")
         if chapter.late:
@@ -161,6 +169,8 @@ class Sentences:
         As the events say that had arrived until `told`.
         """
         start = instant_from(anchor)
+        if any(check.name == name and check.stays for check in version.timed):
+            return self._stayed(name, anchor, at, version)
         wait = after(version.policy, name).wait
         default = rhythm = False
         if isinstance(wait, OwnRhythm):
@@ -182,6 +192,20 @@ class Sentences:
         over = later(start, length)
         if default:
             text += f", {NO_RHYTHM}"
+        if over < at:
+            text += f", over on {moment(over)}, but {_not_before(version, at)}"
+        return text
+
+    def _stayed(self, name: str, entered: str, at: datetime, version: Version) -> str:
+        """`14 days in Intent since 2026-01-01 00:00`."""
+        trigger = stay(version.policy, name)
+        assert trigger.stayed is not None
+        state = self._entered.get(entered, version.policy.initial)  # she begins without a step
+        words = self._vocabularies[version.number]
+        where = words.state(state) if state in trigger.names else words.states(trigger.names, "or")
+        start = instant_from(entered)
+        text = f"{span(trigger.stayed)} in {where} since {moment(start)}"
+        over = later(start, trigger.stayed)
         if over < at:
             text += f", over on {moment(over)}, but {_not_before(version, at)}"
         return text
