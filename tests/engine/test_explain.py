@@ -507,16 +507,24 @@ def test_states_have_their_english_labels_and_dates_the_customers_own_clock(
     ]
     lines = ahead(inst)
     assert [line for line in lines if not line.startswith(" ")] == [
+        "2026-01-15 09:00 UTC (2026-01-15 10:00 in Europe/Berlin)  points-statement, on 2026-01-15 by her own clock (a fixed date).",
+        "2026-01-18 00:00 UTC (2026-01-18 01:00 in Europe/Berlin)  survey, 14 days after first_order_at = 2026-01-04 00:00.",
         "2026-02-03 00:00 UTC (2026-02-03 01:00 in Europe/Berlin)  care-after-30-days, 30 days after last_order_at = 2026-01-04 00:00.",
+        "2026-02-03 00:00 UTC (2026-02-03 01:00 in Europe/Berlin)  strategic-rhythm, 30 days after last_order_at = 2026-01-04 00:00.",
+        "2026-02-17 08:00 UTC (2026-02-17 09:00 in Europe/Berlin)  spring-festival, on 2026-02-17 by her own clock (lunar 01-01).",
+        "2026-02-18 00:00 UTC (2026-02-18 01:00 in Europe/Berlin)  cross-sell, 45 days after last_order_at = 2026-01-04 00:00.",
         "2026-03-05 00:00 UTC (2026-03-05 01:00 in Europe/Berlin)  goes-quiet, 60 days after last_seen_at = 2026-01-04 00:00.",
         "2026-05-04 07:00 UTC (2026-05-04 09:00 in Europe/Berlin)  birthday, on 2026-05-04 by her own clock (birthday).",
+        "2026-07-01 07:00 UTC (2026-07-01 09:00 in Europe/Berlin)  strategic-executive, on 2026-07-01 by her own clock (a fixed date).",
+        "2026-09-25 07:00 UTC (2026-09-25 09:00 in Europe/Berlin)  mid-autumn, on 2026-09-25 by her own clock (lunar 08-15).",
         "2027-01-01 09:00 UTC (2027-01-01 10:00 in Europe/Berlin)  new-year, on 2027-01-01 by her own clock (a fixed date).",
+        "2027-01-04 00:00 UTC (2027-01-04 01:00 in Europe/Berlin)  anniversary, 365 days after first_order_at = 2026-01-04 00:00.",
     ]
     quiet = lines.index(
         "2026-03-05 00:00 UTC (2026-03-05 01:00 in Europe/Berlin)  goes-quiet, 60 days after last_seen_at = 2026-01-04 00:00."
     )
     assert lines[quiet + 1 : quiet + 4] == [
-        "    If nothing arrives before, it moves her to Dormant.",
+        "    If nothing arrives before, it moves her to Dormant, and plans activation (email).",
         "    A new interaction (cart_started, complaint_made, enquiry_made, lead_captured, …) would move it.",
         "    Leaving Deal, Loyal or Reactivated, as by order_refunded or order_returned (undo-purchase, to Potential, when orders <= 0 || revenue <= 0.0) or account_closed (leaves, to Churned), would disarm it.",
     ]

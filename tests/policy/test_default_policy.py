@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -11,7 +12,12 @@ from lifecycle.domain.policy import (
     After,
     MessageClass,
     OnCalendar,
+    OnRequest,
+    OnState,
     OnTransition,
+    OutreachRule,
+    Period,
+    QuietHours,
     ValueType,
 )
 from lifecycle.policy import load
@@ -79,6 +85,100 @@ def test_it_plans_care_after_days_a_birthday_and_win_backs() -> None:
     assert triggers["win-back-last"] == OnTransition(names=("lost",))
     services = [r for r in POLICY.outreach if r.message_class is MessageClass.SERVICE]
     assert all("task" not in r.channels for r in POLICY.outreach if r not in services)
+
+
+OUTREACH = {rule.name: rule for rule in POLICY.outreach}
+
+GROUPS = {
+    "nurture series": "nurture",
+    "fast answer by a person": "answer-enquiry",
+    "confirmation of an enquiry": "enquiry-received",
+    "cart": "cart-reminder",
+    "promotion": "promotion-intent",
+    "thanks": "thanks",
+    "after-sales care": "care-after-30-days",
+    "satisfaction": "survey",
+    "follow-up of a bad score": "unhappy-follow-up",
+    "cross-sell": "cross-sell",
+    "membership": "welcome-loyal",
+    "points": "points-statement",
+    "referral": "referral",
+    "early access": "early-access",
+    "birthday": "birthday",
+    "anniversary": "anniversary",
+    "solar festival": "new-year",
+    "lunar festival": "spring-festival",
+    "another lunar festival": "mid-autumn",
+    "product news": "product-news",
+    "light activation": "activation",
+    "win-back": "win-back-first",
+    "high value first": "high-value-goes-quiet",
+    "last win-back": "win-back-last",
+    "reason of leaving": "churn-questionnaire",
+    "welcome back": "welcome-back",
+    "strategic warning": "strategic-goes-quiet",
+    "strategic rhythm": "strategic-rhythm",
+    "executive meeting": "strategic-executive",
+}
+
+
+def test_every_strategy_has_a_rule_and_no_rule_is_without_one() -> None:
+    assert sorted(GROUPS.values()) == sorted(OUTREACH)
+
+
+def test_no_message_goes_out_after_its_time_has_passed() -> None:
+    assert [rule.name for rule in POLICY.outreach if rule.expires is None] == []
+
+
+def test_marketing_needs_consent_and_holds_some_customers_out() -> None:
+    for rule in POLICY.outreach:
+        if rule.message_class is MessageClass.MARKETING:
+            assert (rule.purpose, rule.holdout) == ("marketing", Decimal("0.05"))
+        else:
+            assert rule.holdout == 0
+    assert {name for name, rule in OUTREACH.items() if rule.purpose == "survey"} == {
+        "survey",
+        "churn-questionnaire",
+    }
+
+
+def falls_due_for_everyone(rule: OutreachRule) -> bool:
+    """On one morning, or when somebody asks for it, and not only for a few important customers."""
+    trigger = rule.trigger
+    fixed = isinstance(trigger, OnCalendar) and trigger.attribute is None
+    return (fixed or isinstance(trigger, OnRequest)) and rule.guard != "strategic == true"
+
+
+def test_what_falls_due_for_everyone_at_once_is_spread() -> None:
+    at_once = {name for name, rule in OUTREACH.items() if falls_due_for_everyone(rule)}
+    spread = {name for name, rule in OUTREACH.items() if rule.spread}
+    assert at_once - spread == {"early-access"}  # only for the loyal ones who are named
+    assert spread <= at_once
+
+
+def test_a_series_stops_and_a_reminder_is_not_sent_where_it_has_done_its_work() -> None:
+    assert OUTREACH["nurture"].cancel_on == OUTREACH["cart-reminder"].cancel_on == ("order_paid",)
+    assert OUTREACH["win-back-last"].states == ("churned",)
+    assert len(OUTREACH["nurture"].delays) == len(OUTREACH["win-back-last"].delays) == 3
+
+
+def test_stays_and_entries_cause_messages_too() -> None:
+    assert OUTREACH["promotion-intent"].trigger == OnState(
+        names=("intent",), stayed=timedelta(days=14)
+    )
+    assert OUTREACH["referral"].trigger == OnState(names=("loyal",), stayed=timedelta(days=60))
+    assert OUTREACH["activation"].trigger == OnState(names=("dormant",))
+
+
+def test_nobody_gets_too_much_nor_anything_at_night() -> None:
+    sending = POLICY.sending
+    assert [(cap.most, cap.window, cap.channel, cap.message_class) for cap in sending.caps] == [
+        (3, timedelta(days=7), None, MessageClass.MARKETING),
+        (1, Period.DAY, "sms", MessageClass.MARKETING),
+    ]
+    assert sending.quiet == QuietHours(since=time(21), until=time(9))
+    assert sending.working_days is None
+    assert sending.holdout == 0
 
 
 @pytest.mark.parametrize(
