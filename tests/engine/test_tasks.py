@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending.desk import open_desk
 from lifecycle.engine.tasks import (
     Accepted,
     AlreadyDone,
@@ -23,7 +25,9 @@ from lifecycle.engine.tasks import (
     show,
 )
 from lifecycle.errors import NotFound
+from lifecycle.outreach.outcome import Accepted as Sent
 from lifecycle.outreach.staff import Employee, Staff
+from lifecycle.settings import Settings
 from tests.outreach.letters import letter
 from tests.scenarios.driver import day
 from tests.support.engine import installation, set_clock
@@ -160,3 +164,29 @@ def test_the_tasks_of_one_employee_are_his(inst: Installation) -> None:
     assert keys(inst, owner="wei") == ["l-2"]
     assert keys(inst, Which.OPEN, owner="tom") == ["l-1"]
     assert keys(inst, owner="olga") == []
+
+
+CHANNELS = """
+channels:
+  task:
+    kind: task
+    owners: [{login: tom, name: Tom Weber, phone: "+49 30 1"}]
+"""
+
+
+def test_a_letter_by_the_channel_of_an_installation_becomes_a_task(
+    inst: Installation, tmp_path: Path
+) -> None:
+    """And letters to customers can say who is in charge of them."""
+    (tmp_path / "channels.yaml").write_text(CHANNELS, "utf-8")
+    settings = Settings(database_url="sqlite:///unused", config_dir=tmp_path, secret=b"s" * 32)
+    desk = open_desk(inst, settings)
+    try:
+        assert desk.channels["task"].send(letter("l-1")) == Sent(provider_id="l-1")
+        assert desk.channels["task"].send(letter("l-1")) == Sent(provider_id="l-1")
+        assert desk.owner("tom") == {"login": "tom", "name": "Tom Weber", "phone": "+49 30 1"}
+        assert (desk.owner("olga"), desk.owner(None)) == ({"login": "olga"}, {})
+    finally:
+        desk.close()
+    (task,) = list_tasks(inst.db).tasks
+    assert (task.key, task.owner) == ("l-1", "tom")

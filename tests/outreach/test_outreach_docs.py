@@ -12,10 +12,10 @@ import pytest
 
 from lifecycle.domain.policy import Cap, Period, QuietHours, Sending, WorkingDays
 from lifecycle.outreach.assignment import share
-from lifecycle.outreach.channels.outbox import Outbox
-from lifecycle.outreach.channels.settings import Kind, read_channels
+from lifecycle.outreach.channels.settings import read_channels
+from lifecycle.outreach.channels.task import KIND
 from lifecycle.outreach.reasons import told
-from lifecycle.outreach.staff import KEYS, check, owner_for, staff_of
+from lifecycle.outreach.staff import owner_for, staff_of
 from lifecycle.outreach.verdict import Defer, Reason, Send, Spent
 from tests.outreach.cases import case, judged, local, sent
 from tests.outreach.letters import letter
@@ -91,14 +91,7 @@ def test_there_are_examples_of_every_kind() -> None:
 def test_the_staff_of_the_example_is_read_and_chosen_from(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
     (tmp_path / "channels.yaml").write_text(example, "utf-8")
-    kind = Kind(
-        name="task",
-        about="gives an employee something to do",
-        keys=KEYS,
-        open=lambda settings, around: Outbox(settings.name, settings.address, around.keep),
-        check=check,
-    )
-    (channel,) = read_channels(tmp_path, {}, {"task": kind}).channels or ()
+    (channel,) = read_channels(tmp_path, {}, {"task": KIND}).channels or ()
     staff = staff_of(channel.fields)
     assert owner_for(staff, letter(tier="gold")) == "olga"
     assert owner_for(staff, letter(language="zh")) == "wei"

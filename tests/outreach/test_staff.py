@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lifecycle.errors import ChannelsRefused
-from lifecycle.outreach.channels.outbox import Outbox
-from lifecycle.outreach.channels.settings import Kind, read_channels
-from lifecycle.outreach.staff import KEYS, Employee, Level, Staff, check, owner_for, staff_of
+from lifecycle.outreach.channels.settings import read_channels
+from lifecycle.outreach.channels.task import KIND
+from lifecycle.outreach.staff import Employee, Level, Staff, owner_for, staff_of
 from tests.outreach.letters import letter
 
 SENIOR, JUNIOR = Level.SENIOR, Level.JUNIOR
@@ -103,18 +103,9 @@ def test_what_letters_may_say_of_an_employee() -> None:
 # -- in channels.yaml
 
 
-TASK_KIND = Kind(
-    name="task",
-    about="gives an employee something to do",
-    keys=KEYS,
-    open=lambda settings, around: Outbox(settings.name, settings.address, around.keep),
-    check=check,
-)
-
-
 def read(folder: Path, text: str) -> Staff:
     (folder / "channels.yaml").write_text(text, "utf-8")
-    described = read_channels(folder, {}, {"task": TASK_KIND})
+    described = read_channels(folder, {}, {"task": KIND})
     assert described.channels is not None
     return staff_of(described.channels[0].fields)
 

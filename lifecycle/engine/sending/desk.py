@@ -6,12 +6,13 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import orjson
 
 from lifecycle.domain.policy import MessageClass
+from lifecycle.engine import tasks
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending.office import NotWritten, Wait
 from lifecycle.errors import Finding
@@ -19,9 +20,11 @@ from lifecycle.logs.lines import Teller
 from lifecycle.outreach.addresses import address_hashes
 from lifecycle.outreach.channels import Channel
 from lifecycle.outreach.channels.opening import Channels, open_channels
+from lifecycle.outreach.channels.settings import Assign, ChannelSettings
 from lifecycle.outreach.letter import Letter, Links, Rendered
 from lifecycle.outreach.outcome import Outcome
 from lifecycle.outreach.secret import Secret, secret_of
+from lifecycle.outreach.staff import Staff, staff_of
 from lifecycle.outreach.templates.catalogue import Catalogue
 from lifecycle.outreach.templates.part import TemplateFailed
 from lifecycle.outreach.templates.renderer import Renderer
@@ -84,11 +87,13 @@ class Desk:
         channels: Channels,
         secret: Secret | None,
         public_url: str | None,
+        staff: Sequence[Staff] = (),
     ) -> None:
         self.texts = texts
         self._ways = channels
         self._secret = secret
         self._public_url = public_url
+        self._staff = staff
 
     @property
     def channels(self) -> Mapping[str, Channel]:
@@ -147,7 +152,8 @@ class Desk:
         )
 
     def owner(self, login: str | None) -> Mapping[str, str]:
-        return {} if login is None else {"login": login}
+        known = (staff.known_of(login) for staff in self._staff)
+        return max(known, key=len, default={} if login is None else {"login": login})
 
     def unready(self, channel: str, message_class: MessageClass) -> Sequence[str]:
         way = self._ways[channel]
@@ -167,6 +173,7 @@ class Desk:
 def open_desk(inst: Installation, settings: Settings) -> Desk:
     """Connects to nobody yet. Raises Unusable for a secret, ChannelsRefused for a file that is wrong."""
     secret = secret_of(settings)
+    staff: list[Staff] = []
     return Desk(
         texts=Templates(
             Catalogue(settings.templates_dir, on_broken=_tell_of_broken),
@@ -178,10 +185,23 @@ def open_desk(inst: Installation, settings: Settings) -> Desk:
             public_url=settings.public_url,
             secret=settings.secret,
             keep=_keeping(inst),
+            assigning=_assigning(inst, staff),
         ),
         secret=secret,
+        staff=staff,
         public_url=settings.public_url or _here(settings),
     )
+
+
+def _assigning(inst: Installation, staff: list[Staff]) -> Callable[[ChannelSettings], Assign]:
+    """Whom a channel names is added to the staff, so that letters can say who is in charge."""
+
+    def assigning(settings: ChannelSettings) -> Assign:
+        named = staff_of(settings.fields)
+        staff.append(named)
+        return partial(tasks.assign, inst.db, named)
+
+    return assigning
 
 
 def _here(settings: Settings) -> str | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from lifecycle.outreach.channels import Channel, file, outbox, smtp
+from lifecycle.outreach.channels import Channel, file, outbox, smtp, task
 from lifecycle.outreach.channels.breaker import Breaker
 from lifecycle.outreach.channels.kinds import kinds as over_http
 from lifecycle.outreach.channels.outbox import Outbox
 from lifecycle.outreach.channels.settings import (
     ADDRESSES,
     Around,
+    Assign,
+    ChannelSettings,
     Company,
     Kind,
     Limits,
@@ -24,7 +26,7 @@ from lifecycle.outreach.channels.throttle import Throttle
 from lifecycle.outreach.letter import Letter
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (outbox.KIND, file.KIND, smtp.KIND, *over_http())
+    kind.name: kind for kind in (outbox.KIND, file.KIND, smtp.KIND, task.KIND, *over_http())
 }
 """Every kind that a channel can be; one that is added here is known to the file and its findings."""
 
@@ -74,6 +76,7 @@ def open_channels(
     secret: bytes | None,
     keep: Callable[[Letter], None],
     now: Callable[[], datetime] = utc_now,
+    assigning: Callable[[ChannelSettings], Assign] | None = None,
     kinds: Mapping[str, Kind] = KINDS,
 ) -> Channels:
     """Connects to nobody yet. Raises ChannelsRefused with everything that is wrong in the file."""
@@ -81,6 +84,8 @@ def open_channels(
     around = Around(
         company=described.company, public_url=public_url, secret=secret, keep=keep, now=now
     )
+    if assigning is not None:
+        around = replace(around, assigning=assigning)
     if described.channels is None:
         ways = {name: _shown(name, keep) for name in UNDESCRIBED}
     else:

@@ -77,6 +77,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+Assign = Callable[[Letter], str | None]
+"""Stores the task that a letter asks for, once, and says whose it is; None: nobody's."""
+
+
+def _nobody(_settings: ChannelSettings) -> Assign:
+    return lambda _letter: None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
     """What channels need and their own settings do not say."""
@@ -86,6 +94,7 @@ class Around:
     secret: bytes | None = field(repr=False)  # signs the links in letters
     keep: Callable[[Letter], None]  # shows a letter of the outbox to who looks
     now: Callable[[], datetime] = utc_now  # the date on letters
+    assigning: Callable[[ChannelSettings], Assign] = _nobody  # among whom a channel names
 
 
 def _nothing_more(_settings: ChannelSettings, _report: Report) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
-from lifecycle.outreach.channels.settings import Around, ChannelSettings, Kind
+from lifecycle.outreach.channels.settings import Around, Assign, ChannelSettings, Kind
 from lifecycle.outreach.letter import Letter
 from lifecycle.outreach.outcome import Accepted, Fault, Outcome, Refused
+from lifecycle.outreach.staff import KEYS, check
 
 FOR_EVER = timedelta(days=36_525)
-
-Assign = Callable[[Letter], str | None]
 
 
 class Task:
@@ -46,10 +45,10 @@ class Task:
         """It holds nothing open."""
 
 
-def kind(assign: Assign) -> Kind:
-    """With how this installation assigns tasks."""
+def _opened(settings: ChannelSettings, around: Around) -> Task:
+    return Task(settings.name, settings.address, around.assigning(settings))
 
-    def opened(settings: ChannelSettings, _around: Around) -> Task:
-        return Task(settings.name, settings.address, assign)
 
-    return Kind(name="task", about="gives an employee something to do", open=opened)
+KIND = Kind(
+    name="task", about="gives an employee something to do", keys=KEYS, open=_opened, check=check
+)
