@@ -94,7 +94,7 @@ class DingtalkApp(Provider):
         query = urlencode({"appkey": settings.key, "appsecret": settings.secret})
         self._tokens = Tokens(client, Request(url=f"{settings.url}/gettoken?{query}"), CODES)
 
-    def send(self, letter: Letter) -> Outcome:
+    def _sent(self, letter: Letter) -> Outcome:
         user = provider.login(letter)
         if isinstance(user, Refused):
             return user
@@ -119,7 +119,7 @@ class DingtalkRobot(Provider):
         super().__init__(name=name, address=None, client=client)
         self._settings = settings
 
-    def send(self, letter: Letter) -> Outcome:
+    def _sent(self, letter: Letter) -> Outcome:
         query = {"access_token": self._settings.token}
         if self._settings.secret is not None:
             query |= signature(self._settings.secret, self.client.now())

@@ -55,7 +55,7 @@ class FeishuRobot(Provider):
         super().__init__(name=name, address=None, client=client)
         self._settings = settings
 
-    def send(self, letter: Letter) -> Outcome:
+    def _sent(self, letter: Letter) -> Outcome:
         body: dict[str, object] = {
             "msg_type": "text",
             "content": {"text": _calls_nobody(provider.words(letter))},

@@ -98,10 +98,10 @@ class Client:
             return self._asked(opened, target, request, left)
 
     def _opened(self, target: Target, until: float) -> socket.socket | Refused:
-        """The first of its addresses that takes us, and TLS with it."""
+        """The first of its addresses that takes us, and TLS with it; each has its share of the time."""
         last = _not_reached("connect_failed", "no time was left to connect")
-        for address in target.addresses:
-            left = until - time.monotonic()
+        for number, address in enumerate(target.addresses):
+            left = (until - time.monotonic()) / (len(target.addresses) - number)
             if left <= 0:
                 break
             try:
@@ -134,6 +134,10 @@ class Client:
         with _Watch(seconds, connected) as watch:
             try:
                 _write(connection, target, request)
+            except (ValueError, HTTPException):
+                return _not_reached(
+                    "request_malformed", "a setting of the channel cannot stand in a header"
+                )
             except OSError:
                 return _not_reached(
                     "cut_while_writing", "the connection ended before all was written"

@@ -127,9 +127,9 @@ def _line(name: str, about: str, *, required: bool = True, default: str | None =
     return Key(name=name, shape=OneLine(about), about=about, required=required, default=default)
 
 
-def _templates(parameter: Any) -> Key:
+def _templates(whose: str, parameter: Any) -> Key:
     template = Settings(
-        "a registered template",
+        f"a template registered with {whose}",
         (
             _line("code", "Its code or number with the provider."),
             Key(
@@ -188,7 +188,7 @@ _ALIYUN = (
     _line("key_id", "The AccessKey ID."),
     _secret("key_secret", "The AccessKey secret."),
     _line("signature", "The registered signature that stands in 【】."),
-    _templates(Name("a placeholder")),
+    _templates("Alibaba Cloud", Name("a placeholder")),
     _url(aliyun.URL),
 )
 
@@ -211,7 +211,7 @@ _TENCENT = (
     _line("app", "The SdkAppId."),
     _line("signature", "The registered signature that stands in 【】.", required=False),
     _line("region", "The region.", required=False, default="ap-guangzhou"),
-    _templates(Whole("the number of a placeholder", 1, 50)),
+    _templates("Tencent Cloud", Whole("the number of a placeholder", 1, 50)),
     _url(tencent.URL),
 )
 

@@ -7,6 +7,7 @@ its provider by a table of meanings. What the provider says in words is for peop
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,7 +18,7 @@ import orjson
 
 from lifecycle.outreach.channels.http import Answer, Client, Request, judged, shown
 from lifecycle.outreach.letter import Letter
-from lifecycle.outreach.outcome import Ambiguous, Fault, Refused
+from lifecycle.outreach.outcome import Ambiguous, Fault, Outcome, Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class Said:
         return meant(codes, code, words)
 
 
-class Provider:
+class Provider(ABC):
     """The part of a `Channel` that is the same for all of them."""
 
     is_real = True
@@ -74,10 +75,26 @@ class Provider:
         self.address = address
         self.client = client
 
+    def send(self, letter: Letter) -> Outcome:
+        """What cannot be written as UTF-8 or JSON is found before anybody is asked."""
+        try:
+            return self._sent(letter)
+        except (UnicodeEncodeError, orjson.JSONEncodeError) as error:
+            return Refused(
+                code="letter_malformed",
+                detail=f"text or a fact of it cannot be written: {type(error).__name__}",
+                fault=Fault.MESSAGE,
+                permanent=True,
+            )
+
+    @abstractmethod
+    def _sent(self, letter: Letter) -> Outcome:
+        """Of one kind of provider."""
+
     def unready(self, *, marketing: bool) -> Sequence[str]:  # noqa: ARG002 - asked of every channel
         return ()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - not every kind has to say it again
         """No connection is kept, so none has to be ended."""
 
     def ask(self, request: Request) -> Said | Refused | Ambiguous:

@@ -106,7 +106,7 @@ class Tencent(Provider):
             return ()
         return ("no message has a registered template: set `templates`",)
 
-    def send(self, letter: Letter) -> Outcome:
+    def _sent(self, letter: Letter) -> Outcome:
         number = provider.phone(letter)
         if isinstance(number, Refused):
             return number

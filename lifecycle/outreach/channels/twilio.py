@@ -68,7 +68,7 @@ class Twilio(Provider):
         super().__init__(name=name, address=settings.address, client=client)
         self._settings = settings
 
-    def send(self, letter: Letter) -> Outcome:
+    def _sent(self, letter: Letter) -> Outcome:
         number = provider.phone(letter)
         if isinstance(number, Refused):
             return number

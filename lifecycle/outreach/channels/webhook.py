@@ -41,7 +41,7 @@ class Webhook(Provider):
         self.same_key_for = settings.same_key_for
         self._settings = settings
 
-    def send(self, letter: Letter) -> Outcome:
+    def _sent(self, letter: Letter) -> Outcome:
         body = orjson.dumps(_told(letter), default=_plain)
         at = self.client.now()
         headers = {

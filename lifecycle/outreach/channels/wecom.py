@@ -87,7 +87,7 @@ class WecomApp(Provider):
         request = Request(url=f"{settings.url}/cgi-bin/gettoken?{query}")
         self._tokens = Tokens(client, request, CODES)
 
-    def send(self, letter: Letter) -> Outcome:
+    def _sent(self, letter: Letter) -> Outcome:
         user = provider.login(letter)
         if isinstance(user, Refused):
             return user
@@ -115,7 +115,7 @@ class WecomRobot(Provider):
         super().__init__(name=name, address=None, client=client)
         self._settings = settings
 
-    def send(self, letter: Letter) -> Outcome:
+    def _sent(self, letter: Letter) -> Outcome:
         text = _text(letter)
         if isinstance(text, Refused):
             return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -169,6 +170,43 @@ def test_a_body_that_drips_is_ended_too_and_its_status_counts(authority: trustme
         assert provider.broken_off.wait(5)
     assert isinstance(reply, Answer)
     assert (reply.status, reply.whole) == (200, False)
+
+
+def test_a_body_of_no_stated_length_that_drips_is_not_whole() -> None:
+    with FakeProvider(Drip(head=b"HTTP/1.1 200 OK\r\n\r\n")) as provider:
+        reply = client(seconds=0.2).ask(Request(url=provider.url, body=b"x"))
+    assert isinstance(reply, Answer)
+    assert (reply.status, reply.whole) == (200, False)
+
+
+def test_a_header_that_cannot_be_written_is_a_setting_of_ours() -> None:
+    with FakeProvider(Say()) as provider:
+        for value in ("a\r\nX-Evil: 1", "密钥"):
+            request = Request(url=provider.url, headers={"X-Key": value}, body=b"x")
+            assert refused(client().ask(request)).code == "request_malformed"
+        assert provider.asked == []
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[float] = []
+    connect = socket.create_connection
+
+    def create_connection(address: tuple[str, int], timeout: float) -> socket.socket:
+        waited.append(timeout)
+        if address[0] == "127.0.0.3":
+            raise TimeoutError
+        return connect(address, timeout)
+
+    monkeypatch.setattr(
+        "lifecycle.outreach.channels.http.socket.create_connection", create_connection
+    )
+    both = Targets(loopback=True, resolve=lambda host, port: ["127.0.0.3", "127.0.0.1"])
+    with FakeProvider(Say()) as provider:
+        reply = client(targets=both, seconds=4).ask(Request(url=provider.url, body=b"x"))
+    assert isinstance(reply, Answer)
+    assert waited[0] <= 2 < waited[1]
 
 
 def test_a_body_that_is_cut_is_not_whole() -> None:

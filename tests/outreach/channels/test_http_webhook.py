@@ -83,6 +83,19 @@ def test_it_tells_who_and_what_and_nothing_that_changes_between_tries() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "facts"), [("half of a character: \ud83d", {}), ("fine", {"orders": 2**64})]
+)
+def test_what_cannot_be_written_is_a_no_about_the_message_and_nobody_is_asked(
+    text: str, facts: dict[str, object]
+) -> None:
+    with FakeProvider(Say()) as provider:
+        outcome = hook(provider).send(letter(text=text, facts=facts))
+        assert provider.connections == 0
+    assert isinstance(outcome, Refused)
+    assert (outcome.code, outcome.fault) == ("letter_malformed", Fault.MESSAGE)
+
+
 def test_without_links_it_says_that_there_are_none() -> None:
     with FakeProvider(Say()) as provider:
         hook(provider).send(replace(letter(), links=None))
