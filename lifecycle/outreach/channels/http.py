@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -144,8 +144,8 @@ class Client:
                 )
             try:
                 response = connection.getresponse()
-            except (OSError, HTTPException):
-                return _no_answer(late=watch.fired)
+            except (OSError, HTTPException) as error:
+                return _no_answer(late=watch.fired or isinstance(error, TimeoutError))
             with contextlib.closing(response):
                 body, whole = _read(response)
             return Answer(
@@ -156,11 +156,15 @@ class Client:
             )
 
 
-def client_for(timeout: timedelta) -> Client:
-    """A client that is done with a letter in that time; a quarter of it, and no more than 5 s, to connect."""
+def client_for(timeout: timedelta, *, only: Sequence[str] = ()) -> Client:
+    """Done with a letter in that time, of which a quarter, and at most 5 s, is for connecting.
+
+    `only`: the hosts that may be asked at all; none named: any public one.
+    """
     whole = timeout.total_seconds()
     connect = min(CONNECT_SECONDS, whole / 4)
-    return Client(connect_seconds=connect, read_seconds=whole - connect)
+    targets = Targets(only=only)
+    return Client(targets=targets, connect_seconds=connect, read_seconds=whole - connect)
 
 
 MakeClient = Callable[[timedelta], Client]

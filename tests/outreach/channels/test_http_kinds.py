@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -10,33 +11,38 @@ from textwrap import indent
 
 import pytest
 
-from lifecycle.errors import ChannelsRefused
-from lifecycle.outreach.channels.http import Client, client_for
+from lifecycle.errors import ChannelsRefused, Problem
+from lifecycle.outreach.channels.http import Client, MakeClient, client_for
 from lifecycle.outreach.channels.kinds import kinds
 from lifecycle.outreach.channels.opening import KINDS, Channels, open_channels
+from lifecycle.outreach.channels.settings import read_channels
 from lifecycle.outreach.channels.target import Targets
 from lifecycle.outreach.outcome import Accepted, Refused
 from tests.outreach.channels import letters
 from tests.support.providers import FakeProvider, Say
 
+ROOT = Path(__file__).parents[3]
 WHSEC = "whsec_" + base64.b64encode(b"s" * 32).decode()
 ENVIRONMENT = {"KEY": "s&cret", "WHSEC": WHSEC, "OLD_WHSEC": WHSEC}
 PUBLIC = "93.184.216.34"
+
+
+def at_loopback(_timeout: timedelta) -> Client:
+    return Client(targets=Targets(loopback=True))
+
+
+def reaching(addresses: Sequence[str]) -> MakeClient:
+    """A world in which every name is at these addresses."""
+    return lambda _timeout: Client(targets=Targets(resolve=lambda host, port: addresses))
 
 
 def opened(
     folder: Path,
     text: str,
     *,
-    resolves_to: Sequence[str] | None = None,
-    reaches: bool = False,
+    make: MakeClient | None = None,
 ) -> Channels:
     (folder / "channels.yaml").write_text(f"channels:\n{indent(text, '  ')}", encoding="utf-8")
-
-    def make(timeout: timedelta) -> Client:
-        if reaches:
-            return Client(targets=Targets(loopback=True))
-        return Client(targets=Targets(resolve=lambda host, port: resolves_to or [PUBLIC]))
 
     return open_channels(
         folder,
@@ -44,14 +50,14 @@ def opened(
         public_url=None,
         secret=None,
         keep=lambda letter: None,
-        kinds={kind.name: kind for kind in kinds(make)},
+        kinds={kind.name: kind for kind in kinds(make or reaching([PUBLIC]))},
     )
 
 
-def said(folder: Path, text: str, **how: Sequence[str]) -> dict[str, str]:
+def said(folder: Path, text: str, *, resolves_to: str = PUBLIC) -> dict[str, str]:
     """What was found, by its code."""
     with pytest.raises(ChannelsRefused) as caught:
-        opened(folder, text, resolves_to=how.get("resolves_to"))
+        opened(folder, text, make=reaching([resolves_to]))
     assert "s&cret" not in str(caught.value)
     return {finding.code: str(finding) for finding in caught.value.findings}
 
@@ -91,6 +97,24 @@ def test_every_kind_is_opened_as_it_is_described(tmp_path: Path) -> None:
     channels.close()
 
 
+def test_the_example_of_the_documents_describes_every_kind(tmp_path: Path) -> None:
+    document = (ROOT / "docs" / "channels.md").read_text("utf-8")
+    (example,) = re.findall(r"```yaml\n(channels:\n  crm:.*?)```", document, re.DOTALL)
+    (tmp_path / "channels.yaml").write_text(example, encoding="utf-8")
+    environment = dict.fromkeys(re.findall(r"env: (\w+)", example), "s") | {"CRM_SECRET": WHSEC}
+    ours = {kind.name: kind for kind in kinds(reaching([PUBLIC]))}
+    read = read_channels(tmp_path, environment, ours)
+    assert read.channels is not None
+    assert {each.kind for each in read.channels} == set(ours)
+
+
+def test_hosts_that_may_be_asked_can_be_narrowed() -> None:
+    narrow = client_for(timedelta(seconds=20), only=[".partner.example"])
+    with pytest.raises(Problem, match="not among"):
+        narrow.targets.check("https://hooks.example.com/")
+    narrow.targets.check("https://hooks.partner.example/")
+
+
 def test_they_are_among_the_kinds_of_every_installation() -> None:
     assert {kind.name for kind in kinds()} <= set(KINDS)
 
@@ -104,7 +128,7 @@ def test_what_is_described_is_what_is_asked(tmp_path: Path) -> None:
             'sms: {kind: tencent, key_id: AKID, key_secret: {env: KEY}, app: "1400",'
             f' url: "{provider.url}/", address: mobile,'
             ' templates: {thanks: {code: "1001", parameters: {2: orders, 1: name}}}}',
-            reaches=True,
+            make=at_loopback,
         )
         assert channels["sms"].address == "mobile"
         outcome = channels["sms"].send(letters.letter("+8613800138000", facts={"orders": 3}))
@@ -137,21 +161,21 @@ def test_a_hook_at_a_place_that_is_not_allowed_is_found_with_its_line(
 
 
 def test_a_hook_whose_name_leads_inside_is_found_with_its_address(tmp_path: Path) -> None:
-    finding = said(tmp_path, HOOK % "https://hooks.example.com/", resolves_to=["10.1.2.3"])
+    finding = said(tmp_path, HOOK % "https://hooks.example.com/", resolves_to="10.1.2.3")
     assert "10.1.2.3" in finding["target_not_allowed"]
 
 
 def test_a_hook_that_cannot_be_looked_up_now_is_looked_up_before_each_letter(
     tmp_path: Path,
 ) -> None:
-    class Away(Sequence[str]):
-        def __getitem__(self, index: object) -> str:
-            raise OSError
+    def away(host: str, port: int) -> Sequence[str]:
+        raise OSError
 
-        def __len__(self) -> int:
-            raise OSError
-
-    channels = opened(tmp_path, HOOK % "https://hooks.example.com/", resolves_to=Away())
+    channels = opened(
+        tmp_path,
+        HOOK % "https://hooks.example.com/",
+        make=lambda _: Client(targets=Targets(resolve=away)),
+    )
     outcome = channels["crm"].send(letters.letter())
     assert isinstance(outcome, Refused)
     assert outcome.code == "dns_failed"

@@ -202,6 +202,15 @@ def test_aliyun_is_asked_for_a_registered_template_with_text_in_its_parameters()
     }
 
 
+def test_aliyun_reads_what_stands_in_its_query_as_it_was_meant() -> None:
+    """And its signature holds, whatever a customer is called."""
+    name = "Anna & Bob=c d+e*~/?#%26 中 'x'"
+    with FakeProvider(guarded("aliyun")) as provider:
+        outcome = open_aliyun(provider).send(letter(HER, facts=FACTS, name=name))
+    assert isinstance(outcome, Accepted)
+    assert json.loads(provider.asked[0].query["TemplateParam"])["who"] == name
+
+
 def test_aliyun_writes_a_number_abroad_without_the_plus() -> None:
     with FakeProvider(yes("aliyun")) as provider:
         open_aliyun(provider).send(letter("+85261234567", language="en"))
