@@ -35,8 +35,7 @@ DETAIL_LIMIT = 200  # characters
 class Answer:
     status: int
     headers: Mapping[str, str]  # names in lower case
-    body: bytes
-    whole: bool  # False: it was cut off, took too long or is longer than is read
+    body: bytes  # as far as it came in time, and no more than is read of any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +146,11 @@ class Client:
             except (OSError, HTTPException) as error:
                 return _no_answer(late=watch.fired or isinstance(error, TimeoutError))
             with contextlib.closing(response):
-                body, whole = _read(response)
+                body = _read(response)
             return Answer(
                 status=response.status,
                 headers={name.lower(): value for name, value in response.getheaders()},
                 body=body,
-                whole=whole and not watch.fired,
             )
 
 
@@ -258,18 +256,13 @@ def _write(connection: HTTPConnection, target: Target, request: Request) -> None
     connection.request(method, target.path, body=request.body, headers=headers)
 
 
-def _read(response: HTTPResponse) -> tuple[bytes, bool]:
-    """As much of the body as is read of any, and whether that is all of it."""
+def _read(response: HTTPResponse) -> bytes:
+    """Cut off it is no JSON any more, so nobody has to know whether it was."""
     body = bytearray()
-    try:
-        while len(body) <= BODY_LIMIT:
-            piece = response.read1(BODY_LIMIT)
-            if not piece:
-                return bytes(body), not response.length
+    with contextlib.suppress(OSError, HTTPException):
+        while len(body) < BODY_LIMIT and (piece := response.read1(BODY_LIMIT - len(body))):
             body += piece
-    except (OSError, HTTPException):
-        pass
-    return bytes(body[:BODY_LIMIT]), False
+    return bytes(body)
 
 
 def _refused(

@@ -151,8 +151,6 @@ def _tells_why(status: int) -> bool:
 
 
 def _read(answer: Answer) -> Mapping[str, object] | None:
-    if not answer.whole:
-        return None
     try:
         data = orjson.loads(answer.body)
     except orjson.JSONDecodeError:

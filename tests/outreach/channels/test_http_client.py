@@ -169,14 +169,14 @@ def test_a_body_that_drips_is_ended_too_and_its_status_counts(authority: trustme
         reply = client(authority, seconds=0.3).ask(Request(url=url, body=b"x"))
         assert provider.broken_off.wait(5)
     assert isinstance(reply, Answer)
-    assert (reply.status, reply.whole) == (200, False)
+    assert reply.status == 200
 
 
-def test_a_body_of_no_stated_length_that_drips_is_not_whole() -> None:
+def test_a_body_of_no_stated_length_that_drips_is_ended_too() -> None:
     with FakeProvider(Drip(head=b"HTTP/1.1 200 OK\r\n\r\n")) as provider:
         reply = client(seconds=0.2).ask(Request(url=provider.url, body=b"x"))
     assert isinstance(reply, Answer)
-    assert (reply.status, reply.whole) == (200, False)
+    assert reply.status == 200
 
 
 def test_a_header_that_cannot_be_written_is_a_setting_of_ours() -> None:
@@ -209,19 +209,16 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(
     assert waited[0] <= 2 < waited[1]
 
 
-def test_a_body_that_is_cut_is_not_whole() -> None:
+def test_of_a_body_that_is_cut_there_is_what_came() -> None:
     reply = asked(Cut.IN_BODY)
     assert isinstance(reply, Answer)
-    assert (reply.status, reply.body, reply.whole) == (200, b'{"errcode"', False)
+    assert (reply.status, reply.body) == (200, b'{"errcode"')
 
 
 def test_of_a_huge_body_no_more_is_read_than_the_limit() -> None:
     reply = asked(Say(body=b"a" * (BODY_LIMIT + 1)))
     assert isinstance(reply, Answer)
-    assert (len(reply.body), reply.whole) == (BODY_LIMIT, False)
-    reply = asked(Say(body=b"a" * BODY_LIMIT))
-    assert isinstance(reply, Answer)
-    assert (len(reply.body), reply.whole) == (BODY_LIMIT, True)
+    assert len(reply.body) == BODY_LIMIT
 
 
 def test_what_is_no_http_at_all_tells_nothing() -> None:
@@ -311,7 +308,7 @@ AMBIGUOUS = {500, 501, 502, 504, 505, 507, 511, 520, 524, 599, 102, 103}
 
 
 def of(status: int, headers: Mapping[str, str] | None = None, *, same_key: bool = False) -> Outcome:
-    answer = Answer(status=status, headers=headers or {}, body=b"private words", whole=True)
+    answer = Answer(status=status, headers=headers or {}, body=b"private words")
     return judged(answer, now=NOW, same_key=same_key)
 
 
@@ -374,7 +371,7 @@ def test_410_says_to_disable_the_channel() -> None:
 def test_retry_after_is_seconds_or_a_date_and_anything_else_is_none(
     text: str, wait: timedelta | None
 ) -> None:
-    answer = Answer(status=429, headers={"retry-after": text}, body=b"", whole=True)
+    answer = Answer(status=429, headers={"retry-after": text}, body=b"")
     assert retry_after(answer, NOW) == wait
 
 

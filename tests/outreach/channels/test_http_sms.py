@@ -400,6 +400,11 @@ def test_what_may_have_arrived_and_what_cannot_be_read_is_known_to_nobody(
     assert isinstance(sent(kind, act, seconds=0.5), Ambiguous)
 
 
+def test_a_yes_that_is_longer_than_is_read_of_any_answer_is_known_to_nobody() -> None:
+    padded = Say(body={"Code": "OK", "BizId": "b", "Message": "x" * 70_000})
+    assert isinstance(sent("aliyun", padded), Ambiguous)
+
+
 @pytest.mark.parametrize("kind", OPEN)
 @pytest.mark.parametrize("status", [429, 503])
 def test_too_many_and_not_now_come_again_when_the_provider_says(kind: str, status: int) -> None:
