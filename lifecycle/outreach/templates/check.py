@@ -25,7 +25,7 @@ from lifecycle.policy.report import Place, Report
 
 SMS, TASK = "sms", "task"
 MOST_SEGMENTS = 3  # before it is said that a text is long
-_STRANGE_FEW = 3  # characters of which it is said that they make a short message dearer
+_STRANGE_FEW = 3  # characters of which it is said that they cost a short message more
 _WHERE = re.compile(r"(.*):(\d+)")
 
 
@@ -156,17 +156,18 @@ class _Checker:
             told = f"{size:,} bytes: Gmail cuts off what is behind {CLIPPED_AT:,}"
             self._add(template.path, "clipped", told, warning=True)
         if segments:
-            self._counted(template, segments)
+            self._counted(template, made.text, segments)
 
-    def _counted(self, template: Template, segments: Segments) -> None:
+    def _counted(self, template: Template, text: str, segments: Segments) -> None:
         told = f"{segments.count} short messages ({segments.encoding}, {segments.places} places)"
         if segments.count > MOST_SEGMENTS:
             self._add(template.path, "long_sms", told, warning=True)
-        if segments.strange and len(segments.strange) <= _STRANGE_FEW:
-            more = (
-                f"{' '.join(segments.strange)} is not in GSM-7, and leaves 70 places instead of 160"
+        without = segments_of("".join(c for c in text if c not in segments.strange))
+        if len(segments.strange) <= _STRANGE_FEW and without.count < segments.count:
+            why = (
+                f"{' '.join(segments.strange)} is not in GSM-7: {told}; without it {without.count}"
             )
-            self._add(template.path, "dear_sms", f"{more}: {told}", warning=True)
+            self._add(template.path, "dear_sms", why, warning=True)
 
     def _add(
         self, file: str, code: str, message: str, *, line: int = 1, warning: bool = False

@@ -117,7 +117,7 @@ def place_in(part: Part, line: int | None, word: str) -> Place:
     column = text.find(word) if word else -1
     if column < 0:
         column = min((at for at in (text.find("{{"), text.find("{%")) if at >= 0), default=0)
-    return Place(part.line + line - 1, column + 1)
+    return Place(part.line + line - 1, column + (part.column if line == 1 else 1))
 
 
 def _place_of_error(part: Part, error: TemplateSyntaxError) -> Place:

@@ -16,6 +16,7 @@ class Part:
     line: int  # of the file, at which the text begins; from 1
     text: str
     markup: bool  # values are escaped as HTML wants it
+    column: int = 1  # at which its first line begins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

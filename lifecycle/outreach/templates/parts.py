@@ -90,7 +90,7 @@ def _of_message(
 
 
 def read(name: Name, content: bytes) -> tuple[File | None, tuple[Finding, ...]]:
-    """The file, or None with everything that is wrong with its front matter."""
+    """The file, and everything that is wrong with its front matter; None where it cannot be read on."""
     report = Report(name.path)
     if len(content) > MOST_BYTES:
         report.error(
@@ -104,8 +104,10 @@ def read(name: Name, content: bytes) -> tuple[File | None, tuple[Finding, ...]]:
         return None, report.findings()
     text = text.replace("\r\n", "\n")
     front, body, line = _split(text, report)
+    if report.refused:
+        return None, report.findings()
     file = _file(name, hashlib.sha256(content).hexdigest(), front, (body, line), report)
-    return (None if report.refused else file), report.findings()
+    return file, report.findings()
 
 
 def _split(text: str, report: Report) -> tuple[str, str, int]:
@@ -121,9 +123,7 @@ def _split(text: str, report: Report) -> tuple[str, str, int]:
     return "", "", 1
 
 
-def _file(
-    name: Name, digest: str, front: str, body: tuple[str, int], report: Report
-) -> File | None:
+def _file(name: Name, digest: str, front: str, body: tuple[str, int], report: Report) -> File:
     values = _front(front, report)
     markup = name.ending == MAIL
     scalars = {key: value for key, value in values.items() if key in TEMPLATED}
@@ -134,7 +134,13 @@ def _file(
         digest=digest,
         body=Part(file=name.path, line=body[1], text=body[0], markup=markup),
         parts={
-            key: Part(file=name.path, line=value.place.line, text=value.text, markup=False)
+            key: Part(
+                file=name.path,
+                line=value.place.line,
+                text=value.text,
+                markup=False,
+                column=value.place.column + (not value.plain),  # behind the quote
+            )
             for key, value in scalars.items()
         },
         layout=layout.text if layout else DEFAULT_LAYOUT,
