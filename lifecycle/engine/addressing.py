@@ -154,11 +154,9 @@ def _cause(
     step: Step | None,
 ) -> dict[str, Any]:
     trigger = rule.trigger if rule else None
-    name = row.message.rule
-    if event is not None:
-        name = event.type
-    if step is not None:
-        name = step.rule
+    by_move = isinstance(trigger, OnTransition | OnState)  # an event may cause a step besides
+    step = step if by_move else None
+    name = step.rule if step else event.type if event and not by_move else row.message.rule
     moved = (step.from_state, step.to_state) if step else _only_move(policy, trigger)
     return _given(
         **{

@@ -7,13 +7,14 @@ from typing import Any
 
 from lifecycle.domain.event import key_in
 from lifecycle.domain.fate import Fate
-from lifecycle.domain.policy import OnEvent, OutreachRule
+from lifecycle.domain.policy import OutreachRule, Policy
 from lifecycle.domain.step import PlannedMessage
 from lifecycle.engine import addressing
 from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.reading import snapshot_of
 from lifecycle.outreach.letter import Links
+from lifecycle.outreach.templates.names import causing_types
 from lifecycle.store import customers, events, messages, steps
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.sql import Tx
@@ -42,7 +43,9 @@ def context_for(
             for each in messages.of(tx, [customer_id]).get(customer_id, [])
             if each.live and (each.message.rule, each.message.number) == (rule.name, step)
         ]
-        message = planned[-1] if planned else _as_if(tx, customer_id, rule, step, now)
+        message = (
+            planned[-1] if planned else _as_if(tx, customer_id, version.policy, rule, step, now)
+        )
         caused = key_in(message.message.cause)
         event = events.get(tx, *caused) if caused else None
         moves = [
@@ -63,9 +66,11 @@ def context_for(
         )
 
 
-def _as_if(tx: Tx, customer_id: int, rule: OutreachRule, step: int, now: datetime) -> MessageRow:
-    """A message that her latest event of the rule's types has caused; without one, this moment has."""
-    types = rule.trigger.types if isinstance(rule.trigger, OnEvent) else ()
+def _as_if(
+    tx: Tx, customer_id: int, policy: Policy, rule: OutreachRule, step: int, now: datetime
+) -> MessageRow:
+    """A message that her latest event of the right type has caused; without one, this moment has."""
+    types = causing_types(policy, rule)
     found = (
         [e.event for e in events.all_of(tx, customer_id) if e.event.type in types] if types else []
     )

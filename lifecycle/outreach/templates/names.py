@@ -82,22 +82,20 @@ def _customer(policy: Policy) -> Supplied:
 def _cause(policy: Policy, rule: OutreachRule) -> Supplied:
     fields = dict.fromkeys(("kind", "name", "at"), _LEAF)
     trigger = rule.trigger
-    types: tuple[str, ...] = ()
     if isinstance(trigger, OnTransition | OnState):
         fields |= dict.fromkeys(("from", "to"), _LEAF)
-        names = trigger.names if isinstance(trigger, OnTransition) else ()
-        moves = [each for each in policy.transitions if each.name in names]
-        types = tuple(
-            kind
-            for each in moves
-            if isinstance(each.trigger, OnEvent)
-            for kind in each.trigger.types
-        )
-    elif isinstance(trigger, OnEvent):
-        types = trigger.types
-    if types:
+    if types := causing_types(policy, rule):
         fields["event"] = _event(policy, types)
     return Supplied(fields=fields)
+
+
+def causing_types(policy: Policy, rule: OutreachRule) -> tuple[str, ...]:
+    """The event types one of which causes a message of the rule, itself or by a transition."""
+    if isinstance(rule.trigger, OnEvent):
+        return rule.trigger.types
+    names = rule.trigger.names if isinstance(rule.trigger, OnTransition) else ()
+    triggers = [each.trigger for each in policy.transitions if each.name in names]
+    return tuple(t for each in triggers if isinstance(each, OnEvent) for t in each.types)
 
 
 def _event(policy: Policy, types: tuple[str, ...]) -> Supplied:
