@@ -98,7 +98,7 @@ def build(
             sender=_sender(inst, settings, complaints, ring) if sends else None,
             nights=Nights(inst, settings.night, list(_nightly(inst, settings))),
             feedback=Feedback(
-                secret=secret_of(settings, make=access is Access.RUN),
+                secret=secret_of(settings) if access is Access.RUN else None,
                 public_url=settings.public_url,
             ),
             clock=clock,

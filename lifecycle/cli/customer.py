@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lifecycle.bootstrap import Engine
     from lifecycle.domain.policy import Policy
     from lifecycle.engine.reading import Customer
+    from lifecycle.store.consents import ConsentRow
 
 app = typer.Typer(no_args_is_help=True, help="One customer.")
 
@@ -56,6 +57,39 @@ def show(
         output.json_document(customer_shape(found).model_dump(mode="json", by_alias=True))
     else:
         output.show(_card(found, policy))
+
+
+@app.command("consents")
+@with_settings()
+def consents(
+    settings: Settings, customer: MaybeKey = None, *, number: Number = None, json: Json = False
+) -> None:
+    """Every consent that she gave or took back: when, for what, by whom it was told, with its evidence.
+
+    From the log of events, where nothing is ever changed; the last line for a purpose and a channel is
+    what holds.
+    """
+    from lifecycle.bootstrap import Access
+    from lifecycle.engine import wishes
+
+    with opened(settings, Access.READ) as engine:
+        found = wishes.ledger(engine.installation, _whom(engine, customer, number))
+    if json:
+        output.json_document({"consents": [_consent(row) for row in found]})
+        return
+    table = output.table("when", "", "purpose", "channel", "source", "event", "evidence", "")
+    for row in found:
+        table.add_row(
+            output.moment(row.at),
+            "given" if row.given else "withdrawn",
+            row.purpose,
+            row.channel,
+            row.source,
+            row.id,
+            row.evidence or "none",
+            f"counts for nothing: {row.dead}" if row.dead else "",
+        )
+    output.show(table)
 
 
 @app.command("move")
@@ -127,6 +161,20 @@ def explain(
                 console.print(_styled(line, console), soft_wrap=True)
             else:
                 console.print(line, soft_wrap=True)
+
+
+def _consent(row: ConsentRow) -> dict[str, object]:
+    return {
+        "at": row.at,
+        "received_at": row.received_at,
+        "given": row.given,
+        "purpose": row.purpose,
+        "channel": row.channel,
+        "source": row.source,
+        "id": row.id,
+        "evidence": row.evidence,
+        "dead": row.dead,
+    }
 
 
 def _whom(engine: Engine, customer: str | None, number: int | None) -> str:

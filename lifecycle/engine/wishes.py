@@ -182,6 +182,12 @@ def answer(inst: Installation, link: Question, name: str, given: Answer) -> Done
     return inst.db.run(unit)
 
 
+def ledger(inst: Installation, key: str) -> list[ConsentRow]:
+    """Every consent that she ever gave or took back, the first one first. Raises NotFound."""
+    with inst.db.read() as tx:
+        return consents.ledger(tx, find(tx, key))
+
+
 def is_answered(inst: Installation, name: str) -> bool:
     """Whether an answer came by the link of that name."""
     with inst.db.read() as tx:
