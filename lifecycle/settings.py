@@ -62,6 +62,7 @@ VARIABLES = {
     "keep_days": "LIFECYCLE_KEEP_DAYS",
     "public_url": "LIFECYCLE_PUBLIC_URL",
     "secret": "LIFECYCLE_SECRET",
+    "secret_previous": "LIFECYCLE_SECRET_PREVIOUS",
     "secret_file": "LIFECYCLE_SECRET_FILE",
     "clock": "LIFECYCLE_CLOCK",
     "log": "LIFECYCLE_LOG",
@@ -90,7 +91,9 @@ FLAGS = {
 DEBUG_VARIABLE = "LIFECYCLE_DEBUG"  # any value: a bug shows its traceback (see `lifecycle.cli`)
 
 # neither the folder that holds the file is among them, nor what nobody but us may know
-_IN_FILE = tuple(name for name in VARIABLES if name not in {"config_dir", "secret"})
+_IN_FILE = tuple(
+    name for name in VARIABLES if name not in {"config_dir", "secret", "secret_previous"}
+)
 LEAST_SECRET = 32  # bytes
 _SQLITE_FILE = "sqlite:///"
 
@@ -142,6 +145,7 @@ class Settings:
     keep_days: int = DEFAULT_KEEP_DAYS  # for which finished nights are remembered
     public_url: str | None = None  # https://…, where customers reach us; None: nowhere
     secret: bytes | None = field(default=None, repr=False)  # signs links, hashes addresses
+    secret_previous: bytes | None = field(default=None, repr=False)  # what it signed is still good
     clock: ClockSpec | None = None  # None: nobody asked for a made-up clock
     log: LogForm = LogForm.TEXT
     log_level: LogLevel | None = None  # None: as whoever runs it sees fit
@@ -184,6 +188,7 @@ def read_settings(
         keep_days=DEFAULT_KEEP_DAYS if keep_days is None else _days(keep_days),
         public_url=None if public_url is None else _public_url(public_url),
         secret=_secret(values.get("secret"), values.get("secret_file")),
+        secret_previous=_secret(values.get("secret_previous"), None),
         clock=None if clock is None else ClockSpec.parse(clock.text, where=clock.where),
         log=LogForm.TEXT if log is None else _one_of(LogForm, log),
         log_level=None if log_level is None else _one_of(LogLevel, log_level),

@@ -63,15 +63,17 @@ def secret_of(settings: Settings, *, make: bool = True) -> Secret | None:
     That file is made once, and only if `make` says so. None: there is no secret, and no link can be
     signed. Raises Unusable where the file cannot be read or made, or others may read it.
     """
+    before = settings.secret_previous
+    previous = None if before is None else Secret(before)
     if settings.secret is not None:
-        return Secret(settings.secret)
+        return Secret(settings.secret, previous)
     if not settings.database_url.startswith(_SQLITE):
         return None
     path = Path(unquote(settings.database_url.removeprefix(_SQLITE)) + ".secret")
     try:
         if make and not path.exists():
             _make(path)
-        return Secret(_read(path))
+        return Secret(_read(path), previous)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not make:
             return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,13 +18,14 @@ from lifecycle.domain.fate import Fate
 from lifecycle.engine import feedback, wishes
 from lifecycle.engine.feedback import KnownAlready, Recorded, Taken, Unmatched
 from lifecycle.engine.reading import customer
+from lifecycle.intake.native import read_batch
 from lifecycle.killpoints import Point
 from lifecycle.outreach.replies import News, Report
 from lifecycle.outreach.secret import Secret
 from lifecycle.outreach.tokens import Membership
 from lifecycle.store import events, handed, suppressions
 from lifecycle.store.suppressions import SOFT_FOR, SOFT_MOST
-from tests.intake.bad_input import event
+from tests.intake.bad_input import body, event
 from tests.web.conftest import running
 from tests.web.letters import Sent, fate_of, scopes, secret_of, send
 
@@ -30,15 +33,16 @@ OTHERS = "other@example.com"
 
 
 @pytest.fixture
-def engine(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+def engine(database_url: str, tmp_path: Path) -> Iterator[Engine]:
     with running(database_url, tmp_path, secret=b"s" * 32) as engine:
-        from lifecycle.intake.native import read_batch
-        from tests.intake.bad_input import body
-
-        batch = read_batch(body(event(id="1")), engine.policy(), engine.now(), "shop")
-        engine.accept([item for item in batch.items if not isinstance(item, Exception)])
-        engine.apply_pending()
+        post(engine)
         yield engine
+
+
+def post(engine: Engine) -> None:
+    batch = read_batch(body(event(id="1")), engine.policy(), engine.now(), "shop")
+    engine.accept([item for item in batch.items if not isinstance(item, Exception)])
+    engine.apply_pending()
 
 
 def report(
@@ -205,6 +209,40 @@ def test_unsubscribing_works_on_either_database(engine: Engine) -> None:
     wishes.prefer(engine.installation, link, "n", ["marketing/email"], None)
     assert [kind for kind, _ in told(engine)][-1] == "consent_given"
     assert scopes(engine, sent.address_hash) == {}
+
+
+def test_a_wish_waits_for_whoever_claims_her_messages(
+    postgres_database_url: str, tmp_path: Path
+) -> None:
+    """Answered before the claim ends it would not be seen by it, and a message could leave after it."""
+    with running(postgres_database_url, tmp_path, secret=b"s" * 32) as engine:
+        post(engine)
+        sent = send(engine)
+        link = Membership(
+            customer=sent.customer, letter=sent.key, purpose="marketing", channel="email"
+        )
+        args = (engine.installation, secret_of(engine), link, "n", "why")
+        with ThreadPoolExecutor(1) as pool:
+            with engine.db.write() as claim:
+                handed.wait_for(claim, sent.customer)
+                wish = pool.submit(wishes.unsubscribe, *args)
+                wait_until_somebody_waits(engine)
+                assert not wish.done()
+                assert told(engine) == []
+            wish.result(timeout=30)
+        assert [kind for kind, _ in told(engine)] == ["consent_withdrawn"]
+
+
+def wait_until_somebody_waits(engine: Engine) -> None:
+    """For a lock that another transaction holds, as the server says."""
+    asked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with engine.db.read() as tx:
+            found = tx.connection.execute(asked).fetchone()
+        if found and found[0]:
+            return
+    raise AssertionError("nobody waits")
 
 
 def test_an_address_is_found_by_the_secret_that_it_was_written_under(engine: Engine) -> None:

@@ -10,13 +10,17 @@ import pytest
 
 from lifecycle.errors import Unusable
 from lifecycle.outreach.secret import Secret, secret_of
-from lifecycle.settings import Settings
+from lifecycle.settings import Settings, read_settings
 
 GIVEN = bytes(range(32))
 
 
-def settings(database_url: str, secret: bytes | None = None) -> Settings:
-    return Settings(database_url=database_url, config_dir=Path(), secret=secret)
+def settings(
+    database_url: str, secret: bytes | None = None, previous: bytes | None = None
+) -> Settings:
+    return Settings(
+        database_url=database_url, config_dir=Path(), secret=secret, secret_previous=previous
+    )
 
 
 def test_a_key_is_hkdf_of_the_secret_and_its_use() -> None:
@@ -59,6 +63,32 @@ def test_what_the_settings_name_wins(tmp_path: Path) -> None:
     assert found is not None
     assert found.id == Secret(GIVEN).id
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("secret", [GIVEN, None])
+def test_the_one_before_it_is_still_known(tmp_path: Path, secret: bytes | None) -> None:
+    """Named by LIFECYCLE_SECRET_PREVIOUS, beside one that is named or lies in its file."""
+    old = b"o" * 16 + bytes(range(16))
+    found = secret_of(settings(f"sqlite:///{tmp_path / 'a.db'}", secret, previous=old))
+    assert found is not None
+    assert found.named(Secret(old).id) is found.previous
+
+
+def test_it_comes_from_the_environment_alone(tmp_path: Path) -> None:
+    text = "0123456789abcdefghijklmnopqrstuvwxyz"
+    named = read_settings(
+        environment={
+            "LIFECYCLE_CONFIG_DIR": str(tmp_path),
+            "LIFECYCLE_DATABASE_URL": "postgresql:///x",
+            "LIFECYCLE_SECRET_PREVIOUS": text,
+        }
+    )
+    assert named.secret_previous == text.encode()
+    assert text not in repr(named)
+    (tmp_path / "settings.yaml").write_text(f"secret_previous: {text}\n", encoding="utf-8")
+    with pytest.raises(Unusable, match="unknown setting 'secret_previous'") as caught:
+        read_settings(environment={"LIFECYCLE_CONFIG_DIR": str(tmp_path)})
+    assert text not in str(caught.value)
 
 
 def test_postgresql_without_one_has_none() -> None:
