@@ -99,7 +99,7 @@ def build(
             nights=Nights(inst, settings.night, list(_nightly(inst, settings))),
             feedback=Feedback(
                 secret=secret_of(settings) if access is Access.RUN else None,
-                public_url=settings.public_url,
+                public_url=settings.reachable_at,
             ),
             clock=clock,
             stops_clock=alone and embedded,

@@ -150,6 +150,13 @@ class Settings:
     log: LogForm = LogForm.TEXT
     log_level: LogLevel | None = None  # None: as whoever runs it sees fit
 
+    @property
+    def reachable_at(self) -> str | None:
+        """Where customers reach us; in a try on one machine, where nothing is set, that machine."""
+        if self.public_url is None and self.database_url.startswith(_SQLITE_FILE) and self.port:
+            return f"http://localhost:{self.port}"
+        return self.public_url
+
 
 def read_settings(
     flags: Mapping[str, str | None] | None = None,

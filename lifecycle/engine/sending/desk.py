@@ -38,6 +38,13 @@ tell = Teller("lifecycle")
 
 AT_ONCE = 4  # letters on their way by one channel, in one process
 RENDERING = 2  # processes that fill templates in
+NAMELESS = "Your company"  # until `channels.yaml` names it; no real channel is ready before that
+NOWHERE = Links(
+    unsubscribe="https://public-url-is-not-set.invalid/u/",
+    preferences="https://public-url-is-not-set.invalid/u/preferences",
+    survey="https://public-url-is-not-set.invalid/s/",
+)
+"""Links of letters that only the outbox shows, where no public address is set."""
 
 
 class Templates:
@@ -101,7 +108,8 @@ class Desk:
 
     @cached_property
     def company(self) -> Mapping[str, str]:
-        return {name: value for name, value in asdict(self._ways.company).items() if value}
+        known = {name: value for name, value in asdict(self._ways.company).items() if value}
+        return {"name": NAMELESS} | known
 
     def at_once(self, channel: str) -> int:  # noqa: ARG002 - all alike
         return AT_ONCE
@@ -140,7 +148,7 @@ class Desk:
         self, customer: int, letter: str, *, purpose: str | None, channel: str, rule: str
     ) -> Links | None:
         if self._secret is None or self._public_url is None:
-            return None
+            return None if self._ways[channel].is_real else NOWHERE
         return links_of(
             self._public_url,
             self._secret,
@@ -182,14 +190,14 @@ def open_desk(inst: Installation, settings: Settings) -> Desk:
         channels=open_channels(
             settings.config_dir,
             os.environ,
-            public_url=settings.public_url,
+            public_url=settings.reachable_at,
             secret=settings.secret,
             keep=_keeping(inst),
             assigning=_assigning(inst, staff),
         ),
         secret=secret,
         staff=staff,
-        public_url=settings.public_url or _here(settings),
+        public_url=settings.reachable_at,
     )
 
 
@@ -202,13 +210,6 @@ def _assigning(inst: Installation, staff: list[Staff]) -> Callable[[ChannelSetti
         return partial(tasks.assign, inst.db, named)
 
     return assigning
-
-
-def _here(settings: Settings) -> str | None:
-    """Of a try on one machine, links lead to that machine."""
-    if settings.database_url.startswith("sqlite:") and settings.port:
-        return f"http://localhost:{settings.port}"
-    return None
 
 
 def _keeping(inst: Installation) -> Callable[[Letter], None]:
