@@ -13,6 +13,7 @@ from lifecycle.cli import exits, output
 from lifecycle.cli.findings import told
 from lifecycle.cli.options import OUTREACH, with_settings
 from lifecycle.errors import Finding, NotFound, Problem
+from lifecycle.intake.strict_json import tame
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -131,6 +132,56 @@ def preview(
         _picture(rendered, out or Path(f"{message}.png"), width=width, dark=dark)
         return
     _write(_shown(rendered, to), out)
+
+
+@app.command("send-test")
+@with_settings(*OUTREACH)
+def send_test(
+    settings: Settings,
+    message: Message,
+    *,
+    to: Annotated[
+        str, typer.Option("--to", metavar="ADDRESS", help="Who gets it: yourself, for a start.")
+    ],
+    customer: Annotated[
+        str | None,
+        typer.Option(metavar="CUSTOMER", help="As she would get it now.", show_default=False),
+    ] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Left out: the rule's first.", show_default=False),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="TAG", help="Left out: the customer's, else en.", show_default=False),
+    ] = None,
+    step: Annotated[int, typer.Option(metavar="N", min=1, help="Of a series.")] = 1,
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Left out: the rule's first.", show_default=False),
+    ] = None,
+) -> None:
+    """Send one letter to an address that you name, by the real channel, also while sending is paused.
+
+    For a made-up customer, or as a real one would get it; her consent and her caps are not touched, and
+    the links in it act for nobody. Ends with 1 where the provider did not take it.
+    """
+    from lifecycle.engine.sending.trial import send_trial
+    from lifecycle.outreach.outcome import Accepted
+
+    policy = _policy(settings)
+    rule = _rule(policy, message)
+    wanted = channel or rule.channels[0]
+    chosen = variant or next(iter(rule.variants), None)
+    context, hers = _context(settings, policy, rule, customer, language, step, chosen)
+    rendered = _rendered(settings, policy, rule, (step, chosen, wanted, hers), context)
+    outcome = send_trial(settings, rule, wanted, rendered, to)
+    if isinstance(outcome, Accepted):
+        known = f", who knows it as {outcome.provider_id}" if outcome.provider_id else ""
+        output.show(Text.assemble(("✓ ", "green"), f"handed to the provider of {wanted}{known}"))
+        return
+    output.show(Text.assemble(("✗ ", "red"), (outcome.code, "bold"), tame(f": {outcome.detail}")))
+    raise typer.Exit(exits.Code.REFUSED)
 
 
 def _policy(settings: Settings) -> Policy:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from lifecycle.outreach.channels import Channel, file, outbox, smtp, task
 from lifecycle.outreach.channels.breaker import Breaker
@@ -62,6 +63,12 @@ class Channels(Mapping[str, Channel]):
 
     def breaker(self, name: str) -> Breaker:
         return self._ways[name].breaker
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         for channel in self.values():
