@@ -174,7 +174,7 @@ class Cap:
     most: int  # 0: none at all
     window: timedelta | Period  # rolling, (now − window, now]; or of the calendar
     channel: str | None = None  # only messages of this channel count and are held; None: of all
-    message_class: MessageClass | None = None  # only those of this class; None: of both
+    message_class: MessageClass | None = None  # only those of this class; None: of marketing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -825,7 +825,7 @@ CAP = Record(
         Key(
             name="class",
             shape=MESSAGE_CLASS,
-            about="Only messages of this class count and are held back. Left out: of both.",
+            about="Only messages of this class count and are held back. Left out: of marketing.",
         ),
         _BLOCK,
     ],

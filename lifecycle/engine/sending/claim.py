@@ -316,6 +316,14 @@ class _Judging:
         spent: list[Spent],
     ) -> None:
         """It may go; whether it does depends on its channel, whose rate is nothing of hers."""
+        spent.append(  # also where it waits for its channel: the cap is its, if it has the priority
+            Spent(
+                at=self._now,
+                channel=send.channel,
+                message_class=rule.message_class,
+                rule=rule.name,
+            )
+        )
         if self._room.get(send.channel, 0) <= 0:
             self.found.full.add(send.channel)
         elif wait := self._office.enter(send.channel):
@@ -323,14 +331,6 @@ class _Judging:
         else:
             self._room[send.channel] -= 1
             self.found.sends.append((person, row, rule, version, send))
-            spent.append(
-                Spent(
-                    at=self._now,
-                    channel=send.channel,
-                    message_class=rule.message_class,
-                    rule=rule.name,
-                )
-            )
 
     def _case(self, person: _Person, row: MessageRow, rule: OutreachRule) -> Case:
         message = row.message
@@ -349,11 +349,17 @@ class _Judging:
             zone=calendar.zone(
                 person.snapshot.attributes.get("timezone"), self._version.policy.timezone
             ),
-            options=[self._option(person, row, rule, name) for name in rule.channels],
+            options=self._options(person, row, rule),
             consents=person.snapshot.consents,
             unwanted=_is_unwanted(self._known[message.version], person.snapshot, rule, self._now),
             happened=happened,
         )
+
+    def _options(self, person: _Person, row: MessageRow, rule: OutreachRule) -> list[Option]:
+        """Of a rule none of whose channels is described, the message waits until one is."""
+        if not any(name in self._office.channels for name in rule.channels):
+            return [Option(channel=rule.channels[0], paused=True)]
+        return [self._option(person, row, rule, name) for name in rule.channels]
 
     def _option(self, person: _Person, row: MessageRow, rule: OutreachRule, name: str) -> Option:
         channel = self._office.channels.get(name)
