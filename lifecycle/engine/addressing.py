@@ -186,7 +186,8 @@ def _only_move(policy: Policy, trigger: object) -> tuple[str | None, str | None]
 
 
 def _properties(policy: Policy, event: Event) -> dict[str, Any]:
+    """Those that are declared. Money is in the currency of the event, so that is named always."""
     declared = policy.events[event.type].properties if event.type in policy.events else {}
-    return _given(
-        **{name: plain(event.properties.get(name), prop.type) for name, prop in declared.items()}
-    )
+    currency = {n: policy.currency for n, p in declared.items() if p.type is ValueType.CURRENCY}
+    values = {name: plain(event.properties.get(name), p.type) for name, p in declared.items()}
+    return currency | _given(**values)

@@ -17,6 +17,7 @@ POLICY = """
 version: 1
 timezone: Asia/Shanghai
 currency: CNY
+rates: {GBP: {1994-01-01: 10}}
 attributes: {name: text}
 states:
   new: {initial: true}
@@ -36,7 +37,7 @@ outreach:
 MAIL = """---
 subject: Hello {{ customer | name }}
 ---
-<mj-section><mj-column><mj-text>You paid {{ cause.event.amount | money }}.</mj-text></mj-column></mj-section>
+<mj-section><mj-column><mj-text>You paid {{ cause.event.amount | money(cause.event.currency) }}.</mj-text></mj-column></mj-section>
 """
 
 
@@ -105,7 +106,7 @@ def test_a_preview_for_a_customer_says_what_she_would_read(
     stored = lifecycle("import", orders, "-m", mapping, "--config-dir", "config", "--database", DB)
     assert stored.code == Code.OK, stored.err
     ran = shop("template", "preview", "thanks", "--customer", "anna", "--database", DB)
-    assert ran.out == "Subject: Hello customer\n\nYou paid CN¥12.50.\n\n", ran.err
+    assert ran.out == "Subject: Hello customer\n\nYou paid £20.00.\n\n", ran.err
     gone = shop("template", "preview", "thanks", "--customer", "zoe", "--database", DB)
     assert gone.code == Code.REFUSED
 

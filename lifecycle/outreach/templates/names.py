@@ -14,6 +14,8 @@ from lifecycle.domain.policy import (
     OnTransition,
     OutreachRule,
     Policy,
+    Property,
+    ValueType,
 )
 from lifecycle.errors import Finding
 from lifecycle.outreach.templates.guard import Tree, place_in
@@ -99,17 +101,19 @@ def causing_types(policy: Policy, rule: OutreachRule) -> tuple[str, ...]:
 
 
 def _event(policy: Policy, types: tuple[str, ...]) -> Supplied:
-    """Properties that one of the types has; sure are those that all require."""
-    kinds = [policy.events[name] for name in types if name in policy.events]
-    names = {name for kind in kinds for name in kind.properties}
+    """Properties that one of the types has; sure are those that all require, and currencies."""
+    kinds = [policy.events[name].properties for name in types if name in policy.events]
+    names = {name for properties in kinds for name in properties}
     return Supplied(
         fields={
-            name: Supplied(
-                sure=all(name in k.properties and k.properties[name].required for k in kinds)
-            )
+            name: Supplied(sure=all(name in kind and _is_sure(kind[name]) for kind in kinds))
             for name in sorted(names)
         }
     )
+
+
+def _is_sure(prop: Property) -> bool:
+    return prop.required or prop.type is ValueType.CURRENCY  # else it is the policy's
 
 
 def unknown_names(
