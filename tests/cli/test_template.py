@@ -106,7 +106,7 @@ def test_a_preview_for_a_customer_says_what_she_would_read(
     stored = lifecycle("import", orders, "-m", mapping, "--config-dir", "config", "--database", DB)
     assert stored.code == Code.OK, stored.err
     ran = shop("template", "preview", "thanks", "--customer", "anna", "--database", DB)
-    assert ran.out == "Subject: Hello customer\n\nYou paid £20.00.\n\n", ran.err
+    assert ran.out == "Subject: Hello customer\n\nYou paid £12.50.\n\n", ran.err
     gone = shop("template", "preview", "thanks", "--customer", "zoe", "--database", DB)
     assert gone.code == Code.REFUSED
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any, Self, cast
 
 import orjson
@@ -25,6 +26,7 @@ from lifecycle.outreach.templates.part import TemplateFailed
 from lifecycle.outreach.templates.subject import problem_of
 from lifecycle.outreach.templates.words import EXCEEDED, MOST_SECONDS
 
+LEAST_JINJA = (3, 1, 6)
 START_SECONDS = 60.0  # of real time, on a busy machine
 STARVED_SECONDS = 0.1  # of processor time: what used less in a second of real time had to wait
 MOST_CONTEXT = 1024 * 1024  # bytes of one customer's values
@@ -49,6 +51,12 @@ class Renderer:
     """
 
     def __init__(self, *, children: int = 2) -> None:
+        """Raises Unusable for a Jinja2 out of whose sandbox a way is known."""
+        if tuple(map(int, version("jinja2").split(".")[:3])) < LEAST_JINJA:
+            least = ".".join(map(str, LEAST_JINJA))
+            raise Unusable(
+                f"jinja2 {version('jinja2')} lets templates out; install {least} or newer"
+            )
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()
         for _ in range(children):
             self._idle.put(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -15,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import Field, SQLModel
 
+from lifecycle.errors import Unusable
 from lifecycle.outreach.letter import Rendered
+from lifecycle.outreach.templates import renderer as renderers
 from lifecycle.outreach.templates.catalogue import Catalogue
 from lifecycle.outreach.templates.part import TemplateFailed
 from lifecycle.outreach.templates.renderer import Renderer
@@ -297,6 +300,37 @@ def test_what_is_not_plain_data_is_a_type_error_and_is_never_sent(
 def test_a_row_in_place_of_the_customer_is_a_type_error(fill: Fill) -> None:
     with pytest.raises(TypeError, match=r"context\.customer: .*Row is no plain value"):
         fill("{{ customer.name }}", customer=Row())
+
+
+def test_an_old_jinja_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderers, "version", lambda _: "3.1.5")
+    with pytest.raises(Unusable, match=r"jinja2 3\.1\.5 .* install 3\.1\.6"):
+        Renderer()
+
+
+def test_threads_render_at_once_and_each_gets_its_own(fill: Fill, tmp_path: Path) -> None:
+    assert _text(fill("Hi {{ customer.name }}"))
+    template = Catalogue(tmp_path).find("m", None, None, "sms", ["en"])
+    assert template
+    with Renderer(children=2) as renderer, ThreadPoolExecutor(4) as pool:
+
+        def one(number: int) -> str:
+            context = _context(customer={"key": "c", "name": f"n{number}"})
+            made = renderer.render(template, context, language="en", zone="UTC", currency="CNY")
+            return _text(made)
+
+        assert list(pool.map(one, range(40))) == [f"Hi n{number}" for number in range(40)]
+
+
+def test_nothing_is_left_running_when_it_is_closed(fill: Fill, tmp_path: Path) -> None:
+    assert _text(fill("x"))
+    template = Catalogue(tmp_path).find("m", None, None, "sms", ["en"])
+    assert template
+    before = {each.pid for each in psutil.Process().children()}
+    with Renderer(children=1) as renderer:
+        renderer.render(template, {}, language="en", zone="UTC", currency="CNY")
+        assert {each.pid for each in psutil.Process().children()} > before
+    assert {each.pid for each in psutil.Process().children()} == before
 
 
 def test_a_process_that_dies_is_replaced(renderer: Renderer, fill: Fill) -> None:
