@@ -39,7 +39,15 @@ def test_a_trial_goes_to_the_address_that_is_named_and_acts_for_nobody(
     with SmtpServer() as server:
         (config / "channels.yaml").write_text(CHANNELS.format(port=server.port), encoding="utf-8")
         code = run(
-            ["template", "send-test", "thanks", "--to", "me@example.com", "--config-dir", str(config)]
+            [
+                "template",
+                "send-test",
+                "thanks",
+                "--to",
+                "me@example.com",
+                "--config-dir",
+                str(config),
+            ]
         )
     assert (code, capsys.readouterr().out.startswith("✓ handed to the provider")) == (0, True)
     (letter,) = server.taken
