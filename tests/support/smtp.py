@@ -195,6 +195,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._got = b""
         self._in_body = False
+        self._begun = False  # a letter is, and neither finished nor reset
         self._answered_for: str | None = None  # a stage whose answer is still to come
         self._letter = Taken()
         self._user: str | None = None
@@ -241,6 +242,8 @@ class _Connection(asyncio.Protocol):
                 self._at("starttls")
             case "AUTH":
                 self._auth(rest)
+            case "MAIL" if self._begun:
+                self._say("503 5.5.1 a letter is begun already")
             case "MAIL":
                 self._letter = Taken(mail=rest, secure=self._secure, user=self._user)
                 self._at("mail")
@@ -270,7 +273,7 @@ class _Connection(asyncio.Protocol):
 
     def _whole(self, content: bytes) -> None:
         self._in_body = False
-        self._letter.content = content.replace(b"\r\n..", b"\r\n.")
+        self._letter.content = re.sub(rb"^\.", b"", content, flags=re.MULTILINE)
         self._at("dot")
 
     def _at(self, stage: str) -> None:
@@ -304,6 +307,8 @@ class _Connection(asyncio.Protocol):
 
     def _after(self, stage: str, answer: str) -> None:
         assert self._transport is not None
+        if stage in {"mail", "rset", "dot"}:
+            self._begun = stage == "mail" and answer.startswith("250")
         if stage == "data" and answer.startswith("354"):
             act = self._server.script("body", self._letter)
             if act is not None and act.cut:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
 
 from lifecycle.outreach.channels import Channel
 from lifecycle.outreach.outcome import Accepted, Ambiguous, Fault, Outcome, Refused
@@ -191,8 +193,8 @@ def test_lines_that_begin_with_a_dot_arrive_as_they_were(tmp_path: Path) -> None
     server = SmtpServer()
     with sending(tmp_path, server) as channel:
         channel.send(a_letter(text=".\n..\n.hidden\nQUIT\n", html=None))
-    assert b"\r\n\r\n=2E\r\n" in server.taken[0].content
-    assert server.taken[0].content.endswith(b"QUIT\r\n")
+    body = server.taken[0].content.partition(b"\r\n\r\n")[2]
+    assert body == b"=2E\r\n..\r\n.hidden\r\nQUIT\r\n"
 
 
 def test_an_address_beyond_ascii_needs_a_server_that_takes_it(tmp_path: Path) -> None:
@@ -463,3 +465,35 @@ def test_the_server_of_the_tests_runs_as_a_process_too(tmp_path: Path) -> None:
     assert [one["taken"] for one in told] == [0, 1]
     assert told[0]["answers"]["rcpt 550"] == 1
     assert log.read_text() == "11\tli@example.org\n"
+
+
+class Sink:
+    """What a server that others wrote makes of our letters."""
+
+    def __init__(self) -> None:
+        self.took: list[Envelope] = []
+
+    async def handle_DATA(self, _server: object, _session: object, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd asks for it by this name
+        self.took.append(envelope)
+        return "250 2.0.0 taken"
+
+
+def test_a_server_that_others_wrote_understands_us(tmp_path: Path) -> None:
+    sink = Sink()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(sink, hostname="127.0.0.1", port=port, enable_SMTPUTF8=True)
+    controller.start()
+    try:
+        channel = mail_channel(tmp_path, port)
+        letters = [a_letter("1", text=".\n.hidden\n", html=None), a_letter("2", to="李@例子.中国")]
+        assert all(isinstance(channel.send(letter), Accepted) for letter in letters)
+        channel.close()
+    finally:
+        controller.stop()
+    assert [one.rcpt_tos for one in sink.took] == [
+        ["li@example.org"],
+        ["李@xn--fsqu00a.xn--fiqs8s"],
+    ]
+    assert sink.took[0].original_content is not None
+    assert sink.took[0].original_content.endswith(b"=2E\r\n.hidden\r\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -74,10 +76,19 @@ def test_a_clock_that_goes_back_lets_nobody_through() -> None:
     assert throttle.take() == pytest.approx(1.0)
 
 
-def test_threads_never_get_more_than_there_is() -> None:
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads take turns after nearly every step."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-9)
+    yield
+    sys.setswitchinterval(usual)
+
+
+def test_threads_never_get_more_than_there_is(hasty: None) -> None:
     throttle = Throttle(0.001, 50, monotonic=Hands())
     with ThreadPoolExecutor(8) as pool:
-        waits = list(pool.map(lambda _: throttle.take(), range(400)))
+        waits = list(pool.map(lambda _: throttle.take(), range(4000)))
     assert waits.count(0.0) == 50
 
 
