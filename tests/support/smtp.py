@@ -336,6 +336,7 @@ class _Connection(asyncio.Protocol):
                 self._transport, self, self._server.tls, server_side=True
             )
             self._secure, self._answered_for = True, None
+            self._go_on()  # the client may have spoken before we knew
 
     def _usual(self, stage: str) -> str:
         if stage == "dot":
