@@ -1,11 +1,9 @@
-"""On which date of ours does a day of the Chinese calendar fall? The only importer of lunar_python."""
+"""On which date of ours does a day of the Chinese calendar fall?"""
 
 from __future__ import annotations
 
 from datetime import date
 from functools import cache
-
-from lunar_python import LunarMonth
 
 _JULIAN = 1_721_425  # the Julian day number of the day before 1 January of the year 1
 
@@ -19,6 +17,8 @@ def gregorian(month: int, day: int, lunar_year: int) -> date | None:
     the calendar, and where our own calendar ends. Kept for ever: a year takes a millisecond to
     compute, and there are few.
     """
+    from lunar_python import LunarMonth  # it takes long to load, and most commands need none of it
+
     found = LunarMonth.fromYm(lunar_year, month)
     if found is None:
         return None

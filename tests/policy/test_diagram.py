@@ -225,3 +225,16 @@ def test_colours_follow_how_customers_get_to_a_state_and_not_its_name(
     renamed = SCENARIO_POLICY.replace("dormant", "zzz").replace("churned", "yyy")
     assert meanings(loads(renamed).policy)["zzz"] is Meaning.QUIET
     assert meanings(loads(renamed).policy)["yyy"] is Meaning.LOST
+
+
+def test_a_transition_shows_what_is_sent_because_of_where_it_leads() -> None:
+    """Entering a state is caused by each way into it; staying there by none of them."""
+    text = scenario_policy(
+        outreach=[
+            "{name: asleep, on: {state: dormant}, channels: [email]}",
+            "{name: still, on: {state: dormant, stayed: 9d}, channels: [email]}",
+        ]
+    )
+    drawn = svg(loads(text).policy)
+    assert "from deal, loyal, reactivated to dormant; plans win-back, asleep<" in drawn
+    assert "still" not in drawn
