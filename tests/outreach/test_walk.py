@@ -33,10 +33,9 @@ from lifecycle.engine.sending import request
 from lifecycle.engine.sending.desk import Desk, Templates
 from lifecycle.engine.sending.sender import Sender
 from lifecycle.outreach.assignment import held_out
-from lifecycle.outreach.channels import Channel, smtp
+from lifecycle.outreach.channels import Channel, smtp, task
 from lifecycle.outreach.channels.opening import KINDS, open_channels
 from lifecycle.outreach.channels.settings import Around, ChannelSettings, Kind
-from lifecycle.outreach.channels.task import kind as task_kind
 from lifecycle.outreach.letter import Letter
 from lifecycle.outreach.outcome import Outcome
 from lifecycle.outreach.secret import Secret
@@ -122,10 +121,11 @@ def office(inst: Installation, folder: Path, port: int, shown: list[Letter]) -> 
             public_url=PUBLIC_URL,
             secret=SECRET,
             keep=shown.append,
+            assigning=lambda _: assign,
             kinds={
                 **KINDS,
                 "smtp": harmless(smtp.KIND),
-                "task": harmless(task_kind(assign)),
+                "task": harmless(task.KIND),
             },
         ),
         secret=Secret(SECRET),
