@@ -221,10 +221,16 @@ def _context(
     from lifecycle.bootstrap import Access
     from lifecycle.cli.opening import opened
     from lifecycle.engine import previewing
+    from lifecycle.engine.sending.desk import company_of
 
     with opened(settings, Access.READ) as engine:
         context = previewing.context_for(
-            engine.installation, customer, rule, step=step, variant=variant
+            engine.installation,
+            customer,
+            rule,
+            step=step,
+            variant=variant,
+            company=company_of(settings),
         )
     return context, language or str(context["customer"]["language"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,7 +28,13 @@ _NOWHERE = Links(  # a look at a message gives no one the right to unsubscribe s
 
 
 def context_for(
-    inst: Installation, key: str, rule: OutreachRule, *, step: int, variant: str | None
+    inst: Installation,
+    key: str,
+    rule: OutreachRule,
+    *,
+    step: int,
+    variant: str | None,
+    company: Mapping[str, str],
 ) -> dict[str, Any]:
     """Of the rule's latest message for her, where there was one; else as if caused now.
 
@@ -63,6 +70,7 @@ def context_for(
             step=moves[-1] if moves else None,
             variant=variant,
             links=_NOWHERE,
+            company=company,
         )
 
 

@@ -27,7 +27,7 @@ class Shown:
     channel: str
     rule: str
     content: Any  # JSON: address, subject, text, html …
-    at: datetime
+    at: datetime  # of real time
 
 
 def newest(

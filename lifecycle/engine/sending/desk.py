@@ -19,8 +19,13 @@ from lifecycle.errors import Finding
 from lifecycle.logs.lines import Teller
 from lifecycle.outreach.addresses import address_hashes
 from lifecycle.outreach.channels import Channel
-from lifecycle.outreach.channels.opening import Channels, open_channels
-from lifecycle.outreach.channels.settings import Assign, ChannelSettings
+from lifecycle.outreach.channels.opening import KINDS, Channels, open_channels
+from lifecycle.outreach.channels.settings import (
+    Assign,
+    ChannelSettings,
+    Company,
+    read_channels,
+)
 from lifecycle.outreach.letter import Letter, Links, Rendered
 from lifecycle.outreach.outcome import Outcome
 from lifecycle.outreach.secret import Secret, secret_of
@@ -45,6 +50,17 @@ NOWHERE = Links(
     survey="https://public-url-is-not-set.invalid/s/",
 )
 """Links of letters that only the outbox shows, where no public address is set."""
+
+
+def told_of(company: Company) -> Mapping[str, str]:
+    """What letters may say of who writes them; there is always a name."""
+    known = {name: value for name, value in asdict(company).items() if value}
+    return {"name": NAMELESS} | known
+
+
+def company_of(settings: Settings) -> Mapping[str, str]:
+    """Who writes, for a look at a message; raises ChannelsRefused for a file that is wrong."""
+    return told_of(read_channels(settings.config_dir, os.environ, KINDS).company)
 
 
 class Templates:
@@ -108,8 +124,7 @@ class Desk:
 
     @cached_property
     def company(self) -> Mapping[str, str]:
-        known = {name: value for name, value in asdict(self._ways.company).items() if value}
-        return {"name": NAMELESS} | known
+        return told_of(self._ways.company)
 
     def at_once(self, channel: str) -> int:  # noqa: ARG002 - all alike
         return AT_ONCE
@@ -231,7 +246,7 @@ def _keeping(inst: Installation) -> Callable[[Letter], None]:
                     channel=letter.channel,
                     rule=letter.rule,
                     content=said,
-                    at=inst.now(tx),
+                    at=inst.db.clock(tx),
                 ),
             )
         )

@@ -58,7 +58,7 @@ outreach:
 def _context(inst: Installation, rule: str) -> dict[str, Any]:
     policy = loads(POLICY).policy
     found = next(each for each in policy.outreach if each.name == rule)
-    return context_for(inst, ANNA, found, step=1, variant=None)
+    return context_for(inst, ANNA, found, step=1, variant=None, company={"name": "Ours"})
 
 
 @pytest.fixture
@@ -129,7 +129,9 @@ def test_the_latest_event_of_its_kind_stands_for_a_cause_that_has_not_come(tmp_p
 
 def test_nobody_is_previewed_who_is_not_there(tmp_path: Path, policy: Policy) -> None:
     with installation(_url(tmp_path), POLICY) as inst, pytest.raises(NotFound):
-        context_for(inst, "nobody", policy.outreach[0], step=1, variant=None)
+        context_for(
+            inst, "nobody", policy.outreach[0], step=1, variant=None, company={"name": "Ours"}
+        )
 
 
 def _below(values: dict[str, Any], variables: Variables, path: str = "") -> None:
@@ -158,7 +160,7 @@ def test_what_is_given_is_what_the_check_of_templates_knows(
     with installation(_url(tmp_path), POLICY) as inst:
         arrive(inst, happened("order_paid", 1, amount="1", product="tea"))
         reach(inst, day(2))
-        context = context_for(inst, ANNA, rule, step=1, variant=None)
+        context = context_for(inst, ANNA, rule, step=1, variant=None, company={"name": "Ours"})
     _below(context, variables)
     _below(sample_of(policy, rule, "en"), variables)
     _sure(sample_of(policy, rule, "zh"), variables)
