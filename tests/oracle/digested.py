@@ -15,7 +15,7 @@ def digested(customer: str, truth: Truth) -> dict[str, Any]:
         "facts": plain_all(truth.facts),
         "attributes": truth.attributes,
         "tags": tuple(sorted(truth.tags)),
-        "consents": {},
+        "consents": truth.consents,
         "steps": [
             {
                 "rule": step.rule,
