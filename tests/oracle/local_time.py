@@ -40,7 +40,8 @@ def instants_of(zone: str, day: date, hours: Sequence[time]) -> list[datetime]:
     return found
 
 
-def days_called(month_day: tuple[int, int], first_year: int, last_year: int) -> list[date]:
+@cache
+def days_called(month_day: tuple[int, int], first_year: int, last_year: int) -> tuple[date, ...]:
     """The dates of these years that the Chinese calendar calls so; day 30: the last of a month.
 
     Asks each date for its name there, which is the way opposite to that of the engine.
@@ -52,7 +53,7 @@ def days_called(month_day: tuple[int, int], first_year: int, last_year: int) -> 
         if month == month_day[0] and (number == month_day[1] or (last and month_day[1] == 30)):
             found.append(day)
         day += DAY
-    return found
+    return tuple(found)
 
 
 @cache

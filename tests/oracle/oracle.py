@@ -102,12 +102,11 @@ class _Life:
     def version_at(self, at: datetime) -> PolicyVersion:
         return [v for v in self.versions if v.effective_at <= at][-1]
 
-    def attributes(self, before: int | None = None) -> dict[str, Any]:
-        """Last write wins, over the first `before` events."""
+    def attributes(self) -> dict[str, Any]:
+        """Last write wins."""
         known: dict[str, Any] = {}
-        for event in self.history[:before]:
-            if event.type in {"profile_changed", "lifecycle.scored"}:
-                known |= event.properties["attributes"]
+        for event in self.history:
+            known |= _written(event)
         return known
 
     def tags(self) -> set[str]:
@@ -222,10 +221,12 @@ class _Life:
         known = self.attributes()
         zone = known.get("timezone") or policy.timezone
         since = self.history[0].occurred_at
-        for number, event in enumerate(self.history):
-            was, became = self.attributes(number), self.attributes(number + 1)
+        was: dict[str, Any] = {}
+        for event in self.history:
+            became = was | _written(event)
             if any(n and was.get(n) != became.get(n) for n in ("timezone", on.attribute)):
                 since = event.occurred_at
+            was = became
         if on.attribute and known.get(on.attribute) is None:
             return
         done = [judged[:2] for judged in self.judged]
@@ -233,7 +234,8 @@ class _Life:
             days = days_called(on.lunar, since.year - 1, last_year)
         else:
             month_day = on.month_day or _month_day(known[on.attribute or ""])
-            days = [_in_year(month_day, year) for year in range(since.year - 1, last_year + 1)]
+            years = range(since.year - 1, last_year + 1)
+            days = tuple(_in_year(month_day, year) for year in years)
         for local in days:
             at = instant_of(zone, local, on.at)
             if at > since and (rule.name, local) not in done:
@@ -312,6 +314,13 @@ class _Life:
                 for number, delay in enumerate(rule.delays, start=1)
             ]
         return holds
+
+
+def _written(event: Event) -> dict[str, Any]:
+    """The attributes that an event writes."""
+    if event.type in {"profile_changed", "lifecycle.scored"}:
+        return dict(event.properties["attributes"])
+    return {}
 
 
 def _wait(wait: timedelta | OwnRhythm, now: Callable[[str], Any]) -> timedelta:
