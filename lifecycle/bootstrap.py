@@ -294,7 +294,6 @@ class Engine:
         installation: Installation,
         *,
         nights: Nights,
-        feedback: Feedback,
         sender: Sender | None = None,
         clock: ClockSpec | None,
         stops_clock: bool,
@@ -303,12 +302,13 @@ class Engine:
         observer: Observer,
         complaints: Complaints,
         max_pending: int,
+        feedback: Feedback | None = None,
     ) -> None:
         self.installation = installation
         self.db = installation.db
         self.observer = observer
         self.complaints = complaints
-        self.feedback = feedback
+        self.feedback = feedback or Feedback(secret=None, public_url=None)
         self._nights = nights
         self._sender = sender
         self._clock = clock
