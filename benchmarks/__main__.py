@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import distributed, due, folding, importing, intake, late, noisy
+from benchmarks import distributed, due, folding, importing, intake, late, noisy, sending
 from benchmarks.measure import Result, show
 
 CASES: dict[str, Callable[[float], list[Result]]] = {
@@ -19,6 +19,7 @@ CASES: dict[str, Callable[[float], list[Result]]] = {
     "due": due.run,
     "late": late.run,
     "noisy": noisy.run,
+    "sending": sending.run,
 }
 
 
