@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ from lifecycle.intake.draft import Draft
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.failure import told
 from lifecycle.logs.lines import Teller
+from lifecycle.outreach.channels.hooking import hooks_of
 from lifecycle.outreach.secret import secret_of
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
@@ -100,6 +102,7 @@ def build(
             feedback=Feedback(
                 secret=secret_of(settings) if access is Access.RUN else None,
                 public_url=settings.reachable_at,
+                hooks=hooks_of(settings.config_dir, os.environ) if access is Access.RUN else {},
             ),
             clock=clock,
             stops_clock=alone and embedded,

@@ -13,8 +13,8 @@ from lifecycle.store.sql import both
 from tests.store.made import add, customer, day, message, new
 
 ATTEMPT = both(
-    "INSERT INTO send_attempt (message_id, number, channel, address_hash, language, template_hash,"
-    " content_hash, began_at, outcome, provider_id) VALUES (?, ?, ?, ?, 'en', '', '', ?, ?, ?)"
+    "INSERT INTO send_attempt (message_id, number, letter, channel, address_hash, language, template_hash,"
+    " content_hash, began_at, outcome, provider_id) VALUES (?, ?, '', ?, ?, 'en', '', '', ?, ?, ?)"
 )
 
 

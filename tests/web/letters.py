@@ -15,9 +15,9 @@ from lifecycle.store.sql import both
 from tests.store.made import day, message
 
 ATTEMPT = both(
-    "INSERT INTO send_attempt (message_id, number, channel, address_hash, language, template_hash,"
+    "INSERT INTO send_attempt (message_id, number, letter, channel, address_hash, language, template_hash,"
     " content_hash, began_at, ended_at, outcome, provider_id)"
-    " VALUES (?, 1, ?, ?, 'en', '', '', ?, ?, 'accepted', ?)"
+    " VALUES (?, 1, '', ?, ?, 'en', '', '', ?, ?, 'accepted', ?)"
 )
 
 

@@ -1,0 +1,36 @@
+"""Which channels report back, and how are their reports recognised? By what they send with anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lifecycle.outreach.channels.opening import KINDS
+from lifecycle.outreach.channels.settings import ChannelSettings, Kind, read_channels
+from lifecycle.outreach.channels.webhook import secret_of
+from lifecycle.outreach.hooks import Hook, SignedHook, TwilioHook
+
+
+def hooks_of(
+    config_dir: Path, environment: Mapping[str, str], kinds: Mapping[str, Kind] = KINDS
+) -> dict[str, Hook]:
+    """By the name of the channel, which stands in the address to which its provider reports.
+
+    Raises ChannelsRefused, as opening the channels does.
+    """
+    return dict(_hooks(read_channels(config_dir, environment, kinds).channels or ()))
+
+
+def _hooks(channels: tuple[ChannelSettings, ...]) -> Iterator[tuple[str, Hook]]:
+    for channel in channels:
+        fields = channel.fields
+        if channel.kind == "twilio" and "key" not in fields:
+            # Twilio signs with the token of the account, which is known only where it is sent with.
+            token = fields.value("secret").text
+            yield (
+                channel.name,
+                TwilioHook(account=fields.value("account"), auth_token=token, channel=channel.name),
+            )
+        elif channel.kind == "webhook":
+            secrets = tuple(secret_of(held.value.text) for held in fields.value("secrets"))
+            yield channel.name, SignedHook(secrets=secrets, channel=channel.name)
