@@ -111,7 +111,7 @@ def _take(inst: Installation, secret: Secret | None, report: Report, tx: Tx) -> 
     (result,) = accept_within(inst, tx, [_event(found, report, key, now)])
     if not isinstance(result, Accepted):
         return KnownAlready()
-    _suppress(tx, found, report.news, now)
+    _suppress(tx, found, report.news, inst.db.clock(tx))  # mailboxes are full in real time
     _resolve(tx, found, report.news, now)
     killpoint(Point.BOUNCE_BEFORE_COMMIT)
     return Recorded(rule=found.rule, channel=found.channel)

@@ -102,7 +102,7 @@ def test_several_soft_bounces_silence_an_address_for_a_while(engine: Engine) -> 
     report(engine, News.SOFT, letters[-1], code="5.2.2")
     assert scopes(engine, hashed) == {hashed: {"all"}}
     with engine.db.read() as tx:
-        later = engine.now() + SOFT_FOR + timedelta(seconds=1)
+        later = engine.db.clock(tx) + SOFT_FOR + timedelta(seconds=1)
         assert suppressions.suppressed(tx, [hashed], later) == {}
 
 
