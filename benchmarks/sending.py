@@ -193,7 +193,7 @@ def _send(sender: Sender) -> None:
 
 def _children(without: int) -> list[int]:
     """The processes that this one has started; Linux only, else none."""
-    found = []
+    found: list[int] = []
     for thread in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
         found += map(int, thread.read_text(encoding="ascii").split())
     return [pid for pid in found if pid != without and _is_renderer(pid)]

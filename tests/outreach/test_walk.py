@@ -119,7 +119,7 @@ def office(inst: Installation, folder: Path, port: int, shown: list[Letter]) -> 
             folder,
             {},
             public_url=PUBLIC_URL,
-            secret=SECRET,
+            signs=True,
             keep=shown.append,
             assigning=lambda _: assign,
             kinds={

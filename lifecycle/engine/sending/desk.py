@@ -206,7 +206,7 @@ def open_desk(inst: Installation, settings: Settings) -> Desk:
             settings.config_dir,
             os.environ,
             public_url=settings.reachable_at,
-            secret=settings.secret,
+            signs=secret is not None,
             keep=_keeping(inst),
             assigning=_assigning(inst, staff),
         ),

@@ -11,6 +11,7 @@ from lifecycle.intake.values import did_you_mean
 from lifecycle.outreach.channels.opening import open_channels
 from lifecycle.outreach.letter import Letter, Links, Recipient, Rendered
 from lifecycle.outreach.outcome import Outcome
+from lifecycle.outreach.secret import secret_of
 from lifecycle.settings import Settings
 
 NOT_SENT = "nothing was sent"
@@ -32,7 +33,7 @@ def send_trial(
         settings.config_dir,
         os.environ,
         public_url=settings.reachable_at,
-        secret=settings.secret,
+        signs=secret_of(settings, make=False) is not None,
         keep=lambda _: None,
     ) as channels:
         way = channels.get(channel)

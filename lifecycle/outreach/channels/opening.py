@@ -80,7 +80,7 @@ def open_channels(
     environment: Mapping[str, str],
     *,
     public_url: str | None,
-    secret: bytes | None,
+    signs: bool,
     keep: Callable[[Letter], None],
     now: Callable[[], datetime] = utc_now,
     assigning: Callable[[ChannelSettings], Assign] | None = None,
@@ -89,7 +89,7 @@ def open_channels(
     """Connects to nobody yet. Raises ChannelsRefused with everything that is wrong in the file."""
     described = read_channels(config_dir, environment, kinds)
     around = Around(
-        company=described.company, public_url=public_url, secret=secret, keep=keep, now=now
+        company=described.company, public_url=public_url, signs=signs, keep=keep, now=now
     )
     if assigning is not None:
         around = replace(around, assigning=assigning)

@@ -91,7 +91,7 @@ class Around:
 
     company: Company
     public_url: str | None  # where customers reach us
-    secret: bytes | None = field(repr=False)  # signs the links in letters
+    signs: bool  # whether there is a secret, with which links in letters are signed
     keep: Callable[[Letter], None]  # shows a letter of the outbox to who looks
     now: Callable[[], datetime] = utc_now  # the date on letters
     assigning: Callable[[ChannelSettings], Assign] = _nobody  # among whom a channel names

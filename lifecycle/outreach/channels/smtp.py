@@ -180,7 +180,7 @@ def _lacking(head: Letterhead, route: Route, around: Around) -> Iterator[str]:
             "mailboxes take one-click unsubscribe over https only; LIFECYCLE_PUBLIC_URL begins"
             f" with {around.public_url.partition('//')[0]}//"
         )
-    if around.secret is None:
+    if not around.signs:
         yield "links to unsubscribe need a secret to be signed with; set LIFECYCLE_SECRET"
     yield from _unsigned(head, route)
 

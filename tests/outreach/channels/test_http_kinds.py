@@ -48,7 +48,7 @@ def opened(
         folder,
         ENVIRONMENT,
         public_url=None,
-        secret=None,
+        signs=False,
         keep=lambda letter: None,
         kinds={kind.name: kind for kind in kinds(make or reaching([PUBLIC]))},
     )
