@@ -14,7 +14,7 @@ from lifecycle.domain import calendar
 from lifecycle.domain import snapshot as snapshots
 from lifecycle.domain.event import Event, key_in
 from lifecycle.domain.fate import Fate
-from lifecycle.domain.guard import GuardError
+from lifecycle.domain.fold import unwanted
 from lifecycle.domain.policy import (
     Cap,
     MessageClass,
@@ -267,6 +267,7 @@ class _Judging:
         self.found = _Found()
         self._inst = inst
         self._office = office
+        self._timeline = timeline
         self._known = {version.number: version for version in timeline.versions}
         self._version = timeline.at(now)
         self._held = held
@@ -351,7 +352,9 @@ class _Judging:
             ),
             options=self._options(person, row, rule),
             consents=person.snapshot.consents,
-            unwanted=_is_unwanted(self._known[message.version], person.snapshot, rule, self._now),
+            unwanted=unwanted(
+                self._timeline, person.snapshot, rule.name, message.version, self._now
+            ),
             happened=happened,
         )
 
@@ -455,13 +458,3 @@ def _address(snapshot: Snapshot, attribute: str | None) -> str:
         return "-"
     found = snapshot.attributes.get(attribute)
     return found.strip() if isinstance(found, str) else ""
-
-
-def _is_unwanted(version: Version, snapshot: Snapshot, rule: OutreachRule, now: datetime) -> bool:
-    bound = version.outreach[rule.name].unless
-    if bound is None:
-        return False
-    try:
-        return bound.guard.judge({name: read(snapshot, now) for name, read, _ in bound.readers})
-    except GuardError:
-        return True  # what cannot be judged is not sent
