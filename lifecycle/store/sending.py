@@ -105,11 +105,23 @@ class Tried(NamedTuple):
 
 
 def due(
-    tx: Tx, now: datetime, real: datetime, limit: int, *, without: Iterable[str] = ()
+    tx: Tx,
+    now: datetime,
+    real: datetime,
+    limit: int,
+    *,
+    without: Iterable[str] = (),
+    passing_over: Iterable[int] = (),
 ) -> list[Due]:
-    """The messages that wait and whose time has come, the longest due first; of no rule `without`."""
+    """The messages that wait and whose time has come, the longest due first.
+
+    Of no rule `without`, and of no customer whom it is `passing_over`.
+    """
     return [
-        Due(*row) for row in tx.rows(_DUE, tx.to_db(now), tx.to_db(real), texts(without), limit)
+        Due(*row)
+        for row in tx.rows(
+            _DUE, tx.to_db(now), tx.to_db(real), texts(without), tx.ids(passing_over), limit
+        )
     ]
 
 
@@ -314,7 +326,7 @@ _WAITS = "fate IN ('queued', 'deferred')"
 _IS_DUE = f"{_WAITS} AND not_before <= ? AND (retry_at IS NULL OR retry_at <= ?)"
 _DUE = both(
     f"SELECT id, customer_id, rule FROM message WHERE {_IS_DUE} AND NOT rule IN [texts]"
-    " ORDER BY not_before LIMIT ?",
+    " AND NOT customer_id IN [ids] ORDER BY not_before LIMIT ?",
     columns=3,
 )
 _DUE_OF = both(

@@ -11,15 +11,19 @@ from lifecycle.domain.builtin import CONSENT_WITHDRAWN
 from lifecycle.domain.event import Event
 from lifecycle.domain.fate import Fate
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending import claim
+from lifecycle.engine.sending import sender as senders
+from lifecycle.engine.work import Applied
 from lifecycle.outreach.letter import Letter
 from lifecycle.outreach.outcome import Accepted, Ambiguous, Fault, Outcome, Refused
 from lifecycle.store import customers, events, pauses, sending
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.pauses import Paused
+from tests.policies import scenario_policy
 from tests.scenarios.driver import ANNA
 from tests.sending.conftest import bought, known, paid_back
-from tests.sending.post_office import TestOffice, Wire, send_all
-from tests.support.engine import arrive, message_rows, post, work
+from tests.sending.post_office import TestOffice, Wire, let_real, send_all, sender
+from tests.support.engine import arrive, installation, message_rows, post, work
 
 REFUSED = Refused(code="550", detail="no such mailbox", fault=Fault.RECIPIENT, permanent=True)
 BUSY = Refused(code="421", detail="try again", fault=Fault.PROVIDER, permanent=False)
@@ -239,8 +243,6 @@ def test_a_sender_that_stops_lets_go_of_what_it_has_not_begun(
     inst: Installation, now: datetime
 ) -> None:
     """Nothing is unknown afterwards, and another sends the rest."""
-    from tests.sending.post_office import sender
-
     on_its_way, go_on = threading.Event(), threading.Event()
 
     def slowly(_: Letter) -> Outcome:
@@ -269,8 +271,6 @@ def test_a_sender_that_stops_lets_go_of_what_it_has_not_begun(
 def test_what_a_dead_sender_had_claimed_is_sent_by_another(
     inst: Installation, now: datetime
 ) -> None:
-    from tests.sending.post_office import sender
-
     arrive(inst, *known(now), bought(now))
     office = TestOffice(Wire())
     dying = sender(inst, office)
@@ -293,8 +293,6 @@ def test_what_a_dead_sender_had_handed_over_is_judged_by_its_class(
 
     def die(_: Letter) -> Outcome:
         raise Died
-
-    from tests.sending.post_office import sender
 
     arrive(inst, *known(now), bought(now) if rule == "offer" else paid_back(now))
     office = TestOffice(Wire(answer=die))
@@ -321,3 +319,30 @@ def lapse(inst: Installation) -> None:
         tx.connection.execute(
             f"UPDATE message SET lease_until = {mark} WHERE lease IS NOT NULL", (past,)
         )
+
+
+def test_who_cannot_be_folded_keeps_nobody_waiting(
+    inst: Installation, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits of hers is not folded for now; a whole look of the claim is full of her messages."""
+    monkeypatch.setattr(claim, "LOOK", 1)
+    wire = Wire()
+    office = TestOffice(wire)
+    arrive(inst, *known(now), bought(now), *known(now, "ben"), bought(now, "ben"))
+    post(inst, bought(now, id="another"))
+    monkeypatch.setattr(senders, "apply_customers", lambda *_: Applied(left=1))
+    send_all(inst, office)
+    assert [letter.to.customer for letter in wire.letters] == ["ben"]
+
+
+def test_what_its_unless_says_is_judged_when_it_is_to_be_sent(database_url: str) -> None:
+    rule = "{name: offer, on: {event: order_paid}, channels: [email], holdout: 0%, unless: orders >= 2}"
+    with installation(database_url, scenario_policy(outreach=[rule]), clock=None) as inst:
+        let_real(inst)
+        with inst.db.read() as tx:
+            now = inst.now(tx)
+        arrive(inst, *known(now), bought(now), *known(now, "ben"), bought(now, "ben"))
+        arrive(inst, bought(now, id="second"))
+        wire = Wire()
+        send_all(inst, TestOffice(wire))
+    assert [letter.to.customer for letter in wire.letters] == ["ben"]

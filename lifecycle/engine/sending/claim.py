@@ -118,14 +118,22 @@ class _Found:
 
 
 def claim(
-    inst: Installation, tx: Tx, office: Office, surges: Surges, room: Mapping[str, int]
+    inst: Installation,
+    tx: Tx,
+    office: Office,
+    surges: Surges,
+    room: Mapping[str, int],
+    passing_over: Iterable[int] = (),
 ) -> Claims:
-    """`room` says how many letters each channel takes; what it does not name takes none."""
+    """`room` says how many letters each channel takes; what it does not name takes none.
+
+    Who could not be folded of late is passed over, so that others behind her get theirs.
+    """
     held = Pauses.of(pauses.read(tx))
     if held.everything:
         return Claims()
     now, real = inst.now(tx), inst.db.clock(tx)
-    due = sending.due(tx, now, real, LOOK, without=held.rules)
+    due = sending.due(tx, now, real, LOOK, without=held.rules, passing_over=passing_over)
     if not due:
         return Claims()
     timeline = inst.timeline(tx)

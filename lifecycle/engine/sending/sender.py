@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from lifecycle.engine import apply
+from lifecycle.engine.apply import apply_customers
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending import reclaim
 from lifecycle.engine.sending.claim import Claims, Taken, claim
@@ -18,6 +18,7 @@ from lifecycle.killpoints import Point, killpoint
 from lifecycle.store.sql import Tx
 
 WAIT_SECONDS = 0.2  # for room in a lane, before it is looked again
+PASSED_OVER_SECONDS = 5.0  # for a customer who could not be folded
 STOP_SECONDS = 20.0  # for letters that are on their way
 
 
@@ -38,6 +39,7 @@ class Sender:
         self._ring = ring
         self._surges = Surges()
         self._lanes: dict[str, Lane[Taken]] = {}
+        self._stuck: dict[int, float] = {}  # customers who cannot be folded, and until when to wait
         self._claiming = threading.Lock()  # one claim at a time fills the lanes
         self._stopped = threading.Event()
 
@@ -52,11 +54,22 @@ class Sender:
             for taken in claims.taken:
                 if not self._lane(taken.channel).take(taken):
                     release(self._inst, self._office, taken)
-        if claims.behind:
-            apply.apply_customers(self._inst, claims.behind)
         if claims.full and not claims.taken:
             self._wait_for_room(claims)
+        if claims.behind:
+            self._fold(claims.behind)
         return bool(claims.taken or claims.judged or claims.behind or claims.full)
+
+    def _fold(self, behind: Sequence[int]) -> None:
+        """Bring customers up to date; where nobody can be, they are passed over for a while."""
+        done = apply_customers(self._inst, behind)
+        if not done.customers:
+            self._stuck |= dict.fromkeys(behind, time.monotonic() + PASSED_OVER_SECONDS)
+
+    def _passed_over(self) -> list[int]:
+        now = time.monotonic()
+        self._stuck = {each: until for each, until in self._stuck.items() if until > now}
+        return list(self._stuck)
 
     def reclaim(self) -> int:
         """Let go of what senders that died had taken; how many messages these were."""
@@ -94,7 +107,7 @@ class Sender:
 
     def _claim(self, tx: Tx) -> Claims:
         room = {name: self._lane(name).room for name in self._office.channels}
-        return claim(self._inst, tx, self._office, self._surges, room)
+        return claim(self._inst, tx, self._office, self._surges, room, self._passed_over())
 
     def _lane(self, channel: str) -> Lane[Taken]:
         lane = self._lanes.get(channel)
