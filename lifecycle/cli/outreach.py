@@ -201,6 +201,83 @@ def send(
         output.show(Text(tame(f"Nobody is known as {shown}{more}."), "yellow"))
 
 
+@app.command("bounce")
+@with_settings()
+def bounce(settings: Settings, *, json: Json = False) -> None:
+    """Read one mail from standard input that came back, as the pipe of a mail server hands it on.
+
+    What it reports is an event of the customer's, and silences her address where it says so. A mail
+    that reports nothing, such as an answer from somebody's holiday, changes nothing.
+    """
+    from lifecycle.bootstrap import beside, installation_of
+    from lifecycle.engine import feedback
+    from lifecycle.outreach import dsn
+    from lifecycle.outreach.replies import Ignored
+    from lifecycle.outreach.secret import secret_of
+
+    read = dsn.read(sys.stdin.buffer.read())
+    if isinstance(read, Ignored):
+        _say(json=json, done=None, told=f"Nothing was changed: {read.why}.")
+        return
+    with beside(settings) as db:
+        taken = feedback.take(installation_of(db), secret_of(settings, make=False), read)
+    match taken:
+        case feedback.Recorded():
+            told = f"{read.news.value} of {taken.rule} by {taken.channel} ({read.code})."
+            _say(json=json, done=read.news.value, told=told)
+        case feedback.KnownAlready():
+            _say(json=json, done=None, told="Nothing was changed: it was reported before.")
+        case feedback.Unmatched():
+            _say(json=json, done=None, told="Nothing was changed: it names no letter of ours.")
+
+
+@app.command("suppressed")
+@with_settings()
+def suppressed(
+    settings: Settings,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="As customers have it.")],
+    *,
+    channel: Annotated[
+        str, typer.Option("--channel", metavar="NAME", help="By which it would be written to.")
+    ] = "email",
+    lift: Annotated[
+        str | None,
+        typer.Option("--lift", metavar="SCOPE", help="Let it be written to again in this scope."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Whether an address must not be written to, since when and why; only a person lifts that."""
+    from lifecycle.bootstrap import beside
+    from lifecycle.errors import Unusable
+    from lifecycle.outreach.addresses import address_hashes
+    from lifecycle.outreach.secret import secret_of
+    from lifecycle.store import suppressions
+
+    secret = secret_of(settings, make=False)
+    if secret is None:
+        raise Unusable(
+            "addresses are known by a secret, and none is set: LIFECYCLE_SECRET names it"
+        )
+    hashes = address_hashes(secret, channel, address)
+    with beside(settings) as db:
+        lifted = lift is not None and db.run(lambda tx: suppressions.remove(tx, hashes, lift))
+        with db.read() as tx:
+            rows = suppressions.of(tx, hashes)
+    if json:
+        found = [
+            {"scope": r.scope, "reason": r.reason, "since": r.since, "until": r.until} for r in rows
+        ]
+        output.json_document({"suppressed": found, "lifted": lift if lifted else None})
+        return
+    if lift is not None:
+        output.show(f"{lift} is lifted." if lifted else f"It was not suppressed in {lift}.")
+    for row in rows:
+        until = f" until {output.moment(row.until)} UTC" if row.until else ""
+        output.show(f"{row.scope} since {output.moment(row.since)} UTC{until}: {row.reason}")
+    if not rows:
+        output.show(Text.assemble(("✓ ", "green"), "it may be written to"))
+
+
 def _lines(file: Path) -> Iterator[str]:
     text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
     for line in text.splitlines():

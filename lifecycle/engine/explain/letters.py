@@ -9,6 +9,8 @@ from lifecycle.domain.step import PlannedMessage
 from lifecycle.domain.timeline import Version
 from lifecycle.engine.explain.chapters import Planned
 from lifecycle.engine.explain.words import listed, moment, span
+from lifecycle.outreach.reasons import told
+from lifecycle.outreach.verdict import Reason
 from lifecycle.store.messages import MessageRow
 
 
@@ -42,7 +44,7 @@ def _fate(row: MessageRow, before: MessageRow | None) -> str:
                 f" {span(row.message.again_after)}"
             )
         case Fate.SUPPRESSED:
-            return f"but is suppressed ({row.reason})"
+            return f"but is suppressed{_because(row)}"
         case Fate.HELD_OUT:
             return (
                 "but is held out: she is in the group that does not get it, to measure its effect"
@@ -59,7 +61,15 @@ def _fate(row: MessageRow, before: MessageRow | None) -> str:
         case Fate.OVERTAKEN:
             return f"and sent on {sent}, but overtaken ({row.reason})"
         case _:
-            return f"and sent on {sent}"
+            by = f" by {row.channel}" if row.channel else ""
+            return f"and sent{by} on {sent}"
+
+
+def _because(row: MessageRow) -> str:
+    """In words where a rule of sending said no, else the name of the reason."""
+    if row.reason in set(Reason):
+        return f": {told(Reason(row.reason))}"
+    return f" ({row.reason})"
 
 
 def _queued(row: MessageRow) -> str:
@@ -71,7 +81,7 @@ def _queued(row: MessageRow) -> str:
 def _deferred(row: MessageRow) -> str:
     expires = row.message.expires_at
     until = f", until {moment(expires)} at the latest" if expires else ""
-    return f"and is deferred ({row.reason}) to {moment(row.not_before)}{until}"
+    return f"and is deferred to {moment(row.not_before)}{until}{_because(row)}"
 
 
 def _expired(row: MessageRow) -> str:
@@ -90,7 +100,7 @@ _WAITING: dict[Fate, Callable[[MessageRow], str]] = {
         "and is withheld: its time was over when the import ended that told of this"
     ),
     Fate.EXPIRED: _expired,
-    Fate.CANCELLED: lambda row: f"but was cancelled on {moment(row.fate_at)} ({row.reason})",
+    Fate.CANCELLED: lambda row: f"but was cancelled on {moment(row.fate_at)}{_because(row)}",
 }
 """Of those that have not left."""
 
