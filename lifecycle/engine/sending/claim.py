@@ -5,7 +5,7 @@ A customer of whom something waits to be folded is passed over: what waits may b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -53,6 +53,7 @@ from lifecycle.store.sql import Tx
 
 LOOK = 200  # messages that are looked at in one transaction
 LEASE = timedelta(minutes=2)  # of real time, from the claim until it is handed over
+STUCK = Wait(seconds=0.1, one_by_one=True)  # for a message whose channel hands nothing over
 PAUSED_FOR = timedelta(days=1)  # what is resumed is looked at at once
 
 _FATES = {
@@ -124,10 +125,12 @@ def claim(
     surges: Surges,
     room: Mapping[str, int],
     passing_over: Iterable[int] = (),
+    stuck: Collection[str] = (),
 ) -> Claims:
     """`room` says how many letters each channel takes; what it does not name takes none.
 
-    Who could not be folded of late is passed over, so that others behind her get theirs.
+    Who could not be folded of late is passed over, so that others behind her get theirs. What goes by a
+    channel that is `stuck` is put off a little, likewise.
     """
     held = Pauses.of(pauses.read(tx))
     if held.everything:
@@ -140,7 +143,7 @@ def claim(
     stopped = held.rules | surges.trip(tx, timeline.at(now), {one.rule for one in due}, held, now)
     locked = customers.lock(tx, dict.fromkeys(one.customer_id for one in due))
     people, behind = _people(tx, timeline, locked, now, real, stopped)
-    judging = _Judging(inst, tx, office, timeline, held, now, real, people, room)
+    judging = _Judging(inst, tx, office, timeline, held, now, real, people, room, stuck)
     found = judging.found
     for person in people:
         judging.judge(person)
@@ -271,6 +274,7 @@ class _Judging:
         real: datetime,
         people: Sequence[_Person],
         room: Mapping[str, int],
+        stuck: Collection[str],
     ) -> None:
         self.found = _Found()
         self._inst = inst
@@ -282,6 +286,7 @@ class _Judging:
         self._now = now
         self._real = real
         self._room = dict(room)
+        self._stuck = stuck
         self._late: dict[str, int] = {}  # by channel: how many were put off for its rate
         tried = [row.row_id for person in people for row in person.rows if row.tries]
         self.before = sending.attempts_of(tx, tried) if tried else {}
@@ -334,7 +339,10 @@ class _Judging:
             )
         )
         if self._room.get(send.channel, 0) <= 0:
-            self.found.full.add(send.channel)
+            if send.channel in self._stuck:
+                self.found.judged.append(self._later(row, send.channel, STUCK))
+            else:
+                self.found.full.add(send.channel)
         elif wait := self._office.enter(send.channel):
             self.found.judged.append(self._later(row, send.channel, wait))
         else:

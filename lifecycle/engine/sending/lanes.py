@@ -10,7 +10,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-WAITING = 4  # letters that wait in a lane for each that is on its way
+WAITING = 4  # letters that wait in a lane for each that is on its way, at the least
+MOST_WAITING = 100  # likewise, at the most
+AHEAD = 1.0  # seconds for which those that wait are enough, within these bounds
 SLOW_AFTER = 1.0  # seconds without room: others are looked at meanwhile
 
 
@@ -30,6 +32,7 @@ class Lane(Generic[T]):
         self._monotonic = monotonic
         self._waiting: deque[T] = deque()
         self._busy = 0
+        self._seconds = AHEAD  # that one letter takes, of late
         self._moved_at = monotonic()
         self._threads: list[threading.Thread] = []
         self._stopping = False
@@ -37,9 +40,10 @@ class Lane(Generic[T]):
 
     @property
     def room(self) -> int:
-        """For how many letters there is."""
+        """For how many letters there is; none until half of it is free, as a claim of one costs the
+        same as one of many."""
         with self._changed:
-            return self._room()
+            return self._room() if self._is_half_free() else 0
 
     @property
     def is_stuck(self) -> bool:
@@ -48,7 +52,15 @@ class Lane(Generic[T]):
             return self._room() <= 0 and self._monotonic() - self._moved_at > SLOW_AFTER
 
     def _room(self) -> int:
-        return self._at_once * (1 + WAITING) - len(self._waiting) - self._busy
+        return self._most() - len(self._waiting) - self._busy
+
+    def _most(self) -> int:
+        """As many as leave soon: what is claimed is not stopped any more, and its lease must not end."""
+        waiting = min(max(int(AHEAD / max(self._seconds, 1e-6)), WAITING), MOST_WAITING)
+        return self._at_once * (1 + waiting)
+
+    def _is_half_free(self) -> bool:
+        return self._room() * 2 >= self._most()
 
     def take(self, letter: T) -> bool:
         """False once the lane is stopping: then the letter is not handed over by it."""
@@ -64,7 +76,7 @@ class Lane(Generic[T]):
     def wait_for_room(self, timeout: float) -> bool:
         """Whether there is some within that many seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._room() > 0 or self._stopping, timeout)
+            return self._changed.wait_for(lambda: self._is_half_free() or self._stopping, timeout)
 
     def wait_until_empty(self, timeout: float) -> bool:
         with self._changed:
@@ -96,10 +108,12 @@ class Lane(Generic[T]):
                     return
                 letter = self._waiting.popleft()
                 self._busy += 1
+            began = self._monotonic()
             try:
                 self._hand_over(letter)
             finally:
                 with self._changed:
                     self._busy -= 1
                     self._moved_at = self._monotonic()
+                    self._seconds += (self._moved_at - began - self._seconds) / 8
                     self._changed.notify_all()

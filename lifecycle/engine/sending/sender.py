@@ -54,10 +54,9 @@ class Sender:
             for taken in claims.taken:
                 if not self._lane(taken.channel).take(taken):
                     release(self._inst, self._office, taken)
-        if claims.full and not claims.taken:
-            self._wait_for_room(claims)
         if claims.behind:
             self._fold(claims.behind)
+        self._wait_for_room(claims)
         return bool(claims.taken or claims.judged or claims.behind or claims.full)
 
     def _fold(self, behind: Sequence[int]) -> None:
@@ -106,8 +105,11 @@ class Sender:
             self._office.close()
 
     def _claim(self, tx: Tx) -> Claims:
-        room = {name: self._lane(name).room for name in self._office.channels}
-        return claim(self._inst, tx, self._office, self._surges, room, self._passed_over())
+        lanes = {name: self._lane(name) for name in self._office.channels}
+        room = {name: lane.room for name, lane in lanes.items()}
+        stuck = {name for name, lane in lanes.items() if lane.is_stuck}
+        over = self._passed_over()
+        return claim(self._inst, tx, self._office, self._surges, room, over, stuck)
 
     def _lane(self, channel: str) -> Lane[Taken]:
         lane = self._lanes.get(channel)
