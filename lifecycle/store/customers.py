@@ -64,6 +64,12 @@ def wait_for(tx: Tx, customer_id: int) -> None:
         tx.row(_WAIT_FOR, customer_id)
 
 
+def wait_for_all(tx: Tx, customer_ids: Iterable[int]) -> None:
+    """Likewise several, in the order of their ids: of two who do so none waits for ever."""
+    if tx.dialect == "postgresql":
+        tx.rows(_WAIT_FOR_ALL, tx.ids(customer_ids))
+
+
 def rows(tx: Tx, customer_ids: Iterable[int]) -> dict[int, CustomerRow]:
     """Each customer as she is recorded; an id that is not there is not in the answer."""
     return {row[0]: _customer_row(tx, row) for row in tx.rows(_ROWS, tx.ids(customer_ids))}
@@ -250,6 +256,9 @@ _DUE = both(
 )
 _LOCK = both("SELECT id FROM customer WHERE id IN [ids] [lock]", columns=1)
 _WAIT_FOR = both("SELECT id FROM customer WHERE id = ? FOR NO KEY UPDATE")
+_WAIT_FOR_ALL = both(
+    "SELECT id FROM customer WHERE id IN [ids] ORDER BY id FOR NO KEY UPDATE", columns=1
+)
 _COLUMNS = "id, key, state, entered_at, snapshot, folded_until, wake_at, policy_version"
 _ROWS = both(f"SELECT {_COLUMNS} FROM customer WHERE id IN [ids]", columns=8)
 _BY_KEYS = both(f"SELECT {_COLUMNS} FROM customer WHERE key IN [texts]", columns=8)

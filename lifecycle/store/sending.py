@@ -208,38 +208,57 @@ def claim(
     return {row[0] for row in rows}
 
 
-def begin(tx: Tx, attempt: Attempt, *, token: str, real: datetime, lease_until: datetime) -> bool:
-    """The letter is handed over next. False: the claim was lost, and it must not be."""
-    began = tx.run(_BEGIN, attempt.number, tx.to_db(lease_until), attempt.message_id, token)
-    if not began:
-        # Where the answer to our own commit was lost, the unit runs again, and this was it.
-        return bool(tx.value(_BEGUN, attempt.message_id, attempt.number, token))
-    tx.run(
+class Held(NamedTuple):
+    """A message, and the token of whoever has claimed it."""
+
+    row: MessageRow
+    lease: str | None
+
+
+def held(tx: Tx, row_ids: Iterable[int]) -> dict[int, Held]:
+    return {row[0]: Held(message_row(tx, row), row[24]) for row in tx.rows(_HELD, tx.ids(row_ids))}
+
+
+def begin(tx: Tx, attempts: Sequence[Attempt], *, real: datetime, lease_until: datetime) -> None:
+    """These letters are handed over next; their messages are claimed by us, and locked."""
+    lease, at = tx.to_db(lease_until), tx.to_db(real)
+    tx.bulk(_BEGIN, [(one.number, lease, one.message_id) for one in attempts])
+    tx.bulk(
         _ATTEMPT,
-        attempt.message_id,
-        attempt.number,
-        attempt.channel,
-        attempt.letter,
-        attempt.address_hash,
-        attempt.language,
-        attempt.template_hash,
-        attempt.content_hash,
-        tx.to_db(real),
+        [
+            (
+                one.message_id,
+                one.number,
+                one.channel,
+                one.letter,
+                one.address_hash,
+                one.language,
+                one.template_hash,
+                one.content_hash,
+                at,
+            )
+            for one in attempts
+        ],
     )
-    return True
 
 
-def end(tx: Tx, ended: Ended, real: datetime) -> None:
-    """What came of an attempt is written to it, whoever has the message by now."""
-    tx.run(
+def end(tx: Tx, ended: Sequence[Ended], real: datetime) -> None:
+    """What came of attempts is written to them, whoever has the message by now."""
+    at = tx.to_db(real)
+    tx.bulk(
         _END,
-        tx.to_db(real),
-        ended.outcome,
-        ended.code,
-        ended.detail,
-        ended.provider_id,
-        ended.message_id,
-        ended.number,
+        [
+            (
+                at,
+                one.outcome,
+                one.code,
+                one.detail,
+                one.provider_id,
+                one.message_id,
+                one.number,
+            )
+            for one in ended
+        ],
     )
 
 
@@ -255,24 +274,23 @@ class Settled(NamedTuple):
     sent_at: datetime | None
 
 
-def settle(tx: Tx, settled: Settled, *, token: str, number: int | None = None) -> bool:
-    """False: another has taken it over meanwhile, and nothing is changed.
-
-    What was given up as unknown after this very attempt (`number`) is settled all the same.
-    """
-    changed = tx.run(
+def settle_all(tx: Tx, settled: Sequence[Settled]) -> None:
+    """Nobody has these any more; they are ours to settle, and locked."""
+    tx.bulk(
         _SETTLE,
-        settled.fate.value,
-        settled.reason,
-        tx.to_db(settled.fate_at),
-        tx.to_db(settled.not_before),
-        tx.to_db_or_none(settled.retry_at),
-        tx.to_db_or_none(settled.sent_at),
-        settled.row_id,
-        token,
-        -1 if number is None else number,
+        [
+            (
+                one.fate.value,
+                one.reason,
+                tx.to_db(one.fate_at),
+                tx.to_db(one.not_before),
+                tx.to_db_or_none(one.retry_at),
+                tx.to_db_or_none(one.sent_at),
+                one.row_id,
+            )
+            for one in settled
+        ],
     )
-    return changed == 1
 
 
 def by_id(tx: Tx, row_ids: Iterable[int]) -> dict[int, MessageRow]:
@@ -369,26 +387,32 @@ _CLAIM = bulk(
 _OURS = both(
     "SELECT id FROM message WHERE id IN [ids] AND fate = 'claimed' AND lease = ?", columns=1
 )
-_BEGIN = both(
-    "UPDATE message SET fate = 'in_flight', tries = ?, lease_until = ?"
-    " WHERE id = ? AND fate = 'claimed' AND lease = ?"
+_HELD = both(f"SELECT {READ}, lease FROM message WHERE id IN [ids]", columns=25)
+_BEGIN = bulk(
+    "tries integer, lease_until timestamptz, id bigint",
+    "UPDATE message AS m SET fate = 'in_flight', tries = r.tries, lease_until = r.lease_until"
+    " FROM [rows] WHERE m.id = r.id",
 )
-_BEGUN = both(
-    "SELECT count(*) FROM message WHERE id = ? AND fate = 'in_flight' AND tries = ? AND lease = ?"
-)
-_ATTEMPT = both(
+_ATTEMPT = bulk(
+    "message_id bigint, number integer, channel text, letter text, address_hash text,"
+    " language text, template_hash text, content_hash text, began_at timestamptz",
     "INSERT INTO send_attempt (message_id, number, channel, letter, address_hash, language,"
-    " template_hash, content_hash, began_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " template_hash, content_hash, began_at) SELECT r.message_id, r.number, r.channel, r.letter,"
+    " r.address_hash, r.language, r.template_hash, r.content_hash, r.began_at FROM [rows]",
 )
-_END = both(
-    "UPDATE send_attempt SET ended_at = ?, outcome = ?, code = ?, detail = ?, provider_id = ?"
-    " WHERE message_id = ? AND number = ?"
+_END = bulk(
+    "ended_at timestamptz, outcome text, code text, detail text, provider_id text,"
+    " message_id bigint, number integer",
+    "UPDATE send_attempt AS a SET ended_at = r.ended_at, outcome = r.outcome, code = r.code,"
+    " detail = r.detail, provider_id = r.provider_id"
+    " FROM [rows] WHERE a.message_id = r.message_id AND a.number = r.number",
 )
-_SETTLE = both(
-    "UPDATE message SET fate = ?, reason = ?, fate_at = ?, not_before = ?, retry_at = ?,"
-    " sent_at = ?, lease = NULL, lease_until = NULL"
-    " WHERE id = ? AND ((lease = ? AND fate IN ('claimed', 'in_flight'))"
-    " OR (fate = 'unknown' AND tries = ?))"
+_SETTLE = bulk(
+    "fate text, reason text, fate_at timestamptz, not_before timestamptz, retry_at timestamptz,"
+    " sent_at timestamptz, id bigint",
+    "UPDATE message AS m SET fate = r.fate, reason = r.reason, fate_at = r.fate_at,"
+    " not_before = r.not_before, retry_at = r.retry_at, sent_at = r.sent_at, lease = NULL,"
+    " lease_until = NULL FROM [rows] WHERE m.id = r.id",
 )
 _BY_ID = both(f"SELECT {READ} FROM message WHERE id IN [ids]", columns=24)
 _ATTEMPTS = both(

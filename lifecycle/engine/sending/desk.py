@@ -41,7 +41,7 @@ from lifecycle.store.messages import MessageRow
 
 tell = Teller("lifecycle")
 
-AT_ONCE = 4  # letters on their way by one channel, in one process
+AT_ONCE = 8  # letters on their way by one channel, in one process; so many share a transaction
 RENDERING = 2  # processes that fill templates in
 NAMELESS = "Your company"  # until `channels.yaml` names it; no real channel is ready before that
 NOWHERE = Links(

@@ -12,8 +12,8 @@ from lifecycle.engine.accept import accept_within
 from lifecycle.engine.fates import SUPERSEDED
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending.aftermath import Becomes, abandoned, is_known_by_key
-from lifecycle.engine.sending.deliver import outcome_event
 from lifecycle.engine.sending.office import Office
+from lifecycle.engine.sending.register import outcome_event
 from lifecycle.store import customers, sending
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.sending import Settled
@@ -43,13 +43,11 @@ def _reclaim(inst: Installation, tx: Tx, office: Office) -> int:
         if row.fate not in {Fate.CLAIMED, Fate.IN_FLIGHT}:
             sending.drop_lease(tx, row_id, token)
             continue
-        _let_go(inst, tx, office, row, token, people[row.customer_id].key)
+        _let_go(inst, tx, office, row, people[row.customer_id].key)
     return len(still)
 
 
-def _let_go(
-    inst: Installation, tx: Tx, office: Office, row: MessageRow, token: str, customer: str
-) -> None:
+def _let_go(inst: Installation, tx: Tx, office: Office, row: MessageRow, customer: str) -> None:
     now, real = inst.now(tx), inst.db.clock(tx)
     becoming = _becomes(tx, office, row, real)
     wait = becoming.retry_in
@@ -62,7 +60,7 @@ def _let_go(
         retry_at=None if wait is None else real + wait,
         sent_at=None,
     )
-    sending.settle(tx, settled, token=token)
+    sending.settle_all(tx, [settled])
     if becoming.fate is Fate.UNKNOWN:
         event = outcome_event(
             office,

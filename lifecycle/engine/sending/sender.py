@@ -13,11 +13,12 @@ from lifecycle.engine.sending.claim import Claims, Taken, claim
 from lifecycle.engine.sending.deliver import deliver, release
 from lifecycle.engine.sending.lanes import Lane
 from lifecycle.engine.sending.office import Office
+from lifecycle.engine.sending.register import Register
 from lifecycle.engine.sending.surge import Surges
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.store.sql import Tx
 
-WAIT_SECONDS = 0.2  # for room in a lane, before it is looked again
+WAIT_SECONDS = 1.0  # for room in a lane; then it is looked for the sake of the others
 PASSED_OVER_SECONDS = 5.0  # for a customer who could not be folded
 STOP_SECONDS = 20.0  # for letters that are on their way
 
@@ -37,6 +38,7 @@ class Sender:
         self._office = office
         self._failed = failed
         self._ring = ring
+        self._register = Register(inst, office)
         self._surges = Surges()
         self._lanes: dict[str, Lane[Taken]] = {}
         self._stuck: dict[int, float] = {}  # customers who cannot be folded, and until when to wait
@@ -53,7 +55,7 @@ class Sender:
                 killpoint(Point.SEND_CLAIMED)
             for taken in claims.taken:
                 if not self._lane(taken.channel).take(taken):
-                    release(self._inst, self._office, taken)
+                    release(self._office, self._register, taken)
         if claims.behind:
             self._fold(claims.behind)
         self._wait_for_room(claims)
@@ -101,7 +103,7 @@ class Sender:
         with self._claiming:
             for lane in self._lanes.values():
                 for taken in lane.stop(STOP_SECONDS):
-                    release(self._inst, self._office, taken)
+                    release(self._office, self._register, taken)
             self._office.close()
 
     def _claim(self, tx: Tx) -> Claims:
@@ -118,13 +120,14 @@ class Sender:
         return lane
 
     def _wait_for_room(self, claims: Claims) -> None:
-        for name in claims.full:
+        """To judge what cannot be taken yet is work for nothing."""
+        for name in claims.full.union(taken.channel for taken in claims.taken):
             self._lane(name).wait_for_room(WAIT_SECONDS)
 
     def _send(self, taken: Taken) -> None:
         """The lane goes on whatever happens; a message that was left amid its way is reclaimed."""
         try:
-            deliver(self._inst, self._office, taken)
+            deliver(self._office, self._register, taken)
             self._ring()
         except Exception as error:  # noqa: BLE001 - the next letter is not to blame
             self._failed("sending_failed", f"sending by {taken.channel}", error)
