@@ -124,7 +124,7 @@ def expire(tx: Tx, now: datetime, limit: int = 1000) -> list[Expired]:
     """Give waiting messages whose `expires_at` has come the fate expired; which these were.
 
     At most `limit` a call, so that the transaction stays short. On PostgreSQL it passes over what
-    another process works on.
+    another process works on. What may have left is the claim's to judge: it is no old news, but unknown.
     """
     instant = tx.to_db(now)
     rows = tx.rows(_EXPIRING, instant, limit)
@@ -186,7 +186,9 @@ _UPDATE = bulk(
 )
 _EXPIRING = both(
     "SELECT id, customer_id, rule, cause, number, version FROM message"
-    " WHERE fate IN ('queued', 'deferred') AND expires_at <= ? ORDER BY expires_at LIMIT ? [lock]",
+    " WHERE fate IN ('queued', 'deferred') AND expires_at <= ? AND (tries = 0 OR NOT EXISTS"
+    " (SELECT 1 FROM send_attempt AS a WHERE a.message_id = message.id"
+    " AND (a.outcome IS NULL OR a.outcome = 'ambiguous'))) ORDER BY expires_at LIMIT ? [lock]",
     columns=6,
 )
 _EXPIRE = both("UPDATE message SET fate = 'expired', fate_at = ? WHERE id IN [ids]")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from lifecycle.domain.fate import Fate
@@ -101,6 +101,16 @@ def _doubtful(row: MessageRow, code: str, before: Sequence[Tried], *, same_key: 
 def _is_owed(row: MessageRow, earlier: int) -> bool:
     service = row.message.message_class is MessageClass.SERVICE
     return service and earlier + 1 < MOST_SERVICE
+
+
+_STAYED = frozenset({Fate.FAILED, Fate.CANCELLED, Fate.EXPIRED, Fate.SUPPRESSED, Fate.HELD_OUT})
+
+
+def given_up(becoming: Becomes, before: Sequence[Tried]) -> Becomes:
+    """What is not handed over again and may have left before is unknown: no other word were true."""
+    if becoming.fate in _STAYED and any(tried.may_have_left for tried in before):
+        return replace(becoming, fate=Fate.UNKNOWN)
+    return becoming
 
 
 def backoff(row: MessageRow, count: int) -> timedelta:

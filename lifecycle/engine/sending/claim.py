@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from lifecycle.domain import calendar
 from lifecycle.domain import snapshot as snapshots
-from lifecycle.domain.event import Event, key_in
+from lifecycle.domain.event import UNKNOWN, Event, key_in
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import unwanted
 from lifecycle.domain.policy import (
@@ -27,10 +27,14 @@ from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.step import Step
 from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.engine import decisions
+from lifecycle.engine.accept import accept_within
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.record import Pair
+from lifecycle.engine.sending.aftermath import Becomes, given_up
 from lifecycle.engine.sending.office import Office, Wait
+from lifecycle.engine.sending.outcome_events import outcome_event
 from lifecycle.engine.sending.surge import Surges
+from lifecycle.intake.draft import Draft
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.outreach.assignment import variant
 from lifecycle.outreach.verdict import (
@@ -148,6 +152,8 @@ def claim(
     for person in people:
         judging.judge(person)
     sending.judge(tx, found.judged)
+    if ended := list(_unknown(office, people, found.judged)):
+        accept_within(inst, tx, ended)
     token = uuid4().hex
     ours = sending.claim(
         tx,
@@ -168,6 +174,26 @@ def _changed(people: Iterable[_Person], judged: Iterable[Judged]) -> Iterator[Pa
     for one in judged:
         before = rows[one.row_id]
         yield before, before._replace(fate=one.fate, reason=one.reason, fate_at=one.fate_at)
+
+
+def _unknown(
+    office: Office, people: Iterable[_Person], judged: Iterable[Judged]
+) -> Iterator[Draft]:
+    """Messages that may have left, and are not handed over again as they might have been."""
+    rows = {row.row_id: (person, row) for person in people for row in person.rows}
+    for one in judged:
+        if one.fate is Fate.UNKNOWN:
+            person, row = rows[one.row_id]
+            yield outcome_event(
+                office,
+                person.row.key,
+                row,
+                UNKNOWN,
+                number=row.tries,
+                channel=row.channel or "",
+                code=one.reason,
+                now=one.fate_at,
+            )
 
 
 def _people(
@@ -441,7 +467,8 @@ class _Judging:
             until = self._now + PAUSED_FOR if paused else decided.until
             return Judged(row.row_id, Fate.DEFERRED, decided.reason, self._now, until, None)
         fate = _FATES.get(decided.reason, Fate.SUPPRESSED)
-        return Judged(row.row_id, fate, decided.reason, self._now, row.not_before, None)
+        becoming = given_up(Becomes(fate=fate), self.before.get(row.row_id, ()))
+        return Judged(row.row_id, becoming.fate, decided.reason, self._now, row.not_before, None)
 
     def _later(self, row: MessageRow, channel: str, waits: Wait) -> Judged:
         """It waits for its channel, by real time; of many the rate of which is limited, each longer."""

@@ -11,9 +11,9 @@ from lifecycle.engine import decisions
 from lifecycle.engine.accept import accept_within
 from lifecycle.engine.fates import SUPERSEDED
 from lifecycle.engine.installation import Installation
-from lifecycle.engine.sending.aftermath import Becomes, abandoned, is_known_by_key
+from lifecycle.engine.sending.aftermath import Becomes, abandoned, given_up, is_known_by_key
 from lifecycle.engine.sending.office import Office
-from lifecycle.engine.sending.register import outcome_event
+from lifecycle.engine.sending.outcome_events import outcome_event
 from lifecycle.store import customers, sending
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.sending import Settled
@@ -78,13 +78,11 @@ def _let_go(inst: Installation, tx: Tx, office: Office, row: MessageRow, custome
 
 
 def _becomes(tx: Tx, office: Office, row: MessageRow, real: datetime) -> Becomes:
-    if row.fate is Fate.CLAIMED:
-        return (
-            Becomes(fate=Fate.QUEUED)
-            if row.live
-            else Becomes(fate=Fate.CANCELLED, reason=SUPERSEDED)
-        )
     before = sending.attempts_of(tx, [row.row_id]).get(row.row_id, [])
+    if row.fate is Fate.CLAIMED:
+        if row.live:
+            return Becomes(fate=Fate.QUEUED)
+        return given_up(Becomes(fate=Fate.CANCELLED, reason=SUPERSEDED), before)
     channel = office.channels.get(row.channel or "")
     same_key = is_known_by_key(before, channel.same_key_for if channel else None, real)
     return abandoned(row, before, same_key=same_key)

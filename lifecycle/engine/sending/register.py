@@ -10,21 +10,26 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-from lifecycle.domain.event import FAILED, OUR_PREFIX, OUR_SOURCE, SENT, UNKNOWN, Event
+from lifecycle.domain.event import FAILED, SENT, UNKNOWN
 from lifecycle.domain.fate import Fate
 from lifecycle.engine import decisions
 from lifecycle.engine.accept import accept_within
 from lifecycle.engine.fates import SUPERSEDED
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.record import Pair
-from lifecycle.engine.sending.aftermath import Becomes, becomes, is_known_by_key, named
+from lifecycle.engine.sending.aftermath import (
+    Becomes,
+    becomes,
+    given_up,
+    is_known_by_key,
+    named,
+)
 from lifecycle.engine.sending.claim import Taken
 from lifecycle.engine.sending.office import Office
+from lifecycle.engine.sending.outcome_events import outcome_event
 from lifecycle.errors import LifecycleError
-from lifecycle.intake.draft import Draft, content_hash
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.outreach.channels.settings import LONGEST_TIMEOUT
 from lifecycle.outreach.letter import Letter
@@ -223,8 +228,8 @@ class _Page:
             assert one.becoming is not None
             becoming = one.becoming
         if becoming.fate is Fate.QUEUED and not row.live:
-            return Becomes(fate=Fate.CANCELLED, reason=SUPERSEDED)
-        return becoming
+            becoming = Becomes(fate=Fate.CANCELLED, reason=SUPERSEDED)
+        return given_up(becoming, one.taken.before)
 
     def _tell(self, settled: Sequence[tuple[_Conclusion, Settled]]) -> None:
         """What became of them are events of their customers', and lines of the log."""
@@ -249,44 +254,3 @@ class _Page:
         if drafts:
             accept_within(self._inst, self._tx, drafts)
         decisions.tell_of_fates(self._tx, changed)
-
-
-def outcome_event(
-    office: Office,
-    customer: str,
-    row: MessageRow,
-    kind: str,
-    *,
-    number: int,
-    channel: str,
-    code: str | None,
-    now: datetime,
-) -> Draft:
-    """What became of a message, as an event of the customer's; one for each try that ended it."""
-    key = office.key_of(customer, row)
-    properties: dict[str, Any] = {
-        "message": key,
-        "rule": row.message.rule,
-        "step": row.message.number,
-        "channel": channel,
-    }
-    if row.variant is not None:
-        properties["variant"] = row.variant
-    if code is not None:
-        properties["code"] = code
-    event = Event(
-        source=OUR_SOURCE,
-        id=f"{kind.removeprefix(OUR_PREFIX)}:{key}:{number}",
-        customer=customer,
-        type=kind,
-        occurred_at=now,
-        received_at=now,
-        properties=properties,
-    )
-    return Draft(
-        event=event,
-        dated=False,
-        body_hash=content_hash(customer, kind, None, properties),
-        backfill=False,
-        too_late=False,
-    )

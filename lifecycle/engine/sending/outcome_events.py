@@ -1,0 +1,52 @@
+"""How does a customer's history tell what became of a message? By an event of ours for each try that ended it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from lifecycle.domain.event import OUR_PREFIX, OUR_SOURCE, Event
+from lifecycle.engine.sending.office import Office
+from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.store.messages import MessageRow
+
+
+def outcome_event(
+    office: Office,
+    customer: str,
+    row: MessageRow,
+    kind: str,
+    *,
+    number: int,
+    channel: str,
+    code: str | None,
+    now: datetime,
+) -> Draft:
+    """What became of a message, as an event of the customer's; one for each try that ended it."""
+    key = office.key_of(customer, row)
+    properties: dict[str, Any] = {
+        "message": key,
+        "rule": row.message.rule,
+        "step": row.message.number,
+        "channel": channel,
+    }
+    if row.variant is not None:
+        properties["variant"] = row.variant
+    if code is not None:
+        properties["code"] = code
+    event = Event(
+        source=OUR_SOURCE,
+        id=f"{kind.removeprefix(OUR_PREFIX)}:{key}:{number}",
+        customer=customer,
+        type=kind,
+        occurred_at=now,
+        received_at=now,
+        properties=properties,
+    )
+    return Draft(
+        event=event,
+        dated=False,
+        body_hash=content_hash(customer, kind, None, properties),
+        backfill=False,
+        too_late=False,
+    )
