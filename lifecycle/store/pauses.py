@@ -56,6 +56,22 @@ def _named(scopes: Iterable[str], kind: str) -> frozenset[str]:
     return frozenset(scope.removeprefix(kind) for scope in scopes if scope.startswith(kind))
 
 
+def hold(tx: Tx) -> None:
+    """What is read of pauses from now on holds until this transaction ends; claims may do so side by side.
+
+    Without it a claim that had read of a pause could put a message off after a person resumed it, and
+    one that had read of none could still take messages after a person had been told that it is paused.
+    """
+    if tx.dialect == "postgresql":  # a file has one writer
+        tx.row(_HOLD, _OURS)
+
+
+def wait_for_claims(tx: Tx) -> None:
+    """Before a person pauses or resumes: every claim under way has ended, and others wait for us."""
+    if tx.dialect == "postgresql":
+        tx.row(_WAIT, _OURS)
+
+
 def read(tx: Tx) -> list[Paused]:
     """Everything that is paused, and what was let go on, by scope."""
     return [
@@ -80,6 +96,9 @@ def allow(tx: Tx, rule: str, *, by: str, why: str, since: datetime) -> None:
     add(tx, Paused(scope=f"{ALLOWED}{rule}", by=by, why=why, since=since))
 
 
+_OURS = 0x7061_7573  # of the advisory lock: "paus"
+_HOLD = both("SELECT pg_advisory_xact_lock_shared(?)")
+_WAIT = both("SELECT pg_advisory_xact_lock(?)")
 _READ = both('SELECT scope, "by", why, since FROM pause ORDER BY scope')
 _ADD = both(
     'INSERT INTO pause (scope, "by", why, since) VALUES (?, ?, ?, ?) ON CONFLICT (scope) DO NOTHING'

@@ -136,6 +136,7 @@ def claim(
     Who could not be folded of late is passed over, so that others behind her get theirs. What goes by a
     channel that is `stuck` is put off a little, likewise.
     """
+    pauses.hold(tx)
     held = Pauses.of(pauses.read(tx))
     if held.everything:
         return Claims()

@@ -27,6 +27,7 @@ def pause(inst: Installation, scope: str, *, by: str, why: str) -> bool:
 
     def unit(tx: Tx) -> bool:
         _refuse_unknown(inst, tx, scope)
+        pauses.wait_for_claims(tx)
         return pauses.add(tx, Paused(scope=scope, by=by, why=why, since=inst.now(tx)))
 
     return inst.db.run(unit)
@@ -40,6 +41,7 @@ def resume(inst: Installation, scope: str, *, by: str, why: str) -> bool:
 
     def unit(tx: Tx) -> bool:
         _refuse_unknown(inst, tx, scope)
+        pauses.wait_for_claims(tx)
         now = inst.now(tx)
         was = pauses.remove(tx, scope)
         if was and scope.startswith(RULE):
