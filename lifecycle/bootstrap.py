@@ -95,9 +95,10 @@ def build(
             policies.ensure_policy(db, settings.config_dir / POLICY_FILE)
         inst = Installation(db, clock)
         complaints = complaints or Complaints()
+        observer = observer or Unobserved()
         return Engine(
             inst,
-            sender=_sender(inst, settings, complaints, ring) if sends else None,
+            sender=_sender(inst, settings, complaints, ring, observer) if sends else None,
             nights=Nights(inst, settings.night, list(_nightly(inst, settings))),
             feedback=Feedback(
                 secret=secret_of(settings) if access is Access.RUN else None,
@@ -108,7 +109,7 @@ def build(
             stops_clock=alone and embedded,
             ring=ring,
             broker=broker,
-            observer=observer or Unobserved(),
+            observer=observer,
             complaints=complaints,
             max_pending=settings.max_pending,
         )
@@ -127,7 +128,11 @@ def _nightly(inst: Installation, settings: Settings) -> Iterator[Job]:
 
 
 def _sender(
-    inst: Installation, settings: Settings, complaints: Complaints, ring: Callable[[], object]
+    inst: Installation,
+    settings: Settings,
+    complaints: Complaints,
+    ring: Callable[[], object],
+    observer: Observer,
 ) -> Sender:
     from lifecycle.engine.sending.desk import open_desk
     from lifecycle.engine.sending.pausing import hold_if_restored
@@ -139,7 +144,7 @@ def _sender(
             " was sent since, then `lifecycle outreach resume all`",
         )
     desk = open_desk(inst, settings)
-    return Sender(inst, desk, failed=complaints.about, ring=ring)
+    return Sender(inst, desk, failed=complaints.about, ring=ring, observer=observer)
 
 
 def _bring_up_to_date(db: Database, *, may_change: bool) -> None:

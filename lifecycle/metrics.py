@@ -6,7 +6,7 @@ is one, and no key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import prometheus_client
 from prometheus_client import (
@@ -29,6 +29,7 @@ from lifecycle.engine.work import Applied
 from lifecycle.errors import LifecycleError
 
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LETTER_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 BATCH_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 
 # A series for the instant at which each other one was made: nobody asks for it.
@@ -77,6 +78,14 @@ class Metrics:
             buckets=BATCH_SECONDS,
             registry=registry,
         )
+        self._letters = Histogram(
+            "lifecycle_letter_duration_seconds",
+            "Letters that were handed to a provider, until it answered.",
+            ("channel", "outcome"),
+            buckets=LETTER_SECONDS,
+            registry=registry,
+        )
+        self._shut: Callable[[], Mapping[str, bool]] = dict
         ProcessCollector(registry=registry)
 
     def took_in(self, way: str, outcomes: Mapping[str, int]) -> None:
@@ -94,13 +103,19 @@ class Metrics:
         for edge, count in applied.edges.items():
             self._transitions.labels(*edge).inc(count)
 
+    def letter(self, channel: str, outcome: str, seconds: float) -> None:
+        self._letters.labels(channel, outcome).observe(seconds)
+
+    def sends(self, shut: Callable[[], Mapping[str, bool]]) -> None:
+        self._shut = shut
+
     def answered(self, route: str, status: int, seconds: float) -> None:
         self._requests.labels(route, str(status)).observe(seconds)
 
     def page(self, inst: Installation, broker: Broker) -> Page:
         """A database that is away leaves the backlog out, and says so in a series of its own."""
         now = CollectorRegistry()
-        now.register(_Now(_read(inst), broker))
+        now.register(_Now(_read(inst), broker, self._shut()))
         content = generate_latest(self._registry) + generate_latest(now)
         return Page(content=content, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -115,15 +130,22 @@ def _read(inst: Installation) -> Gauges | None:
 class _Now(Collector):
     """What was read for one page."""
 
-    def __init__(self, found: Gauges | None, broker: Broker) -> None:
+    def __init__(self, found: Gauges | None, broker: Broker, shut: Mapping[str, bool]) -> None:
         self._found = found
         self._broker = broker
+        self._shut = shut
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         yield _gauge("database_up", "Whether the database answers.", self._found is not None)
         if self._broker in {Broker.AWAY, Broker.ANSWERS}:
             away = self._broker is Broker.AWAY
             yield _gauge("broker_away", "Whether the broker took no ring of this process.", away)
+        yield _labelled(
+            "channel_shut",
+            "Whether this process hands nothing over by a channel, as its provider fails.",
+            "channel",
+            self._shut,
+        )
         if self._found is not None:
             yield from _of(self._found)
 
@@ -160,6 +182,31 @@ def _of(found: Gauges) -> Iterator[GaugeMetricFamily]:
             succeeded.add_metric((each.job,), each.succeeded_at.timestamp())
     yield succeeded
     yield failed
+    yield _gauge("due_messages", "Messages that wait though they are due.", found.messages_due)
+    yield _gauge(
+        "message_lag_seconds",
+        "Since when the first of the messages that wait is due.",
+        found.messages_lag_seconds,
+    )
+    yield _gauge(
+        "unknown_messages",
+        "Messages of which nobody knows whether they left.",
+        found.messages_unknown,
+    )
+    yield _labelled("sending_paused", "What is not sent for now.", "scope", found.paused, 1.0)
+    yield _labelled(
+        "sending_paused_by_itself", "Whether no person paused it.", "scope", found.paused
+    )
+
+
+def _labelled(
+    name: str, told: str, label: str, values: Mapping[str, float], value: float | None = None
+) -> GaugeMetricFamily:
+    """A series for each; `value` stands for all of them."""
+    family = GaugeMetricFamily(f"lifecycle_{name}", told, labels=(label,))
+    for key, own in values.items():
+        family.add_metric((key,), float(own) if value is None else value)
+    return family
 
 
 def _gauge(name: str, told: str, value: float) -> GaugeMetricFamily:

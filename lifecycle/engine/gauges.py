@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.readiness import overdue
 from lifecycle.engine.reading import waited
-from lifecycle.store import customers, dead, reading, schedule
+from lifecycle.engine.sending.surge import BY
+from lifecycle.store import customers, dead, pauses, reading, schedule, sending
 from lifecycle.store.dead import Status
+from lifecycle.store.pauses import Pauses
 from lifecycle.store.schedule import Latest
+from lifecycle.store.sql import Tx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,10 @@ class Gauges:
     due_lag_seconds: float  # of real time; 0 where nothing is due
     dead: Mapping[Status, int]  # every status, also where there is none
     nightly: Sequence[Latest]  # a job each that was ever done in a night
+    messages_due: int  # that wait though their time has come, and nobody has paused them
+    messages_lag_seconds: float  # of real time, since the first of them came due
+    messages_unknown: int  # that may have left or not
+    paused: Mapping[str, bool]  # scope → whether no person paused it
 
 
 def gauges(inst: Installation) -> Gauges:
@@ -29,6 +36,8 @@ def gauges(inst: Installation) -> Gauges:
     with inst.db.read() as tx:
         waiting = reading.backlog(tx)
         oldest, lag = waited(inst, tx), overdue(inst, tx)
+        paused = [one for one in pauses.read(tx) if not one.scope.startswith(pauses.ALLOWED)]
+        letters, behind = _letters(inst, tx, Pauses.of(paused))
         return Gauges(
             pending=waiting.pending,
             held=waiting.held,
@@ -37,4 +46,19 @@ def gauges(inst: Installation) -> Gauges:
             due_lag_seconds=lag.total_seconds() if lag else 0.0,
             dead={status: dead.count(tx, status) for status in Status},
             nightly=schedule.latest(tx),
+            messages_due=letters,
+            messages_lag_seconds=behind,
+            messages_unknown=sending.unknown(tx),
+            paused={one.scope: one.by == BY for one in paused},
         )
+
+
+def _letters(inst: Installation, tx: Tx, held: Pauses) -> tuple[int, float]:
+    """How many should be on their way, and for how long the first of them should have been."""
+    if held.everything:
+        return 0, 0.0
+    now = inst.now(tx)
+    waiting = sending.backlog(tx, now, inst.db.clock(tx), without=held.rules)
+    if waiting.oldest is None:
+        return 0, 0.0
+    return waiting.number, (now - waiting.oldest).total_seconds() / (inst.rate or 1.0)

@@ -5,7 +5,7 @@ Told once a batch, a post or an answer, after it is committed: never once an eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,12 @@ class Observer(Protocol):
     def worked(self, kind: str, applied: Applied, seconds: float) -> None:
         """One batch of work, `apply` or `due`, was done in so many seconds of real time."""
 
+    def letter(self, channel: str, outcome: str, seconds: float) -> None:
+        """A letter was handed over, or could not be written (`no_text`), in so many seconds."""
+
+    def sends(self, shut: Callable[[], Mapping[str, bool]]) -> None:
+        """This process sends; by whichever channel of `shut` it is so, it leaves the provider alone."""
+
     def answered(self, route: str, status: int, seconds: float) -> None:
         """The answer to an HTTP request began after so many seconds; `route` holds no value of it."""
 
@@ -51,6 +57,12 @@ class Unobserved:
         pass
 
     def worked(self, kind: str, applied: Applied, seconds: float) -> None:
+        pass
+
+    def letter(self, channel: str, outcome: str, seconds: float) -> None:
+        pass
+
+    def sends(self, shut: Callable[[], Mapping[str, bool]]) -> None:
         pass
 
     def answered(self, route: str, status: int, seconds: float) -> None:

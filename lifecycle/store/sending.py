@@ -125,6 +125,26 @@ def due(
     ]
 
 
+class Backlog(NamedTuple):
+    """What waits though its time has come."""
+
+    number: int
+    oldest: datetime | None  # when the first of them came due
+
+
+def backlog(tx: Tx, now: datetime, real: datetime, *, without: Iterable[str]) -> Backlog:
+    """Of the messages that `due` finds, without limit."""
+    row = tx.row(_BACKLOG, tx.to_db(now), tx.to_db(real), texts(without))
+    assert row is not None
+    return Backlog(row[0], tx.from_db_or_none(row[1]))
+
+
+def unknown(tx: Tx) -> int:
+    """Of how many messages nobody knows whether they left."""
+    count: int = tx.value(_UNKNOWN)
+    return count
+
+
 def due_of(
     tx: Tx, customer_ids: Iterable[int], now: datetime, real: datetime, *, without: Iterable[str]
 ) -> dict[int, list[MessageRow]]:
@@ -347,6 +367,10 @@ _DUE = both(
     " AND NOT customer_id IN [ids] ORDER BY not_before LIMIT ?",
     columns=3,
 )
+_BACKLOG = both(
+    f"SELECT count(*), min(not_before) FROM message WHERE {_IS_DUE} AND NOT rule IN [texts]"
+)
+_UNKNOWN = both("SELECT count(*) FROM message WHERE fate = 'unknown'")
 _DUE_OF = both(
     f"SELECT {READ} FROM message WHERE customer_id IN [ids] AND {_IS_DUE} AND NOT rule IN [texts]"
     " ORDER BY customer_id, planned_at, rule, cause, number",

@@ -204,6 +204,12 @@ class RecordedMessage(SQLModel, table=True):
             sqlite_where=sql_text("NOT live"),
             postgresql_where=sql_text("NOT live"),
         ),
+        Index(
+            "message_unknown",
+            "fate_at",
+            sqlite_where=sql_text("fate = 'unknown'"),
+            postgresql_where=sql_text("fate = 'unknown'"),
+        ),
     )
 
     id: int | None = Field(default=None, sa_column=row_id())

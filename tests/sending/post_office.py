@@ -123,13 +123,13 @@ class TestOffice:
         pass
 
 
-def sender(inst: Installation, office: TestOffice) -> Sender:
+def fail(event: str, what: str, error: BaseException) -> None:
     """Whatever fails fails the test."""
+    raise error
 
-    def failed(event: str, what: str, error: BaseException) -> None:
-        raise error
 
-    return Sender(inst, office, failed=failed)
+def sender(inst: Installation, office: TestOffice) -> Sender:
+    return Sender(inst, office, failed=fail)
 
 
 def send_all(inst: Installation, office: TestOffice) -> None:

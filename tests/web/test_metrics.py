@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lifecycle.bootstrap import Engine
 from lifecycle.engine.readiness import Broker
+from lifecycle.engine.sending import pausing, surge
 from lifecycle.errors import Unavailable
 from lifecycle.metrics import Metrics
 from lifecycle.store.sql import both
@@ -25,9 +26,17 @@ from tests.web.conftest import running, serving
 from tests.web.test_ready import move
 
 SECRET = "mei-4711"  # in every place where a customer or an event could have it
-OURS = {"way", "key", "limit", "outcome", "rule", "from", "to", "work", "le", "status", "route"}
+OURS = {
+    *("way", "key", "limit", "outcome", "rule", "from", "to", "work", "le", "status", "route"),
+    *("channel", "scope"),
+}
+OUTREACH = """outreach:
+  - {name: offer, on: {event: purchase}, channels: [email]}
+  - {name: receipt, on: {event: purchase}, channels: [email], class: service}
+"""
 
 _WAKE = both("UPDATE customer SET wake_at = ?")
+_LOSE = both("UPDATE message SET fate = 'unknown' WHERE rule = 'receipt'")
 _FAIL = both(
     "INSERT INTO schedule_run (job, fire_key, worker, tries, started_at, lease_until, failed)"
     " VALUES ('retention', '9999-01-01', 'one', 1, ?, ?, true)"
@@ -152,6 +161,35 @@ def test_how_the_work_of_the_night_fares_is_told_for_each_job(
     assert of(failed, "night_last_success_timestamp_seconds", job) == at
 
 
+def test_messages_that_wait_though_they_are_due_are_told_unless_they_are_paused(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Nobody sends here. What is paused is named, and whether a person did it."""
+    with (
+        running(database_url, tmp_path, f"{POLICY}{OUTREACH}", Metrics()) as engine,
+        serving(engine) as client,
+    ):
+        post(client, mei(1))
+        assert of(collected(client), "due_messages") == 0
+        engine.apply_pending()
+        move(engine, NOW + timedelta(seconds=75))
+        waiting = collected(client)
+        pausing.pause(engine.installation, "rule:offer", by="olga", why="")
+        one = collected(client)
+        engine.db.run(lambda tx: tx.run(_LOSE))
+        lost = collected(client)
+        pausing.pause(engine.installation, "all", by=surge.BY, why="")
+        none = collected(client)
+    assert (of(waiting, "due_messages"), of(waiting, "message_lag_seconds")) == (2, 75)
+    assert of(waiting, "sending_paused", {"scope": "rule:offer"}) is None
+    assert (of(one, "due_messages"), of(one, "message_lag_seconds")) == (1, 75)
+    assert of(one, "sending_paused", {"scope": "rule:offer"}) == 1
+    assert of(one, "sending_paused_by_itself", {"scope": "rule:offer"}) == 0
+    assert (of(one, "unknown_messages"), of(lost, "unknown_messages")) == (0, 1)
+    assert of(lost, "due_messages") == 0
+    assert of(none, "sending_paused_by_itself", {"scope": "all"}) == 1
+
+
 def test_answers_are_timed_by_route_and_never_by_path(client: httpx.Client) -> None:
     """Identifiers of customers stand in paths; and whoever asks for nonsense must not make labels."""
     for path in (f"/v1/customers/{SECRET}", f"/v1/customers/{SECRET}/timeline", f"/{SECRET}"):
@@ -237,6 +275,8 @@ def test_every_series_is_documented_and_every_documented_one_is_there(
     engine.apply_pending()
     engine.work_of_the_night()
     engine.observer.pushed_back("shop", "waiting")
+    engine.observer.letter("email", "accepted", 0.1)
+    engine.observer.sends(lambda: {"email": False})
     text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(lifecycle_\w+)` \| (.*?) \|", text, re.MULTILINE)
     documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}

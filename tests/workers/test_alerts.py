@@ -24,7 +24,7 @@ FROM_PROMETHEUS = {"instance", "job"}  # who was asked
 def test_every_series_and_label_that_is_asked_for_is_answered(
     many: Many, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By an installation that has done some of everything: accepted, refused, folded, moved."""
+    """By an installation that has done some of everything: accepted, refused, folded, moved, sent."""
     monkeypatch.setenv("LIFECYCLE_BROKER_URL", redis_url)
     with fresh_prefix(redis_url) as prefix:
         monkeypatch.setenv("LIFECYCLE_BROKER_PREFIX", prefix)
@@ -51,6 +51,10 @@ def pages_after_some_of_everything(many: Many) -> list[Series]:
     refused = httpx.post(f"{address}/v1/events", json={"events": [order("")]}, timeout=PATIENCE)
     assert refused.status_code == 422
     until(lambda: of(page(own), "events_applied_total") == 1)
+    asked = order("mei") | {"id": "asked", "type": "enquiry_made", "properties": {}}
+    httpx.post(f"{address}/v1/events", json={"events": [asked]}, timeout=PATIENCE)
+    letters = {"channel": "task", "outcome": "accepted"}  # which only an employee would get
+    until(lambda: of(page(own), "letter_duration_seconds_count", letters) == 1)
     scheduler = many.start("schedule", "--metrics-port", "0")
     ticking = scheduler.logged(r"metrics at (http://127\.0\.0\.1:\d+)/metrics")[1]
     until(lambda: of(page(ticking), "night_failed", {"work": "retention"}) == 0)

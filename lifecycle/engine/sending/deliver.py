@@ -5,12 +5,15 @@ Whoever dies in between leaves a lease, and what was on its way is judged by its
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from lifecycle.domain import calendar
 from lifecycle.domain.policy import MessageClass
 from lifecycle.engine import addressing, decisions
+from lifecycle.engine.observer import Observer
+from lifecycle.engine.sending.aftermath import named
 from lifecycle.engine.sending.claim import Taken
 from lifecycle.engine.sending.office import NotWritten, Office
 from lifecycle.engine.sending.register import Register
@@ -18,12 +21,16 @@ from lifecycle.killpoints import Point, killpoint
 from lifecycle.outreach.letter import Letter, Recipient
 from lifecycle.outreach.outcome import Outcome
 
+NO_TEXT = "no_text"  # what came of a letter that could not be written
 
-def deliver(office: Office, register: Register, taken: Taken) -> Outcome | None:
+
+def deliver(office: Office, register: Register, taken: Taken, observer: Observer) -> Outcome | None:
     """Send one message that was claimed; None: it was not handed over, and that is written down."""
+    began = time.perf_counter()
     try:
         letter = _letter(office, taken)
     except NotWritten as error:
+        observer.letter(taken.channel, NO_TEXT, time.perf_counter() - began)
         _fail(office, register, taken, error.code)
         return None
     number = taken.row.tries + 1
@@ -31,7 +38,9 @@ def deliver(office: Office, register: Register, taken: Taken) -> Outcome | None:
         office.leave(taken.channel, None)
         return None
     killpoint(Point.SEND_IN_FLIGHT)
+    began = time.perf_counter()
     outcome = office.channels[taken.channel].send(letter)
+    observer.letter(taken.channel, named(outcome), time.perf_counter() - began)
     office.leave(taken.channel, outcome)
     killpoint(Point.SEND_ACCEPTED)
     register.conclude(taken, outcome, number)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from lifecycle.engine.apply import apply_customers
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.sending import reclaim
 from lifecycle.engine.sending.claim import Claims, Taken, claim
 from lifecycle.engine.sending.deliver import deliver, release
@@ -33,11 +34,14 @@ class Sender:
         *,
         failed: Callable[[str, str, BaseException], object],
         ring: Callable[[], object] = lambda: None,
+        observer: Observer | None = None,
     ) -> None:
         self._inst = inst
         self._office = office
         self._failed = failed
         self._ring = ring
+        self._observer = observer or Unobserved()
+        self._observer.sends(self.shut)
         self._register = Register(inst, office)
         self._surges = Surges()
         self._lanes: dict[str, Lane[Taken]] = {}
@@ -97,6 +101,10 @@ class Sender:
             for lane in list(self._lanes.values())
         )
 
+    def shut(self) -> dict[str, bool]:
+        """By which channels nothing is handed over, as their providers fail."""
+        return {name: self._office.shut_for(name) > 0 for name in self._office.channels}
+
     def stop(self) -> None:
         """What is on its way is ended; what was only claimed is let go of."""
         self._stopped.set()
@@ -127,7 +135,7 @@ class Sender:
     def _send(self, taken: Taken) -> None:
         """The lane goes on whatever happens; a message that was left amid its way is reclaimed."""
         try:
-            deliver(self._office, self._register, taken)
+            deliver(self._office, self._register, taken, self._observer)
             self._ring()
         except Exception as error:  # noqa: BLE001 - the next letter is not to blame
             self._failed("sending_failed", f"sending by {taken.channel}", error)

@@ -30,6 +30,7 @@ def upgrade() -> None:
     _partial("message_waiting", ["not_before"], _WAITING)
     _partial("message_expiring", ["expires_at"], f"{_WAITING} AND expires_at IS NOT NULL")
     _partial("message_leased", ["lease_until"], "lease IS NOT NULL")
+    _partial("message_unknown", ["fate_at"], "fate = 'unknown'")
     op.create_index("message_rule", "message", ["rule", "recorded_at"])
     op.create_table(
         "send_attempt",
