@@ -130,8 +130,10 @@ def claim(
     room: Mapping[str, int],
     passing_over: Iterable[int] = (),
     stuck: Collection[str] = (),
+    look: int = LOOK,
 ) -> Claims:
-    """`room` says how many letters each channel takes; what it does not name takes none.
+    """`room` says how many letters each channel takes; what it does not name takes none. No
+    more than `look` messages are looked at.
 
     Who could not be folded of late is passed over, so that others behind her get theirs. What goes by a
     channel that is `stuck` is put off a little, likewise.
@@ -141,7 +143,7 @@ def claim(
     if held.everything:
         return Claims()
     now, real = inst.now(tx), inst.db.clock(tx)
-    due = sending.due(tx, now, real, LOOK, without=held.rules, passing_over=passing_over)
+    due = sending.due(tx, now, real, look, without=held.rules, passing_over=passing_over)
     if not due:
         return Claims()
     timeline = inst.timeline(tx)

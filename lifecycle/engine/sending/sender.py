@@ -10,7 +10,7 @@ from lifecycle.engine.apply import apply_customers
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.sending import reclaim
-from lifecycle.engine.sending.claim import Claims, Taken, claim
+from lifecycle.engine.sending.claim import LOOK, Claims, Taken, claim
 from lifecycle.engine.sending.deliver import deliver, release
 from lifecycle.engine.sending.lanes import Lane
 from lifecycle.engine.sending.office import Office
@@ -19,6 +19,7 @@ from lifecycle.engine.sending.surge import Surges
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.store.sql import Tx
 
+LEAST_LOOK = 25  # messages that are looked at in one claim, where a lane was full of late
 WAIT_SECONDS = 1.0  # for room in a lane; then it is looked for the sake of the others
 PASSED_OVER_SECONDS = 5.0  # for a customer who could not be folded
 STOP_SECONDS = 20.0  # for letters that are on their way
@@ -45,6 +46,7 @@ class Sender:
         self._register = Register(inst, office)
         self._surges = Surges()
         self._lanes: dict[str, Lane[Taken]] = {}
+        self._look = LOOK
         self._stuck: dict[int, float] = {}  # customers who cannot be folded, and until when to wait
         self._claiming = threading.Lock()  # one claim at a time fills the lanes
         self._stopped = threading.Event()
@@ -55,6 +57,7 @@ class Sender:
             if self._stopped.is_set():
                 return False
             claims = self._inst.db.run(self._claim)
+            self._look = _look_after(claims)
             if claims.taken:
                 killpoint(Point.SEND_CLAIMED)
             for taken in claims.taken:
@@ -119,7 +122,7 @@ class Sender:
         room = {name: lane.room for name, lane in lanes.items()}
         stuck = {name for name, lane in lanes.items() if lane.is_stuck}
         over = self._passed_over()
-        return claim(self._inst, tx, self._office, self._surges, room, over, stuck)
+        return claim(self._inst, tx, self._office, self._surges, room, over, stuck, self._look)
 
     def _lane(self, channel: str) -> Lane[Taken]:
         lane = self._lanes.get(channel)
@@ -139,3 +142,10 @@ class Sender:
             self._ring()
         except Exception as error:  # noqa: BLE001 - the next letter is not to blame
             self._failed("sending_failed", f"sending by {taken.channel}", error)
+
+
+def _look_after(claims: Claims) -> int:
+    """How many messages are looked at next: not four times as many as a full lane takes."""
+    if not claims.full or not claims.taken:
+        return LOOK
+    return min(max(2 * len(claims.taken), LEAST_LOOK), LOOK)
