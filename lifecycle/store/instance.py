@@ -1,18 +1,51 @@
 """Is this the database that it was, or a copy of it? Backups are restored, and files are copied for a try.
 
-A PostgreSQL database is known by its server and its number there; an SQLite file by where it lies and
-by its inode, which a restored file has anew.
+A PostgreSQL database is known by its server and its number there. An SQLite file is known by where it
+lies, by its inode and by a mark: a file beside it has the same one, and both get another now and then. A
+backup that is copied back has an old one, whether it took over the inode or not.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
+from functools import partial
 from pathlib import Path
 
+from lifecycle.errors import Unusable
 from lifecycle.store.sql import Tx, both, either
 
+MARK_FILE = ".mark"  # after the name of the database
+_MARKED = " mark "
 
-def identity(tx: Tx) -> str:
-    """Of the database as it is."""
+
+def is_as_recorded(tx: Tx) -> bool | None:
+    """Whether it is the one that was recorded last; None: none ever was."""
+    row = tx.row(_READ)
+    if row is None:
+        return None
+    place, _, mark = row[0].partition(_MARKED)
+    return place == _place(tx) and (tx.dialect == "postgresql" or mark in _marks(tx))
+
+
+def record(tx: Tx) -> None:
+    """It is this one. Of SQLite every copy that was made before is told from it from now on.
+
+    Raises Unusable where nothing can be written beside the database.
+    """
+    named = _place(tx)
+    if tx.dialect == "sqlite":
+        row, mark = tx.row(_READ), secrets.token_hex(8)
+        before = row[0].partition(_MARKED)[2] if row else ""
+        # Either is right until the commit, whatever becomes of it.
+        _write(_mark_file(tx), f"{before} {mark}")
+        tx.after_commit(partial(_write, _mark_file(tx), mark))
+        named += f"{_MARKED}{mark}"
+    tx.run(_FORGET)
+    tx.run(_WRITE, named)
+
+
+def _place(tx: Tx) -> str:
     if tx.dialect == "postgresql":
         server, number = tx.rows(_SERVER)[0]
         return f"postgresql {server} {number}"
@@ -20,15 +53,35 @@ def identity(tx: Tx) -> str:
     return f"sqlite {path} {path.stat().st_ino}"
 
 
-def recorded(tx: Tx) -> str | None:
-    """As it was when it was last asked; None: never."""
-    row = tx.row(_READ)
-    return None if row is None else row[0]
+def _mark_file(tx: Tx) -> Path:
+    return Path(tx.value(_FILE) + MARK_FILE)
 
 
-def record(tx: Tx, identity: str) -> None:
-    tx.run(_FORGET)
-    tx.run(_WRITE, identity)
+def _marks(tx: Tx) -> list[str]:
+    try:
+        return _mark_file(tx).read_text().split()
+    except OSError:
+        return []
+
+
+def _write(path: Path, marks: str) -> None:
+    """Whole or not at all, and on the disk before the database is."""
+    new = path.with_name(f"{path.name}-new")
+    try:
+        with new.open("w") as file:
+            file.write(f"{marks}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise Unusable(
+            f"{path}: cannot be written: {error.strerror}; let this program write beside its database"
+        ) from error
 
 
 _SERVER = either(

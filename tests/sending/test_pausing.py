@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from lifecycle.engine.installation import Installation
-from lifecycle.engine.sending.pausing import hold_if_restored, pause, paused, resume
+from lifecycle.engine.sending.pausing import (
+    hold_if_restored,
+    pause,
+    paused,
+    resume,
+    tell_from_backups,
+)
+from lifecycle.store import instance
 from lifecycle.store.database import Database
-from tests.policies import SCENARIO_POLICY
-from tests.support.engine import installation
+from lifecycle.store.sql import Tx
+from tests.policies import SCENARIO_POLICY, scenario_policy
+from tests.sending.conftest import RULES, bought, known
+from tests.sending.post_office import TestOffice, Wire, let_real, sender
+from tests.support.engine import arrive, installation
 
 
 def test_a_new_installation_holds_what_is_real(database_url: str) -> None:
@@ -43,9 +57,63 @@ def test_a_copy_of_a_database_holds_everything(tmp_path: Path) -> None:
         db.close()
 
 
-def test_a_misspelt_scope_is_refused_with_what_was_meant(database_url: str) -> None:
-    import pytest
+@pytest.mark.parametrize("removed", [False, True], ids=["copied over it", "removed before"])
+def test_a_backup_in_place_of_the_file_holds_everything(tmp_path: Path, *, removed: bool) -> None:
+    """File systems give a new file the inode of the one that was removed, and a copy over it keeps it."""
+    file, backup = tmp_path / "lifecycle.db", tmp_path / "backup.db"
+    with installation(f"sqlite:///{file}", SCENARIO_POLICY, clock=None) as inst:
+        hold_if_restored(inst)
+        resume(inst, "real", by="olga", why="")
+        with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as target:
+            source.backup(target)
+        tell_from_backups(inst)  # as whoever sends does now and then
+    if removed:
+        file.unlink()
+    shutil.copy(backup, file)
+    with closing(Database.open(f"sqlite:///{file}")) as db:
+        assert hold_if_restored(Installation(db))
+        assert [one.scope for one in paused(db)] == ["all"]
 
+
+def test_a_database_that_is_opened_again_goes_on(tmp_path: Path) -> None:
+    """Also after the machine died between the mark beside it and the commit."""
+    url = f"sqlite:///{tmp_path / 'lifecycle.db'}"
+    with installation(url, SCENARIO_POLICY, clock=None) as inst:
+        hold_if_restored(inst)
+        tell_from_backups(inst)
+
+        def dies(tx: Tx) -> None:
+            instance.record(tx)
+            raise RuntimeError("power")
+
+        with pytest.raises(RuntimeError, match="power"):
+            inst.db.run(dies)
+    with closing(Database.open(url)) as db:
+        assert not hold_if_restored(Installation(db))
+        assert not hold_if_restored(Installation(db))
+
+
+def test_whoever_sends_tells_backups_from_the_database(tmp_path: Path) -> None:
+    url, mark = f"sqlite:///{tmp_path / 'lifecycle.db'}", tmp_path / "lifecycle.db.mark"
+    with installation(url, scenario_policy(outreach=RULES), clock=None) as inst:
+        let_real(inst)
+        hold_if_restored(inst)
+        sending = sender(inst, TestOffice(Wire()))
+        before = mark.read_text()
+        sending.reclaim()
+        assert mark.read_text() == before  # nothing was sent, so nothing can be sent twice
+        with inst.db.read() as tx:
+            now = inst.now(tx)
+        arrive(inst, *known(now), bought(now))
+        assert sending.send_due(30)
+        sending.reclaim()
+        told = mark.read_text()
+        assert told != before
+        sending.stop()
+        assert mark.read_text() == told
+
+
+def test_a_misspelt_scope_is_refused_with_what_was_meant(database_url: str) -> None:
     from lifecycle.errors import Problem
 
     with installation(database_url) as inst:

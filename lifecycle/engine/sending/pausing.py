@@ -59,11 +59,11 @@ def hold_if_restored(inst: Installation) -> bool:
     """
 
     def unit(tx: Tx) -> bool:
-        found, before = instance.identity(tx), instance.recorded(tx)
-        if found == before:
+        known = instance.is_as_recorded(tx)
+        if known and tx.dialect == "postgresql":
             return False
-        instance.record(tx, found)
-        if before is None:
+        instance.record(tx)
+        if known is not False:
             return False
         why = (
             "this database was restored or copied: compare what was sent since with what your providers"
@@ -73,6 +73,15 @@ def hold_if_restored(inst: Installation) -> bool:
         return True
 
     return inst.db.run(unit)
+
+
+def tell_from_backups(inst: Installation) -> None:
+    """What has left until now has left: a backup of before, copied back, is recognised by `hold_if_restored`.
+
+    Of PostgreSQL there is no place beside the database to note it.
+    """
+    if inst.db.dialect == "sqlite":
+        inst.db.run(instance.record)
 
 
 def _refuse_unknown(inst: Installation, tx: Tx, scope: str) -> None:

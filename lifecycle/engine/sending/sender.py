@@ -14,6 +14,7 @@ from lifecycle.engine.sending.claim import LOOK, Claims, Taken, claim
 from lifecycle.engine.sending.deliver import deliver, release
 from lifecycle.engine.sending.lanes import Lane
 from lifecycle.engine.sending.office import Office
+from lifecycle.engine.sending.pausing import tell_from_backups
 from lifecycle.engine.sending.register import Register
 from lifecycle.engine.sending.surge import Surges
 from lifecycle.killpoints import Point, killpoint
@@ -50,6 +51,7 @@ class Sender:
         self._stuck: dict[int, float] = {}  # customers who cannot be folded, and until when to wait
         self._claiming = threading.Lock()  # one claim at a time fills the lanes
         self._stopped = threading.Event()
+        self._has_sent = threading.Event()  # since backups were told from this database
 
     def batch(self) -> bool:
         """Claim what may go, and hand it to the lanes; whether to come again at once."""
@@ -81,7 +83,13 @@ class Sender:
 
     def reclaim(self) -> int:
         """Let go of what senders that died had taken; how many messages these were."""
+        self._note_sent()
         return reclaim.reclaim(self._inst, self._office)
+
+    def _note_sent(self) -> None:
+        if self._has_sent.is_set():
+            self._has_sent.clear()
+            tell_from_backups(self._inst)
 
     def send_due(self, timeout: float) -> bool:
         """Everything that is due leaves, or is judged otherwise; false: it took longer than that."""
@@ -116,6 +124,7 @@ class Sender:
                 for taken in lane.stop(STOP_SECONDS):
                     release(self._office, self._register, taken)
             self._office.close()
+        self._note_sent()
 
     def _claim(self, tx: Tx) -> Claims:
         lanes = {name: self._lane(name) for name in self._office.channels}
@@ -137,6 +146,7 @@ class Sender:
 
     def _send(self, taken: Taken) -> None:
         """The lane goes on whatever happens; a message that was left amid its way is reclaimed."""
+        self._has_sent.set()
         try:
             deliver(self._office, self._register, taken, self._observer)
             self._ring()
