@@ -73,14 +73,12 @@ def shown(tx: Tx, key: str) -> Shown | None:
 
 def outbox(tx: Tx, limit: int) -> list[Shown]:
     """The newest letters of the outbox."""
-    with tx.whole_tables():
-        return _letters(tx, tx.rows(_OUTBOX, limit))
+    return _letters(tx, tx.rows(_OUTBOX, limit))
 
 
 def forget(tx: Tx, before: datetime, limit: int) -> int:
     """Delete letters of the outbox from before then, at most so many at once; how many these were."""
-    with tx.whole_tables():
-        return tx.run(_FORGET, tx.to_db(before), limit)
+    return tx.run(_FORGET, tx.to_db(before), limit)
 
 
 def _letters(tx: Tx, rows: Sequence[Sequence[Any]]) -> list[Shown]:

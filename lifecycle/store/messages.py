@@ -185,10 +185,11 @@ _UPDATE = bulk(
     " FROM [rows] WHERE m.id = r.id",
 )
 _EXPIRING = both(
+    # Counted, as NOT EXISTS beside an OR has PostgreSQL read every attempt there ever was.
     "SELECT id, customer_id, rule, cause, number, version FROM message"
-    " WHERE fate IN ('queued', 'deferred') AND expires_at <= ? AND (tries = 0 OR NOT EXISTS"
-    " (SELECT 1 FROM send_attempt AS a WHERE a.message_id = message.id"
-    " AND (a.outcome IS NULL OR a.outcome = 'ambiguous'))) ORDER BY expires_at LIMIT ? [lock]",
+    " WHERE fate IN ('queued', 'deferred') AND expires_at <= ? AND (tries = 0 OR"
+    " (SELECT count(*) FROM send_attempt AS a WHERE a.message_id = message.id"
+    " AND (a.outcome IS NULL OR a.outcome = 'ambiguous')) = 0) ORDER BY expires_at LIMIT ? [lock]",
     columns=6,
 )
 _EXPIRE = both("UPDATE message SET fate = 'expired', fate_at = ? WHERE id IN [ids]")

@@ -353,9 +353,12 @@ def drop_lease(tx: Tx, row_id: int, token: str) -> None:
     tx.run(_DROP, row_id, token)
 
 
-def release_paused(tx: Tx, now: datetime) -> int:
-    """What was put off because something was paused is looked at again at once; how many these were."""
-    return tx.run(_RELEASE, tx.to_db(now), tx.to_db(now))
+def release_paused(tx: Tx, now: datetime, limit: int) -> int:
+    """What was put off because something was paused is looked at again at once; how many these were.
+
+    At most so many, so that the transaction stays short.
+    """
+    return tx.run(_RELEASE, tx.to_db(now), tx.to_db(now), limit)
 
 
 # -- statements ------------------------------------------------------------------------------
@@ -456,6 +459,7 @@ _STILL_LAPSED = both(
 )
 _DROP = both("UPDATE message SET lease = NULL, lease_until = NULL WHERE id = ? AND lease = ?")
 _RELEASE = both(
-    "UPDATE message SET not_before = ?, retry_at = NULL"
-    " WHERE fate = 'deferred' AND reason = 'paused' AND not_before > ?"
+    "UPDATE message SET not_before = ?, retry_at = NULL WHERE id IN (SELECT id FROM message"
+    f" WHERE {_WAITS} AND reason = 'paused' AND not_before > ? LIMIT ?)"
+    f" AND {_WAITS} AND reason = 'paused'"
 )

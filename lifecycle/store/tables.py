@@ -273,6 +273,7 @@ class ShownLetter(SQLModel, table=True):
     """A letter of the outbox: what would have gone out."""
 
     __tablename__: ClassVar[str] = "shown_letter"
+    __table_args__ = (Index("shown_letter_at", "at"),)  # it stands behind the text of the letter
 
     key: str = Field(sa_column=Column("key", key_text(), primary_key=True))
     channel: str = Field(sa_column=Column("channel", Text(), nullable=False))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending import pausing
 from lifecycle.engine.sending.pausing import (
     hold_if_restored,
     pause,
@@ -17,13 +19,14 @@ from lifecycle.engine.sending.pausing import (
     resume,
     tell_from_backups,
 )
+from lifecycle.policy import loads
 from lifecycle.store import instance
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
 from tests.policies import SCENARIO_POLICY, scenario_policy
 from tests.sending.conftest import RULES, bought, known
-from tests.sending.post_office import TestOffice, Wire, let_real, sender
-from tests.support.engine import arrive, installation
+from tests.sending.post_office import TestOffice, Wire, let_real, send_all, sender
+from tests.support.engine import arrive, installation, publish
 
 
 def test_a_new_installation_holds_what_is_real(database_url: str) -> None:
@@ -121,3 +124,31 @@ def test_a_misspelt_scope_is_refused_with_what_was_meant(database_url: str) -> N
             pause(inst, "rule:win-bakc", by="olga", why="")
         assert refused.value.code == "unknown_scope"
         assert refused.value.hint == 'did you mean "rule:win-back"?'
+
+
+def test_a_rule_that_a_newer_policy_dropped_can_still_be_stopped(database_url: str) -> None:
+    """Its messages wait as before; and where it had paused itself, nobody else could let them go on."""
+    with installation(database_url, scenario_policy(outreach=RULES), clock=None) as inst:
+        with inst.db.read() as tx:
+            now = inst.now(tx)
+        publish(inst, loads(SCENARIO_POLICY).policy, number=2, effective_at=now)
+        assert pause(inst, "rule:offer", by="olga", why="a wrong coupon")
+        assert resume(inst, "rule:offer", by="olga", why="")
+
+
+def test_what_was_paused_goes_on_in_portions(
+    inst: Installation, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million of them in one transaction would keep everybody else waiting for minutes."""
+    monkeypatch.setattr(pausing, "AT_ONCE", 2)
+    wire = Wire()
+    office = TestOffice(wire)
+    pause(inst, "channel:email", by="olga", why="")
+    people = [f"c{number}" for number in range(5)]
+    for who in people:
+        arrive(inst, *known(now, who), bought(now, who))
+    send_all(inst, office)
+    assert wire.letters == []
+    assert resume(inst, "channel:email", by="olga", why="")
+    send_all(inst, office)
+    assert sorted(letter.to.customer for letter in wire.letters) == people

@@ -10,6 +10,7 @@ from lifecycle.store.database import Database
 from lifecycle.store.pauses import ALL, CHANNEL, REAL, RULE, Paused
 from lifecycle.store.sql import Tx
 
+AT_ONCE = 1000  # messages in one transaction
 SCOPES = "all, real, rule:<name> or channel:<name>"
 
 
@@ -36,7 +37,8 @@ def pause(inst: Installation, scope: str, *, by: str, why: str) -> bool:
 def resume(inst: Installation, scope: str, *, by: str, why: str) -> bool:
     """Sent again from now on. False: it was not paused. Raises as `pause` does.
 
-    A rule that had paused itself does not do so again for what was queued until now.
+    A rule that had paused itself does not do so again for what was queued until now. What had been put off
+    is let go on in portions; run again after a crash, it does the rest.
     """
 
     def unit(tx: Tx) -> bool:
@@ -46,10 +48,12 @@ def resume(inst: Installation, scope: str, *, by: str, why: str) -> bool:
         was = pauses.remove(tx, scope)
         if was and scope.startswith(RULE):
             pauses.allow(tx, scope.removeprefix(RULE), by=by, why=why, since=now)
-        sending.release_paused(tx, now)
         return was
 
-    return inst.db.run(unit)
+    was = inst.db.run(unit)
+    while inst.db.run(lambda tx: sending.release_paused(tx, inst.now(tx), AT_ONCE)) == AT_ONCE:
+        pass
+    return was
 
 
 def hold_if_restored(inst: Installation) -> bool:
@@ -87,13 +91,15 @@ def tell_from_backups(inst: Installation) -> None:
 def _refuse_unknown(inst: Installation, tx: Tx, scope: str) -> None:
     if scope in {ALL, REAL}:
         return
-    rules = inst.timeline(tx).at(inst.now(tx)).policy.outreach
-    names = (
-        *(f"{RULE}{rule.name}" for rule in rules),
-        *(
-            f"{CHANNEL}{name}"
-            for name in sorted({name for rule in rules for name in rule.channels})
-        ),
+    # A rule that a newer policy has dropped may have messages that wait.
+    rules = [rule for version in inst.timeline(tx).versions for rule in version.policy.outreach]
+    names = tuple(
+        dict.fromkeys(
+            (
+                *(f"{RULE}{rule.name}" for rule in rules),
+                *(f"{CHANNEL}{name}" for rule in rules for name in rule.channels),
+            )
+        )
     )
     if scope not in names:
         raise Problem(

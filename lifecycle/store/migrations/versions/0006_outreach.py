@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("at", instant(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
+    op.create_index("shown_letter_at", "shown_letter", ["at"])
     op.create_table(
         "suppression",
         sa.Column("address_hash", key_text(), nullable=False),
