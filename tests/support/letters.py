@@ -60,7 +60,7 @@ def channels_of(
         folder.joinpath("channels.yaml").write_text(text, encoding="utf-8")
     wanted: dict[str, Any] = {
         "public_url": "https://shop.example.com",
-        "secret": b"s" * 32,
+        "signs": True,
         "keep": _nobody_looks,
     }
     return open_channels(folder, environment or {}, **(wanted | around))
