@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from lifecycle.cli import output
+from lifecycle.cli import exits, output
 from lifecycle.cli.opening import opened
 from lifecycle.cli.options import login, with_settings
 from lifecycle.domain.fate import Fate
+from lifecycle.errors import UNCHANGED, NotFound, Problem, Unusable
 from lifecycle.intake.strict_json import tame
 from lifecycle.settings import Settings
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from lifecycle.engine.sending.desk import Unready
     from lifecycle.engine.sending.overview import Message
     from lifecycle.store.mailroom import Listed
+    from lifecycle.store.messages import MessageRow
     from lifecycle.store.pauses import Paused
 
 app = typer.Typer(no_args_is_help=True, help="Messages: what is planned, sent, held and asked for.")
@@ -53,7 +56,7 @@ def list_messages(
     ] = 50,
     json: Json = False,
 ) -> None:
-    """The messages of which something was decided last, and what is paused."""
+    """The messages of which something was decided last, what is paused, and which channels are not ready."""
     from lifecycle.bootstrap import Access
     from lifecycle.engine.sending import overview, pausing
 
@@ -62,13 +65,20 @@ def list_messages(
             engine.installation, limit, fate=fate, rule=rule, customer=customer
         )
         paused = pausing.paused(engine.db)
+    unready = _unready(settings)
     if json:
         output.json_document(
-            {"messages": [_form(one) for one in listed], "paused": [_pause(one) for one in paused]}
+            {
+                "messages": [_form(one) for one in listed],
+                "paused": [_pause(one) for one in paused],
+                "not_ready": None if isinstance(unready, Unusable) else unready,
+            }
         )
         return
     for one in paused:
         output.show(_told(one))
+    for line in _warnings(unready):
+        output.show(Text.assemble(("! ", "yellow"), tame(line)))
     if listed:
         output.show(_listing(listed))
     else:
@@ -93,8 +103,7 @@ def show(
     with opened(settings, Access.READ) as engine:
         message = overview.message(engine.installation, number)
     if html:
-        content = message.letter.content.get("html") if message.letter else None
-        sys.stdout.write(f"{content or ''}\n")
+        sys.stdout.write(f"{_html_of(message)}\n")
         return
     if json:
         output.json_document(_whole(message))
@@ -103,8 +112,11 @@ def show(
     table.show_header = False
     table.columns[0].style = "dim"
     for name, value in _rows(message):
-        table.add_row(name, tame(value))
+        table.add_row(name, value)
     output.show(table)
+    if message.letter:
+        for line in message.letter.content["text"].splitlines():
+            output.out().print(Text(tame(line)), soft_wrap=True)  # a link stays in one piece
 
 
 @app.command("pause")
@@ -212,7 +224,7 @@ def bounce(settings: Settings, *, json: Json = False) -> None:
     from lifecycle.bootstrap import beside, installation_of
     from lifecycle.engine import feedback
     from lifecycle.outreach import dsn
-    from lifecycle.outreach.replies import Ignored
+    from lifecycle.outreach.replies import Ignored, News
     from lifecycle.outreach.secret import secret_of
 
     read = dsn.read(sys.stdin.buffer.read())
@@ -223,7 +235,9 @@ def bounce(settings: Settings, *, json: Json = False) -> None:
         taken = feedback.take(installation_of(db), secret_of(settings, make=False), read)
     match taken:
         case feedback.Recorded():
-            told = f"{read.news.value} of {taken.rule} by {taken.channel} ({read.code})."
+            bounced = read.news not in {News.DELIVERED, News.COMPLAINED}
+            what = f"{read.news.value} bounce" if bounced else read.news.value
+            told = f"{what.capitalize()}: {taken.rule} by {taken.channel} ({read.code})."
             _say(json=json, done=read.news.value, told=told)
         case feedback.KnownAlready():
             _say(json=json, done=None, told="Nothing was changed: it was reported before.")
@@ -248,7 +262,6 @@ def suppressed(
 ) -> None:
     """Whether an address must not be written to, since when and why; only a person lifts that."""
     from lifecycle.bootstrap import beside
-    from lifecycle.errors import Unusable
     from lifecycle.outreach.addresses import address_hashes
     from lifecycle.outreach.secret import secret_of
     from lifecycle.store import suppressions
@@ -279,10 +292,21 @@ def suppressed(
 
 
 def _lines(file: Path) -> Iterator[str]:
-    text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
-    for line in text.splitlines():
+    for line in _read(file).splitlines():
         if line.strip():
             yield line.strip()
+
+
+def _read(file: Path) -> str:
+    try:
+        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise exits.NoInput(f"{file}: {error.strerror or error}; {UNCHANGED}") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise Problem("not_utf_8", f"{file}:{line}: this is not UTF-8 text; {UNCHANGED}") from error
 
 
 def _say(*, json: bool, done: str | None, told: str) -> None:
@@ -290,6 +314,24 @@ def _say(*, json: bool, done: str | None, told: str) -> None:
         output.json_document({"done": done})
     else:
         output.show(told)
+
+
+def _unready(settings: Settings) -> list[Unready] | Unusable:
+    """Whoever looks may lack the secrets of whoever sends, and is shown the messages all the same."""
+    from lifecycle.engine.sending.desk import unready_of
+
+    try:
+        return unready_of(settings)
+    except Unusable as refused:
+        return refused
+
+
+def _warnings(unready: list[Unready] | Unusable) -> Iterator[str]:
+    if isinstance(unready, Unusable):
+        yield "as this command is set up, no channel could be opened:"
+        yield from str(unready).splitlines()
+    else:
+        yield from map(str, unready)
 
 
 def _told(one: Paused) -> Text:
@@ -311,32 +353,32 @@ _STYLES = {
 
 
 def _listing(listed: list[Listed]) -> Table:
-    table = output.table(
-        "number", "since (UTC)", "rule", "customer", "fate", "from (UTC)", right=["number"]
-    )
+    table = output.table("number", "since (UTC)", "message", "customer", "fate", right=["number"])
     for column in table.columns[:2]:
         column.no_wrap = True
+    table.columns[2].min_width = max(len(row.message.rule) for _, row in listed)
     for customer, row in listed:
-        waits = row.fate in {Fate.QUEUED, Fate.DEFERRED}
-        reason = f" {row.reason}" if row.reason else ""
-        table.add_row(
-            str(row.row_id),
-            output.moment(row.fate_at),
-            _name(row),
-            tame(customer),
-            Text.assemble((row.fate.value, _STYLES.get(row.fate, "dim")), (reason, "dim")),
-            output.moment(row.not_before) if waits else "",
-        )
+        table.add_row(str(row.row_id), output.moment(row.fate_at), _name(row), customer, _fate(row))
     return table
 
 
-def _name(row: Any) -> str:
+def _fate(row: MessageRow) -> Text:
+    """`deferred: cap, until 2026-01-05 09:00:00`."""
+    told = Text(row.fate.value, _STYLES.get(row.fate, "dim"))
+    if row.reason:
+        told.append(f": {tame(row.reason)}", "dim")
+    if row.fate in {Fate.QUEUED, Fate.DEFERRED}:
+        told.append(f", until {output.moment(row.not_before)}", "dim")
+    return told
+
+
+def _name(row: MessageRow) -> str:
     step = f" {row.message.number}" if row.message.number > 1 else ""
     by = f" by {row.channel}" if row.channel else ""
     return f"{row.message.rule}{step}{by}"
 
 
-def _rows(message: Message) -> Iterator[tuple[str, str]]:
+def _rows(message: Message) -> Iterator[tuple[str, str | Text]]:
     row = message.row
     yield "customer", message.customer
     yield "message", _name(row)
@@ -345,10 +387,8 @@ def _rows(message: Message) -> Iterator[tuple[str, str]]:
     yield "planned", f"{output.moment(row.message.planned_at)} UTC"
     if row.message.expires_at:
         yield "expires", f"{output.moment(row.message.expires_at)} UTC"
-    yield (
-        "fate",
-        f"{row.fate.value}{f' ({row.reason})' if row.reason else ''} since {output.moment(row.fate_at)} UTC",
-    )
+    yield "fate", _fate(row)
+    yield "since", f"{output.moment(row.fate_at)} UTC"
     if row.variant:
         yield "variant", row.variant
     for tried in message.tried:
@@ -365,10 +405,21 @@ def _rows(message: Message) -> Iterator[tuple[str, str]]:
         )
     if message.letter:
         content = message.letter.content
-        yield "to", str(content.get("address", ""))
+        if content.get("address"):
+            yield "to", content["address"]
         if content.get("subject"):
             yield "subject", content["subject"]
-        yield "text", content["text"]
+
+
+def _html_of(message: Message) -> str:
+    """Raises NotFound where the outbox has no e-mail of it."""
+    html: str | None = message.letter.content.get("html") if message.letter else None
+    if html is None:
+        raise NotFound(
+            f"the outbox shows no e-mail of message {message.row.row_id}: only what goes by a channel"
+            " of the kind outbox is kept there"
+        )
+    return html
 
 
 def _form(listed: Listed) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -61,6 +61,20 @@ def told_of(company: Company) -> Mapping[str, str]:
 def company_of(settings: Settings) -> Mapping[str, str]:
     """Who writes, for a look at a message; raises ChannelsRefused for a file that is wrong."""
     return told_of(read_channels(settings.config_dir, os.environ, KINDS).company)
+
+
+def lacking(
+    channel: Channel, message_class: MessageClass, *, public_url: str | None, signs: bool
+) -> list[str]:
+    """What must be set up before a channel sends messages of a class, a sentence each."""
+    marketing = message_class is MessageClass.MARKETING
+    found = list(channel.unready(marketing=marketing))
+    if channel.is_real and marketing and not found:  # some kinds say so themselves
+        if public_url is None:
+            found.append("no public address is set, so nobody could unsubscribe")
+        elif not signs:
+            found.append("no secret is set, so no link to unsubscribe could be signed")
+    return found
 
 
 class Templates:
@@ -179,14 +193,12 @@ class Desk:
         return max(known, key=len, default={} if login is None else {"login": login})
 
     def unready(self, channel: str, message_class: MessageClass) -> Sequence[str]:
-        way = self._ways[channel]
-        lacking = list(way.unready(marketing=message_class is MessageClass.MARKETING))
-        if way.is_real and message_class is MessageClass.MARKETING:
-            if self._public_url is None:
-                lacking.append("no public address is set, so nobody could unsubscribe")
-            elif self._secret is None:
-                lacking.append("no secret is set, so no link to unsubscribe could be signed")
-        return lacking
+        return lacking(
+            self._ways[channel],
+            message_class,
+            public_url=self._public_url,
+            signs=self._secret is not None,
+        )
 
     def close(self) -> None:
         self.texts.close()
@@ -197,7 +209,7 @@ def open_desk(inst: Installation, settings: Settings) -> Desk:
     """Connects to nobody yet. Raises Unusable for a secret, ChannelsRefused for a file that is wrong."""
     secret = secret_of(settings)
     staff: list[Staff] = []
-    return Desk(
+    desk = Desk(
         texts=Templates(
             Catalogue(settings.templates_dir, on_broken=_tell_of_broken),
             Renderer(children=RENDERING),
@@ -214,6 +226,50 @@ def open_desk(inst: Installation, settings: Settings) -> Desk:
         staff=staff,
         public_url=settings.reachable_at,
     )
+    _tell_of_unready(desk)
+    return desk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unready:
+    """A channel by which some messages, or all, are not sent until it is set up."""
+
+    channel: str
+    only_marketing: bool  # service messages go
+    lacking: Sequence[str]  # a sentence each
+
+    def __str__(self) -> str:
+        held = "marketing" if self.only_marketing else "everything"
+        return f"channel {self.channel} not ready: {'; '.join(self.lacking)} ({held} waits)"
+
+
+def unready_of(settings: Settings) -> list[Unready]:
+    """The checklist of every channel that is not ready. Raises as `open_desk` does; makes nothing."""
+    signs = secret_of(settings, make=False) is not None
+    with open_channels(
+        settings.config_dir,
+        os.environ,
+        public_url=settings.reachable_at,
+        signs=signs,
+        keep=lambda _: None,
+    ) as channels:
+        look = partial(lacking, public_url=settings.reachable_at, signs=signs)
+        return list(_unready(channels, lambda name, kind: look(channels[name], kind)))
+
+
+def _unready(
+    channels: Iterable[str], look: Callable[[str, MessageClass], Sequence[str]]
+) -> Iterator[Unready]:
+    for name in channels:
+        if found := look(name, MessageClass.SERVICE):
+            yield Unready(channel=name, only_marketing=False, lacking=found)
+        elif found := look(name, MessageClass.MARKETING):
+            yield Unready(channel=name, only_marketing=True, lacking=found)
+
+
+def _tell_of_unready(desk: Desk) -> None:
+    for one in _unready(desk.channels, desk.unready):
+        tell.warning("channel_not_ready", "{what}", what=str(one))
 
 
 def _assigning(inst: Installation, staff: list[Staff]) -> Callable[[ChannelSettings], Assign]:

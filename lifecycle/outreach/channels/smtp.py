@@ -82,8 +82,7 @@ class Smtp:
 
     def unready(self, *, marketing: bool) -> Sequence[str]:
         """Service messages may go at once; marketing only as law and mailbox providers want it."""
-        lacking = _lacking(self._head, self._route, self._around) if marketing else ()
-        return [f"channel {self.name} not ready: {sentence}" for sentence in lacking]
+        return list(_lacking(self._head, self._route, self._around)) if marketing else []
 
     def send(self, letter: Letter) -> Outcome:
         mail = build(letter, self._head, at=self._around.now(), sign=self._route.signer)
