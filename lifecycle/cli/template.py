@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lifecycle.outreach.letter import Rendered
     from lifecycle.outreach.templates.catalogue import Catalogue, Template
     from lifecycle.outreach.templates.check import Checked
+    from lifecycle.outreach.templates.names import Missing
 
 app = typer.Typer(help="Check what messages say, and look at them.", no_args_is_help=True)
 
@@ -47,7 +48,18 @@ Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
 
 @app.command("check")
 @with_settings(*TEMPLATES_DIR)
-def check(settings: Settings, messages: Messages = None, *, json: Json = False) -> None:
+def check(
+    settings: Settings,
+    messages: Messages = None,
+    *,
+    customers: Annotated[
+        bool,
+        typer.Option(
+            "--customers", help="Say for how many real customers a variable has no value."
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
     """Tell every problem of the templates at once, with file, line and column.
 
     The policy file says which messages there are, on which channels, and what triggers supply. Each
@@ -61,8 +73,10 @@ def check(settings: Settings, messages: Messages = None, *, json: Json = False) 
     policy = _policy(settings)
     for name in messages or ():
         _rule(policy, name)
+    missing = _missing(settings) if customers else None
     with Renderer(children=1) as renderer:
-        checked = check_all(Catalogue(settings.templates_dir), policy, renderer, messages or ())
+        catalogue = Catalogue(settings.templates_dir)
+        checked = check_all(catalogue, policy, renderer, messages or (), missing=missing)
     refused = any(not finding.warning for finding in checked.findings)
     if json:
         output.json_document(
@@ -192,6 +206,22 @@ def _policy(settings: Settings) -> Policy:
     if not path.is_file():
         raise exits.NoInput(f"there is no policy file {str(path)!r}")
     return load(path).policy
+
+
+def _missing(settings: Settings) -> Missing:
+    from lifecycle.bootstrap import Access
+    from lifecycle.cli.opening import opened
+    from lifecycle.engine import previewing
+
+    done = 0
+    with opened(settings, Access.READ) as engine, output.progress("customers") as ticker:
+
+        def on_customers(count: int) -> None:
+            nonlocal done
+            done += count
+            ticker(done)
+
+        return previewing.missing(engine.installation, on_customers)
 
 
 def _rule(policy: Policy, name: str) -> OutreachRule:

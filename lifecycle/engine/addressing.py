@@ -66,8 +66,7 @@ def context_of(
     message = row.message
     rule = next((rule for rule in policy.outreach if rule.name == message.rule), None)
     made: dict[str, Any] = {
-        "customer": _customer(snapshot, policy, customer),
-        "facts": _facts(snapshot, version, at),
+        **known_of(snapshot, version, at, customer=customer),
         "cause": _cause(policy, rule, row, event, step),
         "message": _given(rule=message.rule, step=message.number, variant=variant),
         "company": {name: text for name, text in (company or {}).items() if text},
@@ -82,6 +81,16 @@ def context_of(
     if owner:
         made["owner"] = {name: text for name, text in owner.items() if text}
     return made
+
+
+def known_of(
+    snapshot: Snapshot, version: Version, at: datetime, *, customer: str
+) -> dict[str, dict[str, Any]]:
+    """What a message may say of her whatever causes it; what has no value is left out."""
+    return {
+        "customer": _customer(snapshot, version.policy, customer),
+        "facts": _facts(snapshot, version, at),
+    }
 
 
 def plain(value: Any, kind: ValueType | None) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,10 +16,13 @@ from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.reading import snapshot_of
 from lifecycle.outreach.letter import Links
-from lifecycle.outreach.templates.names import causing_types
+from lifecycle.outreach.templates.names import Missing, causing_types
+from lifecycle.outreach.templates.words import OF_CUSTOMER
 from lifecycle.store import customers, events, messages, steps
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.sql import Tx
+
+PAGE = 500
 
 _NOWHERE = Links(  # a look at a message gives no one the right to unsubscribe somebody
     unsubscribe="https://preview.invalid/u",
@@ -72,6 +76,26 @@ def context_for(
             links=_NOWHERE,
             company=company,
         )
+
+
+def missing(inst: Installation, on_customers: Callable[[int], None] = lambda _: None) -> Missing:
+    """For how many customers a message could not name each variable, as of now; looks at all of them."""
+    count, known = 0, Counter[str]()
+    with inst.db.read() as tx:
+        now, policies = inst.now(tx), inst.timeline(tx)
+        version, after = policies.at(now), 0
+        while ids := customers.ids_after(tx, after, PAGE):
+            after = ids[-1]
+            for row in customers.rows(tx, ids).values():
+                snapshot = snapshot_of(tx, policies, row)
+                found = addressing.known_of(snapshot, version, now, customer=row.key)
+                known.update(f"{root}.{name}" for root, held in found.items() for name in held)
+                count += 1
+            on_customers(len(ids))
+    policy = version.policy
+    names = [f"customer.{name}" for name in (*policy.attributes, *OF_CUSTOMER)]
+    names += [f"facts.{fact.name}" for fact in policy.facts]
+    return Missing(customers=count, by_variable={name: count - known[name] for name in names})
 
 
 def _as_if(

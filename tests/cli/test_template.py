@@ -111,6 +111,20 @@ def test_a_preview_for_a_customer_says_what_she_would_read(
     assert gone.code == Code.REFUSED
 
 
+def test_it_is_counted_for_how_many_customers_a_variable_is_missing(
+    lifecycle: Lifecycle, shop: Lifecycle, orders: Path, home: Path
+) -> None:
+    (home / "templates/thanks/sms.en.txt").write_text("Hi {{ customer.name }} {{ facts.orders }}")
+    mapping = resources.config_dir() / "mappings" / "online-retail.yaml"
+    lifecycle("import", orders, "-m", mapping, "--config-dir", "config", "--database", DB)
+    told = "sms.en.txt:1:7: warning may_be_missing: customer.name: "
+    assert f"{told}some customers have no value" in shop("template", "check").out
+    ran = shop("template", "check", "--customers", "--database", DB)
+    assert ran.code == Code.OK, ran.err
+    assert f"{told}missing for 2 of 2 customers, who would get no message; write" in ran.out
+    assert "fine: 0 errors, 1 warning" in ran.out
+
+
 def test_a_preview_that_cannot_be_filled_in_says_where(shop: Lifecycle, home: Path) -> None:
     (home / "templates/thanks/sms.en.txt").write_text("Hi\n{{ customer.gone }}")
     ran = shop("template", "preview", "thanks", "--channel", "sms")

@@ -15,7 +15,7 @@ from lifecycle.outreach.templates.catalogue import Catalogue, Template
 from lifecycle.outreach.templates.guard import parsed
 from lifecycle.outreach.templates.mail import CLIPPED_AT
 from lifecycle.outreach.templates.markup import problems_of
-from lifecycle.outreach.templates.names import Variables, supplied, unknown_names
+from lifecycle.outreach.templates.names import Missing, Variables, supplied, unknown_names
 from lifecycle.outreach.templates.part import Part, TemplateFailed
 from lifecycle.outreach.templates.renderer import Renderer
 from lifecycle.outreach.templates.sample import UNSUBSCRIBE, sample_of
@@ -45,10 +45,18 @@ class Checked:
 
 
 def check(
-    catalogue: Catalogue, policy: Policy, renderer: Renderer, messages: Sequence[str] = ()
+    catalogue: Catalogue,
+    policy: Policy,
+    renderer: Renderer,
+    messages: Sequence[str] = (),
+    *,
+    missing: Missing | None = None,
 ) -> Checked:
-    """Everything that is wrong with the templates of a policy's rules, or of those that are named."""
-    checker = _Checker(catalogue, policy, renderer)
+    """Everything that is wrong with the templates of a policy's rules, or of those that are named.
+
+    With `missing`, it is said how many customers have no value for a variable that wants a default.
+    """
+    checker = _Checker(catalogue, policy, renderer, missing)
     rules = [rule for rule in policy.outreach if not messages or rule.name in messages]
     for rule in rules:
         checker.rule(rule)
@@ -60,10 +68,13 @@ def check(
 
 
 class _Checker:
-    def __init__(self, catalogue: Catalogue, policy: Policy, renderer: Renderer) -> None:
+    def __init__(
+        self, catalogue: Catalogue, policy: Policy, renderer: Renderer, missing: Missing | None
+    ) -> None:
         self._catalogue = catalogue
         self._policy = policy
         self._renderer = renderer
+        self._missing = missing
         self._env = Environment(autoescape=True, optimized=False)
         self._languages = {each.language for each in catalogue.all()}
         self.findings: list[Finding] = []
@@ -119,7 +130,7 @@ class _Checker:
         self, part: Part, bound: frozenset[str], variables: Variables, report: Report
     ) -> None:
         if tree := parsed(self._env, part, report, includes=True):
-            self.findings += unknown_names(tree, bound, variables)
+            self.findings += unknown_names(tree, bound, variables, self._missing)
 
     def _rendered(
         self, rule: OutreachRule, template: Template, step: int, variant: str | None

@@ -40,6 +40,14 @@ _OPEN = Supplied(is_open=True)
 Variables = Mapping[str, Supplied]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """Of how many customers is a variable without a value?"""
+
+    customers: int  # all that are known
+    by_variable: Mapping[str, int]  # such as customer.name
+
+
 def anywhere() -> Variables:
     """What is known without a policy: the roots, and the fields of those that no policy adds to."""
     roots = {name: _record(fields) for name, fields in FIELDS.items()}
@@ -117,23 +125,34 @@ def _is_sure(prop: Property) -> bool:
 
 
 def unknown_names(
-    tree: Tree, bound: frozenset[str], variables: Variables | None = None
+    tree: Tree,
+    bound: frozenset[str],
+    variables: Variables | None = None,
+    missing: Missing | None = None,
 ) -> tuple[Finding, ...]:
     """Every variable of a part that nothing gives a value to; with a policy's variables, also those
-    that some customers have no value for (a warning, as they want a `default`).
+    that some customers have no value for (a warning, as they want a `default`), and how many these
+    are, where that was counted.
     """
-    reader = _Reader(tree, bound, variables)
+    reader = _Reader(tree, bound, variables, missing)
     reader.read(tree.root, frozenset())
     return reader.report.findings()
 
 
 class _Reader:
-    def __init__(self, tree: Tree, bound: frozenset[str], variables: Variables | None) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        bound: frozenset[str],
+        variables: Variables | None,
+        missing: Missing | None,
+    ) -> None:
         self._tree = tree
         self._known: dict[str, Supplied] = dict.fromkeys({*bound, *tree.bound, "loop"}, _OPEN)
         self._known |= variables or anywhere()
         self._ours = frozenset({*bound, *tree.bound})
         self._strict = variables is not None
+        self._missing = missing
         self.report = Report(tree.part.file)
 
     def read(self, node: nodes.Node, sure: frozenset[str]) -> None:
@@ -202,9 +221,15 @@ class _Reader:
         self.report.warn(
             place,
             "may_be_missing",
-            f"{written}: some customers have no value, and would get no message; write"
+            f"{written}: {self._how_many(written)} no message; write"
             f' {{{{ {written} | default("…") }}}} or {{% if {written} is defined %}}',
         )
+
+    def _how_many(self, written: str) -> str:
+        if self._missing is None or written not in self._missing.by_variable:
+            return "some customers have no value, and would get"
+        count = self._missing.by_variable[written]
+        return f"missing for {count:,} of {self._missing.customers:,} customers, who would get"
 
     def _tell(self, name: nodes.Name, words: list[str], code: str, message: str) -> None:
         self.report.error(self._place(name, words), code, message)
