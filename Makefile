@@ -45,7 +45,8 @@ check: setup-dev
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-cache
 
-# CHAOS_ARGS="sqlite --json out.json" for one database and figures; CHAOS_FULL=1 for more of everything.
+# CHAOS_ARGS="sqlite --json out.json" for one database and figures; CHAOS_FULL=1 for more of everything;
+# CHAOS_ARGS=sending for the run about sending.
 chaos: setup-dev
 	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 

@@ -60,6 +60,7 @@ class Toll:
     killed_by_role: Counter[str] = field(default_factory=Counter)
     stops: Counter[Point] = field(default_factory=Counter)
     at_random: Counter[str] = field(default_factory=Counter)  # kills at no point, by role
+    dismissed: int = 0  # lives that were told to end by SIGTERM, and did as they should
     aborts: int = 0  # by poison
     unable: int = 0  # lives that ended at once, as the database was away
     lives: int = 0
@@ -90,6 +91,7 @@ class Crew:
         self._places: list[_Place] = []
         self._to_continue: list[tuple[float, int]] = []
         self._doomed: set[int] = set()  # whom we have killed or told to end, unheard of yet
+        self._dismissed: set[int] = set()  # told to end by SIGTERM, likewise
         self.may_abort = may_abort
         self.toll = Toll()
 
@@ -111,6 +113,7 @@ class Crew:
             for end in self._zygote.ends(1.0):
                 left.discard(end.pid)
                 self._doomed.discard(end.pid)
+                self._dismissed.discard(end.pid)
         self._read_ledger()
         self._to_continue.clear()
 
@@ -149,6 +152,20 @@ class Crew:
         ]
         if there:
             self._end_anywhere(self._chance.choice(there))
+
+    def dismiss_one(self, role: str) -> None:
+        """Told to end, as by whoever deploys anew; it finishes what is at hand, and is replaced."""
+        there = [
+            place.pid
+            for place in self._places
+            if place.pid is not None
+            and place.pid not in self._dismissed
+            and place.post.command[0] == role
+        ]
+        if there:
+            pid = self._chance.choice(there)
+            self._dismissed.add(pid)
+            send(pid, signal.SIGTERM)
 
     def tend(self, within: float) -> None:
         """Hear who has ended, within so many seconds; replace them; wake who has slept enough."""
@@ -211,8 +228,12 @@ class Crew:
     def _replace_later(self, end: End) -> None:
         place = next(each for each in self._places if each.pid == end.pid)
         role, place.pid = place.post.command[0], None
+        dismissed = end.pid in self._dismissed
+        self._dismissed.discard(end.pid)
         if end.pid in self._doomed:
             self._doomed.discard(end.pid)
+        elif dismissed and end.code in {Code.OK, -signal.SIGTERM}:  # the latter: not begun yet
+            self.toll.dismissed += end.code == Code.OK
         elif end.code == -signal.SIGKILL:
             pass  # at its point: the ledger has it
         elif end.code == -signal.SIGABRT and self.may_abort:

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import time
 
-from lifecycle.killpoints import Point
 from lifecycle.resources import config_dir
 from lifecycle.store.database import Database
 from lifecycle.store.schema import migrate
@@ -14,6 +13,7 @@ from tests.chaos import disk, poisoning
 from tests.chaos.campaign import UNTIL, Plan, Tell, campaign
 from tests.chaos.crew import Post
 from tests.chaos.expected import expected
+from tests.chaos.fates import ENGINE_POINTS
 from tests.chaos.judge import nothing_waits
 from tests.chaos.material import posts
 from tests.chaos.outcome import Outcome, concluded
@@ -35,7 +35,7 @@ def run(plan: Plan, tell: Tell) -> Outcome:
                 "LIFECYCLE_PORT": str(port),
                 "LIFECYCLE_CLOCK": plan.clock,
             },
-            points=tuple(Point),
+            points=ENGINE_POINTS,
             sabotage=plan.sabotage,
         )
         calm = [dataclasses.replace(up, points=())]

@@ -20,7 +20,15 @@ INTAKE_POINTS = (
     Point.INTAKE_AFTER_COMMIT,
     Point.INTAKE_AFTER_RING,
 )
-WORK_POINTS = tuple(point for point in Point if point not in INTAKE_POINTS)
+SEND_POINTS = tuple(point for point in Point if point.startswith("send."))
+REPORT_POINTS = (Point.BOUNCE_BEFORE_COMMIT,)
+WORK_POINTS = tuple(
+    point for point in Point if point not in {*INTAKE_POINTS, *SEND_POINTS, *REPORT_POINTS}
+)
+ENGINE_POINTS = (
+    *INTAKE_POINTS,
+    *WORK_POINTS,
+)  # what is posted passes these; what is sent, the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

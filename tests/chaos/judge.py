@@ -22,7 +22,7 @@ from tests.support.engine import pending, reach
 
 SHOWN = 3  # of whatever is wrong
 
-_IDS = both("SELECT event_id FROM event ORDER BY id", columns=1)
+_IDS = both("SELECT event_id FROM event WHERE source <> 'lifecycle' ORDER BY id", columns=1)
 _PENDING = both("SELECT count(*) FROM pending")
 _DOUBLE_STEPS = both(
     "SELECT count(*) FROM (SELECT customer_id FROM step WHERE revoked_at IS NULL"
@@ -84,7 +84,7 @@ def judged(
     reach(inst, max(now, until))
     return [
         *_log(inst, posted, answers),
-        _verdict("nothing waits", left, "events pending"),
+        verdict("nothing waits", left, "events pending"),
         Verdict(promise="no attempt is open", kept=unfinished == 0, found=f"{unfinished} open"),
         *_once(inst),
         _violations(inst),
@@ -98,15 +98,15 @@ def _log(inst: Installation, posted: Sequence[Event], answers: Answers) -> Itera
     with inst.db.read() as tx, tx.whole_tables():
         stored = Counter(row[0] for row in tx.rows(_IDS))
     missing = sorted(answers.answered - stored.keys())
-    yield _verdict("no event that was answered for is missing", missing, "missing", len(stored))
+    yield verdict("no event that was answered for is missing", missing, "missing", len(stored))
     unanswered = sorted({event.id for event in posted} - answers.answered)
-    yield _verdict("every event was answered for", unanswered, "unanswered", len(answers.answered))
+    yield verdict("every event was answered for", unanswered, "unanswered", len(answers.answered))
     doubled = sorted(name for name, count in stored.items() if count > 1)
     twice = sorted(name for name, count in answers.accepted.items() if count > 1)
-    yield _verdict("no event is there twice", doubled, "twice in the log")
-    yield _verdict("no event was taken for new twice", twice, "accepted twice")
+    yield verdict("no event is there twice", doubled, "twice in the log")
+    yield verdict("no event was taken for new twice", twice, "accepted twice")
     foreign = sorted(stored.keys() - {event.id for event in posted})
-    yield _verdict("nothing is there that nobody posted", foreign, "unknown")
+    yield verdict("nothing is there that nobody posted", foreign, "unknown")
 
 
 def _once(inst: Installation) -> Iterator[Verdict]:
@@ -122,7 +122,7 @@ def _counts(tx: Tx) -> dict[str, int]:
 
 def _violations(inst: Installation) -> Verdict:
     found = [f"{one.customer} {one.code}: {one.detail}" for one in verify(inst)]
-    return _verdict("`lifecycle verify` finds nothing", found, "violations")
+    return verdict("`lifecycle verify` finds nothing", found, "violations")
 
 
 def _digests(inst: Installation, until: datetime, expected: dict[str, str]) -> Iterator[Verdict]:
@@ -140,17 +140,15 @@ def _dead(inst: Installation, poison: Sequence[Event]) -> Verdict:
     letters = {letter.stored.event.id: letter for letter in list_dead(inst)}
     wrong = sorted(letters.keys() ^ {event.id for event in poison})
     wrong += [name for name, letter in letters.items() if letter.reason != "fold_failed"]
-    return _verdict(
-        "the dead letters are the poison, with the reason", wrong, "wrong", len(letters)
-    )
+    return verdict("the dead letters are the poison, with the reason", wrong, "wrong", len(letters))
 
 
 def _answers(answers: Answers) -> Verdict:
     found = [f"{said.status} {said.text[:200]}" for said in answers.wrong]
-    return _verdict("no answer but 200, or `try again later`", found, "others")
+    return verdict("no answer but 200, or `try again later`", found, "others")
 
 
-def _verdict(promise: str, wrong: Iterable[str], what: str, of: int | None = None) -> Verdict:
+def verdict(promise: str, wrong: Iterable[str], what: str, of: int | None = None) -> Verdict:
     found = list(wrong)
     told = f"{len(found):,} {what}" + ("" if of is None else f", of {of:,}")
     if found:

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lifecycle.killpoints import Point
 from lifecycle.store.database import Database
 from tests.chaos import disk
 from tests.chaos.campaign import UNTIL, Campaign, Told
 from tests.chaos.crew import Post, Toll
 from tests.chaos.expected import Expected
+from tests.chaos.fates import ENGINE_POINTS
 from tests.chaos.judge import Verdict, attempts_open, judged, pending_count
 from tests.chaos.material import SETS
 from tests.chaos.poisoning import Rates
@@ -123,8 +123,10 @@ def _healed(under_way: Campaign, url: str, calm: Sequence[Post]) -> str | None:
 def _hard_enough(under_way: Campaign) -> Iterator[Verdict]:
     """What no run has been through is not proven by it."""
     toll, goal = under_way.crew.toll, under_way.plan.goal
-    missing = [f"{point}: {toll.kills[point]}" for point in Point if toll.kills[point] < goal]
-    least = min(toll.kills[point] for point in Point)
+    missing = [
+        f"{point}: {toll.kills[point]}" for point in ENGINE_POINTS if toll.kills[point] < goal
+    ]
+    least = min(toll.kills[point] for point in ENGINE_POINTS)
     yield Verdict(
         promise=f"every point was hit at least {goal} times",
         kept=not missing,

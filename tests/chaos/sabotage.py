@@ -7,31 +7,39 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from lifecycle.engine import apply
 from lifecycle.engine.accept import Accepted, Result
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending import aftermath, deliver, reclaim
+from lifecycle.engine.sending.aftermath import MOST_SERVICE
 from lifecycle.engine.work import Applied
 from lifecycle.intake.draft import Draft
-from lifecycle.store import customers, events
+from lifecycle.store import customers, events, sending
 from lifecycle.store.attempts import Attempt
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.events import StoredEvent
-from lifecycle.store.sql import Tx
+from lifecycle.store.messages import MessageRow
+from lifecycle.store.sending import Settled
+from lifecycle.store.sql import Tx, both
 
 FORGOTTEN = "every tenth batch is answered for and not stored"
 CLEARED_EARLY = "pending rows are deleted in a transaction of their own, before the one that folds"
 NO_LOCK = "customers are folded without being locked"
+NOT_IN_FLIGHT = "letters are handed over, and nobody has said before that they are"
+NO_LEASE = "what came of a letter is written down, whoever has the message by now"
+RESENT = "marketing that may have left is sent again"
+NOT_RECLAIMED = "nobody lets go of what a dead sender had taken"
 
 DAWDLING = 0.3  # seconds; under a lock it would harm nobody
 
 
 def apply_defect(name: str) -> None:
     """Have this process from now on do what `name` says."""
-    {FORGOTTEN: _forget, CLEARED_EARLY: _clear_early, NO_LOCK: _never_lock}[name]()
+    _DEFECTS[name]()
 
 
 def _forget() -> None:
@@ -96,3 +104,50 @@ def _never_lock() -> None:
         return set()
 
     customers.lock, customers.rows, apply._busy = lock, dawdling, nobody
+
+
+# -- of sending
+
+
+def _never_in_flight() -> None:
+    """The message stays claimed, so whoever finds it afterwards thinks that it surely has not left."""
+    deliver._begin = lambda *_: True
+
+
+def _never_mind_the_lease() -> None:
+    def settle(tx: Tx, settled: Settled, *, token: str, number: int | None = None) -> bool:
+        held = tx.value(_HELD, settled.row_id)
+        return settle_held(tx, settled, token=held or token, number=number) or _forced(tx, settled)
+
+    settle_held = sending.settle
+    sending.settle = settle
+
+
+def _forced(tx: Tx, settled: Settled) -> bool:
+    return tx.run(_FORCE, settled.fate.value, settled.reason, settled.row_id) == 1
+
+
+_HELD = both("SELECT lease FROM message WHERE id = ?")
+_FORCE = both("UPDATE message SET fate = ?, reason = ? WHERE id = ?")
+
+
+def _send_again() -> None:
+    def owed(row: MessageRow, earlier: int) -> bool:
+        return earlier < MOST_SERVICE
+
+    aftermath._is_owed = owed
+
+
+def _never_reclaim() -> None:
+    reclaim.reclaim = lambda *_: 0
+
+
+_DEFECTS: dict[str, Callable[[], None]] = {
+    FORGOTTEN: _forget,
+    CLEARED_EARLY: _clear_early,
+    NO_LOCK: _never_lock,
+    NOT_IN_FLIGHT: _never_in_flight,
+    NO_LEASE: _never_mind_the_lease,
+    RESENT: _send_again,
+    NOT_RECLAIMED: _never_reclaim,
+}

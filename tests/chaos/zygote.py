@@ -24,12 +24,14 @@ from tests.chaos.fates import Fate
 
 _NEEDED = (  # what a life imports at its first use; else each would, in most of its time
     "encodings.idna",
+    "lifecycle.engine.sending.desk",
     "lifecycle.web.server",
     "typer._adapters",
     "uvicorn.lifespan.on",
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",
     "uvloop",
+    "tests.chaos.mail_life",
     "workers.embedded",
     "workers.intake.redis_stream",
     "workers.processes",

@@ -373,6 +373,20 @@ def by_chance(faults: Sequence[tuple[str, Act, float]], seed: int) -> Script:
     return script
 
 
+def in_turn(faults: Sequence[tuple[str, Act, float]], every: int) -> Script:
+    """Each so manieth time that a stage is passed, the next of its faults: none of them is left out."""
+    of_stage = {stage: [act for at, act, _ in faults if at == stage] for stage, _, _ in faults}
+    passed: Counter[str] = Counter()
+
+    def script(stage: str, _letter: Taken) -> Act | None:
+        passed[stage] += 1
+        turn, rest = divmod(passed[stage], every)
+        acts = of_stage.get(stage)
+        return acts[turn % len(acts)] if acts and not rest else None
+
+    return script
+
+
 def fault(text: str) -> tuple[str, Act, float]:
     """`rcpt:550:0.02`; what happens is a code, `cut`, `cut-untaken`, `hang`, or `wait=SECONDS`."""
     stage, what, share = text.split(":")
@@ -387,12 +401,14 @@ def fault(text: str) -> tuple[str, Act, float]:
     return stage, act, float(share)
 
 
-async def _serve(server: SmtpServer, port: int) -> None:
+async def _serve(server: SmtpServer, port: int, *, until_eof: bool) -> None:
     listening = await server.listen(port)
     print(f"listening on {LOOPBACK}:{server.port}", flush=True)  # noqa: T201 - what starts it reads this
     ended = asyncio.Event()
     for how in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(how, ended.set)
+    if until_eof:
+        asyncio.get_running_loop().add_reader(sys.stdin, ended.set)
     await ended.wait()
     listening.close()
 
@@ -402,14 +418,19 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--fault", type=fault, action="append", default=[], help=fault.__doc__)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, help=in_turn.__doc__)
+    parser.add_argument("--until-eof", action="store_true", help="ends as well when its input does")
     parser.add_argument(
         "--log", type=Path, help="a line of key and recipient for each letter taken"
     )
     given = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(given.log.open("a")) if given.log else None
-        server = SmtpServer(by_chance(given.fault, given.seed), keep=False, log=log)
-        asyncio.run(_serve(server, given.port))
+        script = (
+            in_turn(given.fault, given.every) if given.every else by_chance(given.fault, given.seed)
+        )
+        server = SmtpServer(script, keep=False, log=log)
+        asyncio.run(_serve(server, given.port, until_eof=given.until_eof))
     told = {
         "taken": sum(server.counts.values()),
         "letters": len(server.counts),
