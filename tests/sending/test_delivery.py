@@ -196,7 +196,7 @@ def test_what_is_paused_waits_and_is_sent_once_it_is_resumed(
     assert message(inst, "offer").fate in {Fate.QUEUED, Fate.DEFERRED}
     with inst.db.write() as tx:
         pauses.remove(tx, scope)
-        sending.release_paused(tx, inst.now(tx))
+        sending.release_paused(tx, inst.now(tx), 1000)
     send_all(inst, office)
     assert len(wire.letters) == 1
 
