@@ -147,7 +147,8 @@ class _Page:
     ) -> None:
         customers.wait_for_all(tx, {entry.taken.customer.id for entry in entries})
         self._inst, self._office, self._tx, self._entries = inst, office, tx, entries
-        self._now, self._real = inst.now(tx), inst.db.clock(tx)
+        self._real = inst.db.clock(tx)
+        self._now = inst.now(tx) if inst.is_made_up else self._real
         self._held = sending.held(tx, [entry.taken.row.row_id for entry in entries])
 
     def write(self) -> list[bool]:
