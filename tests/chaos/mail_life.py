@@ -18,7 +18,7 @@ from typing import Any
 
 from lifecycle.bootstrap import Engine, build
 from lifecycle.engine import apply, feedback
-from lifecycle.engine.sending import aftermath, claim, deliver
+from lifecycle.engine.sending import aftermath, claim, register
 from lifecycle.engine.sending import sender as senders
 from lifecycle.engine.sending.claim import Claims
 from lifecycle.outreach.replies import News, Report
@@ -76,7 +76,7 @@ def _work(engine: Engine, ending: threading.Event) -> None:
 def _hurry() -> None:
     """As they are, no run would see the end of a lease; each stays longer than what it is to outlast."""
     claim.LEASE = LEASE
-    deliver.IN_FLIGHT_FOR = IN_FLIGHT_FOR
+    register.IN_FLIGHT_FOR = IN_FLIGHT_FOR
     aftermath.FIRST_WAIT, aftermath.LONGEST_WAIT = FIRST_WAIT, LONGEST_WAIT
     apply.CRASHED_AFTER = CRASHED_AFTER
     renderer._Child = _Here  # type: ignore[assignment, misc]

@@ -11,20 +11,21 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from lifecycle.domain.fate import Fate
 from lifecycle.engine import apply
 from lifecycle.engine.accept import Accepted, Result
 from lifecycle.engine.installation import Installation
-from lifecycle.engine.sending import aftermath, deliver, reclaim
+from lifecycle.engine.sending import aftermath, reclaim, register
 from lifecycle.engine.sending.aftermath import MOST_SERVICE
 from lifecycle.engine.work import Applied
 from lifecycle.intake.draft import Draft
-from lifecycle.store import customers, events, sending
+from lifecycle.store import customers, events
 from lifecycle.store.attempts import Attempt
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.messages import MessageRow
-from lifecycle.store.sending import Settled
-from lifecycle.store.sql import Tx, both
+from lifecycle.store.sending import Held, Settled
+from lifecycle.store.sql import Tx
 
 FORGOTTEN = "every tenth batch is answered for and not stored"
 CLEARED_EARLY = "pending rows are deleted in a transaction of their own, before the one that folds"
@@ -111,24 +112,19 @@ def _never_lock() -> None:
 
 def _never_in_flight() -> None:
     """The message stays claimed, so whoever finds it afterwards thinks that it surely has not left."""
-    deliver._begin = lambda *_: True
+    register.Register.begin = lambda *_: True  # type: ignore[method-assign]
 
 
 def _never_mind_the_lease() -> None:
-    def settle(tx: Tx, settled: Settled, *, token: str, number: int | None = None) -> bool:
-        held = tx.value(_HELD, settled.row_id)
-        return settle_held(tx, settled, token=held or token, number=number) or _forced(tx, settled)
+    settled = register._Page._settled
 
-    settle_held = sending.settle
-    sending.settle = settle
+    def anyhow(self: register._Page, one: register._Conclusion) -> Settled | None:
+        message = one.taken.row.row_id
+        row = self._held[message].row._replace(fate=Fate.IN_FLIGHT)
+        self._held[message] = Held(row, one.taken.token)
+        return settled(self, one)
 
-
-def _forced(tx: Tx, settled: Settled) -> bool:
-    return tx.run(_FORCE, settled.fate.value, settled.reason, settled.row_id) == 1
-
-
-_HELD = both("SELECT lease FROM message WHERE id = ?")
-_FORCE = both("UPDATE message SET fate = ?, reason = ? WHERE id = ?")
+    register._Page._settled = anyhow  # type: ignore[method-assign]
 
 
 def _send_again() -> None:

@@ -49,7 +49,7 @@ HEALS = "it heals by itself"
 
 def went_red(database: str, **storm: Any) -> tuple[set[str], str]:
     """What was broken; and the report of it. There is nothing to look at in its folder."""
-    storm = {"limit": 40.0, "patience": 5.0, **storm}
+    storm = {"limit": 20.0, "patience": 5.0, **storm}
     outcome = sending.RUNS[database](small(**storm), silent)
     if outcome.folder is not None:
         shutil.rmtree(outcome.folder)
