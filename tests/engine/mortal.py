@@ -36,7 +36,11 @@ HISTORY = {"customers": 10, "events": 300, "batch": 10}
 LIVES_AT_MOST = 60
 
 # Where a life may end: everywhere but around the ring, as there is none here.
-POINTS = tuple(point for point in Point if point is not Point.INTAKE_AFTER_RING)
+POINTS = tuple(
+    point
+    for point in Point
+    if point is not Point.INTAKE_AFTER_RING and not point.startswith(("send.", "bounce."))
+)
 
 Death = dict[str, Any]
 """`point` and `times` (the n-th passing ends the life), or `chokes_on` (an event's id), or nothing."""

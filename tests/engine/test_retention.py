@@ -68,8 +68,14 @@ def test_nights_of_long_ago_are_forgotten_and_nothing_of_a_customer_is(
     set_clock(inst, day(9_999))
     arrive(inst)
     before, sum_before = counts(inst), digest(inst)
-    assert forget(inst) == "forgotten: 3 jobs of past nights, 0 letters of the outbox, 0 answers that expired"
-    assert forget(inst) == "forgotten: 0 jobs of past nights, 0 letters of the outbox, 0 answers that expired"
+    assert (
+        forget(inst)
+        == "forgotten: 3 jobs of past nights, 0 letters of the outbox, 0 answers that expired"
+    )
+    assert (
+        forget(inst)
+        == "forgotten: 0 jobs of past nights, 0 letters of the outbox, 0 answers that expired"
+    )
     assert [run.fire_key for run in recent(inst, 99) if run.job == "old"] == [
         "2025-01-98",
         "2025-01-70",
@@ -90,6 +96,9 @@ def test_answers_under_the_keys_of_requests_are_forgotten_once_they_expired(
                 idempotency.Name("", "POST /v1/events", name): idempotency.Answer("", 200, "")
             }
             idempotency.keep(tx, answer, now + timedelta(hours=until))
-    assert forget(inst) == "forgotten: 0 jobs of past nights, 0 letters of the outbox, 2 answers that expired"
+    assert (
+        forget(inst)
+        == "forgotten: 0 jobs of past nights, 0 letters of the outbox, 2 answers that expired"
+    )
     with inst.db.read() as tx:
         assert tx.value(both("SELECT min(key) FROM idempotency")) == "soon"

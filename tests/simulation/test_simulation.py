@@ -11,8 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lifecycle.killpoints import Point
-from tests.simulation.encounters import DEADLY
+from tests.simulation.encounters import DEADLY, POINTS
 from tests.simulation.ground import Ground
 from tests.simulation.run import live
 
@@ -40,7 +39,7 @@ def test_every_world_ends_in_the_truth(ground: Ground, part: int) -> None:
     for seed in seeds:
         ended += live(ground, seed).ends
     if len(seeds) >= 200:
-        assert set(ended) == {*Point, DEADLY}
+        assert set(ended) == {*POINTS, DEADLY}
 
 
 @pytest.mark.skipif(ALONE is None, reason="SIM_SEED names none")

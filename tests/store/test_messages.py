@@ -186,10 +186,16 @@ def test_every_fate_says_who_moves_a_message_out_of_it() -> None:
     """The names are contract: they are stored, shown and filtered by."""
     assert {fate.value for fate in Fate} == {
         "queued",
+        "deferred",
+        "claimed",
+        "in_flight",
         "withheld",
         "expired",
         "cancelled",
         "suppressed",
+        "held_out",
         "sent",
+        "failed",
+        "unknown",
         "overtaken",
     }
