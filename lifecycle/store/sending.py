@@ -145,6 +145,11 @@ def unknown(tx: Tx) -> int:
     return count
 
 
+def is_any_due(tx: Tx, now: datetime, real: datetime) -> bool:
+    """Whether `due` could find anything, whatever is paused."""
+    return tx.row(_ANY_DUE, tx.to_db(now), tx.to_db(real)) is not None
+
+
 def due_of(
     tx: Tx, customer_ids: Iterable[int], now: datetime, real: datetime, *, without: Iterable[str]
 ) -> dict[int, list[MessageRow]]:
@@ -374,6 +379,7 @@ _BACKLOG = both(
     f"SELECT count(*), min(not_before) FROM message WHERE {_IS_DUE} AND NOT rule IN [texts]"
 )
 _UNKNOWN = both("SELECT count(*) FROM message WHERE fate = 'unknown'")
+_ANY_DUE = both(f"SELECT 1 FROM message WHERE {_IS_DUE} LIMIT 1")
 _DUE_OF = both(
     f"SELECT {READ} FROM message WHERE customer_id IN [ids] AND {_IS_DUE} AND NOT rule IN [texts]"
     " ORDER BY customer_id, planned_at, rule, cause, number",

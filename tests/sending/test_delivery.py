@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -346,3 +346,25 @@ def test_what_its_unless_says_is_judged_when_it_is_to_be_sent(database_url: str)
         wire = Wire()
         send_all(inst, TestOffice(wire))
     assert [letter.to.customer for letter in wire.letters] == ["ben"]
+
+
+def test_what_is_to_be_spread_is_spread_after_a_quiet_night(database_url: str) -> None:
+    """All were kept back until it ends; they do not all leave at that minute."""
+    hour = timedelta(hours=1)
+    at = datetime.now(UTC)
+    rule = "{name: offer, on: {event: order_paid}, channels: [email], holdout: 0%, spread: 4h}"
+    night = f'sending: {{quiet: {{since: "{at - hour:%H:%M}", until: "{at + hour:%H:%M}"}}}}\n'
+    people = [f"c{number}" for number in range(8)]
+    with installation(database_url, scenario_policy(outreach=[rule]) + night, clock=None) as inst:
+        let_real(inst)
+        with inst.db.read() as tx:
+            now = inst.now(tx)
+        for person in people:
+            arrive(inst, *known(now, person), bought(now, person))
+        hurry(inst)
+        send_all(inst, TestOffice(Wire()))
+        rows = [row for person in people for row in message_rows(inst, person)]
+    assert {row.reason for row in rows} == {"quiet_hours"}
+    instants = sorted(row.not_before for row in rows)
+    assert len(set(instants)) == len(people)
+    assert timedelta(minutes=30) < instants[-1] - instants[0] < timedelta(hours=4)

@@ -36,7 +36,7 @@ from lifecycle.engine.sending.outcome_events import outcome_event
 from lifecycle.engine.sending.surge import Surges
 from lifecycle.intake.draft import Draft
 from lifecycle.killpoints import Point, killpoint
-from lifecycle.outreach.assignment import variant
+from lifecycle.outreach.assignment import share, variant
 from lifecycle.outreach.verdict import (
     Case,
     Defer,
@@ -347,7 +347,7 @@ class _Judging:
             if isinstance(decided, Send):
                 self._send(person, *rows[row_id], decided, spent)
             else:
-                self.found.judged.append(self._judged(rows[row_id][0], decided))
+                self.found.judged.append(self._judged(person, *rows[row_id][:2], decided))
 
     def _send(
         self,
@@ -464,10 +464,13 @@ class _Judging:
         seconds = self._office.shut_for(channel)
         return self._now + timedelta(seconds=seconds) * self._inst.rate if seconds else None
 
-    def _judged(self, row: MessageRow, decided: Defer | Suppress) -> Judged:
+    def _judged(
+        self, person: _Person, row: MessageRow, rule: OutreachRule, decided: Defer | Suppress
+    ) -> Judged:
         if isinstance(decided, Defer):
+            late = _spread_again(person, row, rule, decided.reason)
             paused = decided.reason is Reason.PAUSED
-            until = self._now + PAUSED_FOR if paused else decided.until
+            until = self._now + PAUSED_FOR if paused else decided.until + late
             return Judged(row.row_id, Fate.DEFERRED, decided.reason, self._now, until, None)
         fate = _FATES.get(decided.reason, Fate.SUPPRESSED)
         becoming = given_up(Becomes(fate=fate), self.before.get(row.row_id, ()))
@@ -485,6 +488,15 @@ class _Judging:
             self._now + wait * self._inst.rate,
             self._real + wait,
         )
+
+
+def _spread_again(
+    person: _Person, row: MessageRow, rule: OutreachRule, reason: Reason
+) -> timedelta:
+    """When the night is over everybody's is: what is to be spread is spread from then on."""
+    if reason not in {Reason.QUIET_HOURS, Reason.CLOSED_DAY}:
+        return timedelta(0)
+    return rule.spread * share(person.row.key, f"spread/{rule.name}/{row.message.cause}")
 
 
 def _steps(tx: Tx, sends: Iterable[_Sending]) -> dict[tuple[int, str], Step]:

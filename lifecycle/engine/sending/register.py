@@ -30,6 +30,7 @@ from lifecycle.engine.sending.claim import Taken
 from lifecycle.engine.sending.office import Office
 from lifecycle.engine.sending.outcome_events import outcome_event
 from lifecycle.errors import LifecycleError
+from lifecycle.intake.strict_json import tame
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.outreach.channels.settings import LONGEST_TIMEOUT
 from lifecycle.outreach.letter import Letter
@@ -40,6 +41,7 @@ from lifecycle.store.sending import Attempt, Ended, Held, Settled
 from lifecycle.store.sql import Tx
 
 IN_FLIGHT_FOR = LONGEST_TIMEOUT + timedelta(seconds=30)  # longer than any channel may take
+MOST_DETAIL = 500  # characters of what a provider says that are kept
 _TYPES = {Fate.SENT: SENT, Fate.OVERTAKEN: SENT, Fate.FAILED: FAILED, Fate.UNKNOWN: UNKNOWN}
 
 
@@ -192,7 +194,9 @@ class _Page:
                 number=one.number,
                 outcome=named(one.outcome),
                 code=one.code,
-                detail=None if isinstance(one.outcome, Accepted) else one.outcome.detail[:500],
+                detail=None
+                if isinstance(one.outcome, Accepted)
+                else tame(one.outcome.detail)[:MOST_DETAIL],
                 provider_id=one.outcome.provider_id if isinstance(one.outcome, Accepted) else None,
             )
 

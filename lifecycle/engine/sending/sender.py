@@ -18,6 +18,7 @@ from lifecycle.engine.sending.pausing import tell_from_backups
 from lifecycle.engine.sending.register import Register
 from lifecycle.engine.sending.surge import Surges
 from lifecycle.killpoints import Point, killpoint
+from lifecycle.store import sending
 from lifecycle.store.sql import Tx
 
 LEAST_LOOK = 25  # messages that are looked at in one claim, where a lane was full of late
@@ -56,7 +57,7 @@ class Sender:
     def batch(self) -> bool:
         """Claim what may go, and hand it to the lanes; whether to come again at once."""
         with self._claiming:
-            if self._stopped.is_set():
+            if self._stopped.is_set() or not self._is_any_due():
                 return False
             claims = self._inst.db.run(self._claim)
             self._look = _look_after(claims)
@@ -69,6 +70,11 @@ class Sender:
             self._fold(claims.behind)
         self._wait_for_room(claims)
         return bool(claims.taken or claims.judged or claims.behind or claims.full)
+
+    def _is_any_due(self) -> bool:
+        """Asked first, as it waits for no writer and stops none."""
+        with self._inst.db.read() as tx:
+            return sending.is_any_due(tx, self._inst.now(tx), self._inst.db.clock(tx))
 
     def _fold(self, behind: Sequence[int]) -> None:
         """Bring customers up to date; where nobody can be, they are passed over for a while."""
