@@ -105,7 +105,8 @@ def _take(inst: Installation, secret: Secret | None, report: Report, tx: Tx) -> 
     found = _letter(tx, secret, report)
     if found is None:
         return Unmatched()
-    handed.wait_for(tx, found.customer_id)
+    customers.wait_for(tx, found.customer_id)
+    found = _letter(tx, secret, report) or found  # as it is now that nobody else changes it
     now = inst.now(tx)
     key = customers.key_of(tx, found.customer_id)
     (result,) = accept_within(inst, tx, [_event(found, report, key, now)])

@@ -266,7 +266,7 @@ def leave_by_hand(inst: Installation, secret: Secret, channel: str, address: str
 
 def _locked(tx: Tx, customer_id: int) -> tuple[str, list[ConsentRow]]:
     """Her key and her ledger, as they are while nobody else folds her or claims messages of hers."""
-    handed.wait_for(tx, customer_id)
+    customers.wait_for(tx, customer_id)
     return customers.key_of(tx, customer_id), consents.ledger(tx, customer_id)
 
 

@@ -59,7 +59,10 @@ def lock(tx: Tx, customer_ids: Iterable[int]) -> list[int]:
 
 
 def wait_for(tx: Tx, customer_id: int) -> None:
-    """Lock one customer, once whoever has her has let go; for changes that cannot be put off."""
+    """Lock one customer, once whoever has her has let go; for changes that cannot be put off.
+
+    What is committed under this lock is seen by every claim of her messages that comes after it.
+    """
     if tx.dialect == "postgresql":
         tx.row(_WAIT_FOR, customer_id)
 

@@ -50,15 +50,6 @@ def hashes_of_customer(tx: Tx, customer_id: int, channel: str) -> set[str]:
     return {row[0] for row in tx.rows(_ALL_HASHES, customer_id, channel)}
 
 
-def wait_for(tx: Tx, customer_id: int) -> None:
-    """Lock a customer, once whoever folds her or claims her messages has let go of her.
-
-    What is committed under this lock is seen by every claim that comes after it.
-    """
-    if tx.dialect == "postgresql":
-        tx.row(_WAIT_FOR, customer_id)
-
-
 def resolve(
     tx: Tx, message_id: int, fate: Fate, reason: str | None, now: datetime, sent_at: datetime | None
 ) -> bool:
@@ -96,7 +87,6 @@ _ALL_HASHES = both(
     " AND a.address_hash IS NOT NULL",
     columns=1,
 )
-_WAIT_FOR = both("SELECT id FROM customer WHERE id = ? FOR NO KEY UPDATE")
 _RESOLVE = both(
     "UPDATE message SET fate = ?, reason = ?, fate_at = ?, sent_at = ?"
     " WHERE id = ? AND fate = 'unknown'"

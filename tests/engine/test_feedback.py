@@ -23,7 +23,7 @@ from lifecycle.killpoints import Point
 from lifecycle.outreach.replies import News, Report
 from lifecycle.outreach.secret import Secret
 from lifecycle.outreach.tokens import Membership
-from lifecycle.store import events, handed, suppressions
+from lifecycle.store import customers, events, handed, suppressions
 from lifecycle.store.suppressions import SOFT_FOR, SOFT_MOST
 from tests.intake.bad_input import body, event
 from tests.web.conftest import running
@@ -224,7 +224,7 @@ def test_a_wish_waits_for_whoever_claims_her_messages(
         args = (engine.installation, secret_of(engine), link, "n", "why")
         with ThreadPoolExecutor(1) as pool:
             with engine.db.write() as claim:
-                handed.wait_for(claim, sent.customer)
+                customers.wait_for(claim, sent.customer)
                 wish = pool.submit(wishes.unsubscribe, *args)
                 wait_until_somebody_waits(engine)
                 assert not wish.done()

@@ -13,8 +13,9 @@ from lifecycle.domain.fate import Fate
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending import claim
 from lifecycle.engine.sending import sender as senders
+from lifecycle.engine.sending.sender import Sender
 from lifecycle.engine.work import Applied
-from lifecycle.outreach.letter import Letter
+from lifecycle.outreach.letter import Letter, Rendered
 from lifecycle.outreach.outcome import Accepted, Ambiguous, Fault, Outcome, Refused
 from lifecycle.store import customers, events, pauses, sending
 from lifecycle.store.messages import MessageRow
@@ -368,3 +369,30 @@ def test_what_is_to_be_spread_is_spread_after_a_quiet_night(database_url: str) -
     instants = sorted(row.not_before for row in rows)
     assert len(set(instants)) == len(people)
     assert timedelta(minutes=30) < instants[-1] - instants[0] < timedelta(hours=4)
+
+
+@pytest.mark.parametrize("what", ["writing it", "handing it over"])
+def test_a_letter_that_fails_by_a_defect_of_ours_leaves_its_channel(
+    inst: Installation, now: datetime, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the trial by which a provider that had failed is asked again would never be over."""
+
+    def defect(*_: object, **__: object) -> Rendered:
+        raise ZeroDivisionError
+
+    left: list[tuple[str, Outcome | None]] = []
+    wire = Wire()
+    office = TestOffice(wire)
+    monkeypatch.setattr(office, "leave", lambda *said: left.append(said))
+    if what == "writing it":
+        monkeypatch.setattr(office.texts, "write", defect)
+    else:
+        wire.answer = defect  # type: ignore[assignment]
+    failed: list[str] = []
+    sending = Sender(inst, office, failed=lambda *said: failed.append(said[0]))
+    arrive(inst, *known(now), bought(now))
+    sending.batch()
+    assert sending.all_sent(30)
+    sending.stop()
+    assert failed == ["sending_failed"]
+    assert left == [("email", None)]

@@ -6,7 +6,10 @@ import threading
 import time
 from datetime import datetime
 
+import pytest
+
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending import sender as senders
 from lifecycle.engine.sending.lanes import MOST_WAITING, WAITING, Lane
 from lifecycle.outreach.letter import Letter
 from lifecycle.outreach.outcome import Accepted, Outcome
@@ -66,6 +69,45 @@ def test_a_lane_is_filled_again_once_it_is_half_empty() -> None:
     go_on.release(10)
     assert lane.wait_until_empty(30)
     lane.stop(30)
+
+
+def test_letters_that_come_at_once_leave_at_once() -> None:
+    """Also where no thread has had the time to begin: a slow letter holds none of them up."""
+    together = threading.Barrier(4)
+    lane: Lane[int] = Lane("email", 4, lambda _: together.wait(30))
+    for number in range(4):
+        lane.take(number)
+    assert lane.wait_until_empty(30)
+    assert not together.broken
+    lane.stop(30)
+
+
+def test_all_lanes_stop_in_the_time_of_one(
+    inst: Installation, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks a process to end kills it after half a minute, however many channels it has."""
+    monkeypatch.setattr(senders, "STOP_SECONDS", 1.5)
+    go_on, begun = threading.Event(), threading.Barrier(3)
+
+    def never(_: Letter) -> Outcome:
+        begun.wait(60)
+        assert go_on.wait(120)
+        return Accepted()
+
+    office = TestOffice(Wire(answer=never), Wire(name="sms", address="phone", answer=never))
+    profile, *agreed = known(now)
+    by_phone = {"attributes": {"name": "Anna", "phone": "+8613800138000"}}
+    arrive(inst, profile._replace(properties=by_phone), *agreed, bought(now))
+    arrive(inst, *known(now, "bert"), bought(now, "bert"))
+    sending = sender(inst, office)
+    sending.batch()
+    begun.wait(60)
+    began = time.monotonic()
+    sending.stop()
+    took = time.monotonic() - began
+    go_on.set()
+    assert sending.all_sent(30)
+    assert took < 2 * 1.5
 
 
 def test_a_channel_that_hands_nothing_over_holds_no_other_up(

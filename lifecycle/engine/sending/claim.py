@@ -334,15 +334,18 @@ class _Judging:
     def judge(self, person: _Person) -> None:
         spent = list(person.spent)
         rows: dict[int, tuple[MessageRow, OutreachRule, Version]] = {}
-        cases: list[tuple[int, Case]] = []
+        cases: list[Case] = []
+        row_ids: dict[int, int] = {}  # by the identity of the case
         for row in person.rows:
             rule = _rule(self._known, row)
             if rule is None:
                 continue  # of a policy that a newer program published: that one sends it
             rows[row.row_id] = (row, rule, self._known[row.message.version])
-            cases.append((row.row_id, self._case(person, row, rule)))
-        for case in order([case for _, case in cases]):
-            row_id = next(found for found, each in cases if each is case)
+            case = self._case(person, row, rule)
+            cases.append(case)
+            row_ids[id(case)] = row.row_id
+        for case in order(cases):
+            row_id = row_ids[id(case)]
             decided = verdict(case, self._version.policy.sending, spent, self._now)
             if isinstance(decided, Send):
                 self._send(person, *rows[row_id], decided, spent)

@@ -33,13 +33,20 @@ def deliver(office: Office, register: Register, taken: Taken, observer: Observer
         observer.letter(taken.channel, NO_TEXT, time.perf_counter() - began)
         _fail(office, register, taken, error.code)
         return None
+    except BaseException:
+        office.leave(taken.channel, None)  # else a trial of a provider that failed is never over
+        raise
     number = taken.row.tries + 1
     if not register.begin(taken, letter, number):
         office.leave(taken.channel, None)
         return None
     killpoint(Point.SEND_IN_FLIGHT)
     began = time.perf_counter()
-    outcome = office.channels[taken.channel].send(letter)
+    try:
+        outcome = office.channels[taken.channel].send(letter)
+    except BaseException:
+        office.leave(taken.channel, None)
+        raise
     observer.letter(taken.channel, named(outcome), time.perf_counter() - began)
     office.leave(taken.channel, outcome)
     killpoint(Point.SEND_ACCEPTED)

@@ -68,7 +68,7 @@ class Lane(Generic[T]):
             if self._stopping:
                 return False
             self._waiting.append(letter)
-            if len(self._threads) < self._at_once and self._busy == len(self._threads):
+            if len(self._threads) < min(self._at_once, self._busy + len(self._waiting)):
                 self._start()
             self._changed.notify()
             return True

@@ -126,9 +126,13 @@ class Sender:
         """What is on its way is ended; what was only claimed is let go of."""
         self._stopped.set()
         with self._claiming:
-            for lane in self._lanes.values():
-                for taken in lane.stop(STOP_SECONDS):
-                    release(self._office, self._register, taken)
+            lanes = list(self._lanes.values())
+            left = [taken for lane in lanes for taken in lane.stop(0.0)]  # none begins another
+            deadline = time.monotonic() + STOP_SECONDS
+            for taken in left:
+                release(self._office, self._register, taken)
+            for lane in lanes:
+                lane.stop(max(0.0, deadline - time.monotonic()))
             self._office.close()
         self._note_sent()
 
