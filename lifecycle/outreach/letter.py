@@ -50,4 +50,5 @@ class Letter:
     marketing: bool
     links: Links | None = None  # None: no public address is set
     due_at: datetime | None = None  # of a task: until when it makes sense
-    facts: Mapping[str, object] = field(default_factory=dict)  # plain values
+    facts: Mapping[str, object] = field(default_factory=dict)
+    # plain values: customer, state, rule, step, variant; and by name those of `attributes` and `facts`

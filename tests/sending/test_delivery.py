@@ -15,6 +15,7 @@ from lifecycle.engine.sending import claim
 from lifecycle.engine.sending import sender as senders
 from lifecycle.engine.sending.sender import Sender
 from lifecycle.engine.work import Applied
+from lifecycle.outreach.channels.provider import filled
 from lifecycle.outreach.letter import Letter, Rendered
 from lifecycle.outreach.outcome import Accepted, Ambiguous, Fault, Outcome, Refused
 from lifecycle.store import customers, events, pauses, sending
@@ -396,3 +397,14 @@ def test_a_letter_that_fails_by_a_defect_of_ours_leaves_its_channel(
     sending.stop()
     assert failed == ["sending_failed"]
     assert left == [("email", None)]
+
+
+def test_a_letter_tells_what_a_registered_template_is_filled_with(
+    inst: Installation, now: datetime
+) -> None:
+    """By the names that the policy has for her facts and attributes."""
+    wire = Wire()
+    arrive(inst, *known(now), bought(now))
+    send_all(inst, TestOffice(wire))
+    (letter,) = wire.letters
+    assert filled(letter, ["name", "orders", "email"]) == ["Anna", "1", "anna@example.org"]

@@ -201,8 +201,12 @@ def words(letter: Letter) -> str:
 
 
 def filled(letter: Letter, sources: Sequence[str]) -> Sequence[str] | Refused:
-    """The values of a registered template: facts by name, and `name`, how she is called."""
-    values = {"name": letter.to.name or None, **letter.facts}
+    """The values of a registered template: facts and attributes by name, and `name`, how she is called."""
+    values: dict[str, object] = {}
+    for what in ("attributes", "facts"):
+        known = letter.facts.get(what)
+        values |= known if isinstance(known, Mapping) else {}
+    values["name"] = letter.to.name or None
     missing = [each for each in sources if values.get(each) is None]
     if missing:
         return Refused(

@@ -77,7 +77,7 @@ def signatures(secrets: Sequence[bytes], id: str, at: datetime, body: bytes) -> 
 
 
 def _told(letter: Letter) -> dict[str, object]:
-    """The same on every try, to the byte."""
+    """What the receiver is told; its key is the same on every try."""
     content, links = letter.content, letter.links
     return {
         "type": "lifecycle.message",

@@ -114,7 +114,7 @@ def guarded(kind: str) -> Callable[[Asked], Act]:
 
 def sent(kind: str, act: Act, *, seconds: float = 5.0) -> Outcome:
     with FakeProvider(act) as provider:
-        return OPEN[kind](provider, seconds).send(letter(HER, facts=FACTS))
+        return OPEN[kind](provider, seconds).send(letter(HER, facts={"facts": FACTS}))
 
 
 # --- signatures ---------------------------------------------------------------------------------
@@ -171,14 +171,14 @@ def test_the_vector_of_tc3_in_the_provider_s_documents() -> None:
 def test_a_letter_that_is_signed_as_the_provider_checks_it_leaves(kind: str) -> None:
     with FakeProvider(guarded(kind)) as provider:
         channel = OPEN[kind](provider, 5.0)
-        assert channel.send(letter(HER, facts=FACTS)) == Accepted(provider_id="biz-1")
+        assert channel.send(letter(HER, facts={"facts": FACTS})) == Accepted(provider_id="biz-1")
 
 
 @pytest.mark.parametrize("kind", OPEN)
 def test_a_wrong_key_is_held_against_us_and_not_against_the_letter(kind: str) -> None:
     wrong = {"aliyun": open_aliyun, "tencent": open_tencent, "twilio": open_twilio}[kind]
     with FakeProvider(guarded(kind)) as provider:
-        outcome = wrong(provider, secret="wrong").send(letter(HER, facts=FACTS))
+        outcome = wrong(provider, secret="wrong").send(letter(HER, facts={"facts": FACTS}))
     assert isinstance(outcome, Refused)
     assert (outcome.fault, outcome.permanent) == (Fault.PROVIDER, False)
 
@@ -188,7 +188,7 @@ def test_a_wrong_key_is_held_against_us_and_not_against_the_letter(kind: str) ->
 
 def test_aliyun_is_asked_for_a_registered_template_with_text_in_its_parameters() -> None:
     with FakeProvider(yes("aliyun")) as provider:
-        open_aliyun(provider).send(letter(HER, facts=FACTS))
+        open_aliyun(provider).send(letter(HER, facts={"facts": FACTS}))
     (asked,) = provider.asked
     assert asked.headers["x-acs-action"] == "SendSms"
     assert asked.headers["x-acs-version"] == "2017-05-25"
@@ -206,7 +206,7 @@ def test_aliyun_reads_what_stands_in_its_query_as_it_was_meant() -> None:
     """And its signature holds, whatever a customer is called."""
     name = "Anna & Bob=c d+e*~/?#%26 中 'x'"
     with FakeProvider(guarded("aliyun")) as provider:
-        outcome = open_aliyun(provider).send(letter(HER, facts=FACTS, name=name))
+        outcome = open_aliyun(provider).send(letter(HER, facts={"facts": FACTS}, name=name))
     assert isinstance(outcome, Accepted)
     assert json.loads(provider.asked[0].query["TemplateParam"])["who"] == name
 
@@ -227,7 +227,7 @@ def test_a_template_of_the_letter_s_language_wins() -> None:
 
 def test_tencent_is_asked_with_the_parameters_in_their_order() -> None:
     with FakeProvider(yes("tencent")) as provider:
-        open_tencent(provider).send(letter(HER, facts=FACTS))
+        open_tencent(provider).send(letter(HER, facts={"facts": FACTS}))
     (asked,) = provider.asked
     assert (asked.headers["x-tc-action"], asked.headers["x-tc-version"]) == (
         "SendSms",
@@ -269,7 +269,7 @@ def test_what_is_no_number_in_e164_is_a_no_about_her_and_nobody_is_asked(
     kind: str, number: str
 ) -> None:
     with FakeProvider(yes(kind)) as provider:
-        outcome = OPEN[kind](provider, 5.0).send(letter(number, facts=FACTS))
+        outcome = OPEN[kind](provider, 5.0).send(letter(number, facts={"facts": FACTS}))
         assert provider.connections == 0
     assert isinstance(outcome, Refused)
     assert (outcome.code, outcome.fault, outcome.permanent) == (
@@ -283,7 +283,9 @@ def test_what_is_no_number_in_e164_is_a_no_about_her_and_nobody_is_asked(
 @pytest.mark.parametrize("kind", ["aliyun", "tencent"])
 def test_a_message_without_a_registered_template_is_not_sent_by_any_other(kind: str) -> None:
     with FakeProvider(yes(kind)) as provider:
-        outcome = OPEN[kind](provider, 5.0).send(letter(HER, rule="birthday", facts=FACTS))
+        outcome = OPEN[kind](provider, 5.0).send(
+            letter(HER, rule="birthday", facts={"facts": FACTS})
+        )
         assert provider.connections == 0
     assert isinstance(outcome, Refused)
     assert (outcome.code, outcome.fault) == ("no_template_code", Fault.MESSAGE)
@@ -293,7 +295,7 @@ def test_a_message_without_a_registered_template_is_not_sent_by_any_other(kind: 
 def test_a_parameter_without_a_value_is_named_and_nothing_is_sent(kind: str, missing: str) -> None:
     facts = {name: value for name, value in FACTS.items() if name != missing}
     with FakeProvider(yes(kind)) as provider:
-        outcome = OPEN[kind](provider, 5.0).send(letter(HER, facts=facts))
+        outcome = OPEN[kind](provider, 5.0).send(letter(HER, facts={"facts": facts}))
         assert provider.connections == 0
     assert isinstance(outcome, Refused)
     assert outcome.code == "template_parameter_missing"
@@ -420,7 +422,7 @@ def test_too_many_and_not_now_come_again_when_the_provider_says(kind: str, statu
 def test_nothing_left_when_the_connection_is_refused(kind: str) -> None:
     with FakeProvider(Say()) as provider:
         channel = OPEN[kind](provider, 5.0)
-    outcome = channel.send(letter(HER, facts=FACTS))
+    outcome = channel.send(letter(HER, facts={"facts": FACTS}))
     assert isinstance(outcome, Refused)
     assert (outcome.code, outcome.fault, outcome.permanent) == (
         "connect_failed",
