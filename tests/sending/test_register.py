@@ -20,7 +20,7 @@ from tests.sending.post_office import TestOffice, Wire, sender
 from tests.support.engine import arrive, message_rows
 
 WOMEN = ("anna", "berta", "clara")
-UNWRITABLE = Refused(code="550", detail="\ud800", fault=Fault.RECIPIENT, permanent=True)
+UNWRITABLE = Refused(code="\ud800", detail="no", fault=Fault.RECIPIENT, permanent=True)
 
 
 def claimed(inst: Installation, office: TestOffice, now: datetime) -> Sequence[Taken]:
