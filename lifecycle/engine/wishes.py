@@ -15,6 +15,7 @@ from lifecycle.domain.builtin import (
     BUILTIN,
     CONSENT_GIVEN,
     CONSENT_WITHDRAWN,
+    EVERY_CHANNEL,
     PROFILE_CHANGED,
     SURVEY_ANSWERED,
 )
@@ -364,7 +365,9 @@ def _preferences(
             Choice(
                 purpose=purpose,
                 channel=channel,
-                given=standing.get(f"{purpose}/{channel}", False),
+                given=standing.get(
+                    f"{purpose}/{channel}", standing.get(f"{purpose}/{EVERY_CHANNEL}", False)
+                ),
             )
             for purpose, channel in pairs
         ),

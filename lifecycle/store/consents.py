@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
+from lifecycle.domain.builtin import EVERY_CHANNEL
 from lifecycle.store.sql import Row, Tx, both
 
 
@@ -41,8 +42,20 @@ def ledger(tx: Tx, customer_id: int) -> list[ConsentRow]:
 
 
 def standing(rows: Sequence[ConsentRow]) -> dict[str, bool]:
-    """By `purpose/channel`, whether the last word was yes; what is dead says nothing."""
-    return {row.about: row.given for row in rows if row.dead is None}
+    """By `purpose/channel`, whether the last word was yes; what is dead says nothing.
+
+    As the fold has it: what is said of all channels takes the place of what was said of each before.
+    """
+    said: dict[str, bool] = {}
+    for row in rows:
+        if row.dead is not None:
+            continue
+        if row.channel == EVERY_CHANNEL:
+            said = {
+                about: so for about, so in said.items() if about.rpartition("/")[0] != row.purpose
+            }
+        said[row.about] = row.given
+    return said
 
 
 _LEDGER = both(

@@ -16,7 +16,8 @@ from lifecycle import killpoints
 from lifecycle.bootstrap import Engine
 from lifecycle.domain.fate import Fate
 from lifecycle.engine import feedback, wishes
-from lifecycle.engine.feedback import KnownAlready, Recorded, Taken, Unmatched
+from lifecycle.engine.accept import accept_within
+from lifecycle.engine.feedback import KnownAlready, Recorded, Taken, Unmatched, draft_of_ours
 from lifecycle.engine.reading import customer
 from lifecycle.intake.native import read_batch
 from lifecycle.killpoints import Point
@@ -24,6 +25,7 @@ from lifecycle.outreach.replies import News, Report
 from lifecycle.outreach.secret import Secret
 from lifecycle.outreach.tokens import Membership
 from lifecycle.store import customers, events, handed, suppressions
+from lifecycle.store.sql import Tx
 from lifecycle.store.suppressions import SOFT_FOR, SOFT_MOST
 from tests.intake.bad_input import body, event
 from tests.web.conftest import running
@@ -209,6 +211,24 @@ def test_unsubscribing_works_on_either_database(engine: Engine) -> None:
     wishes.prefer(engine.installation, link, "n", ["marketing/email"], None)
     assert [kind for kind, _ in told(engine)][-1] == "consent_given"
     assert scopes(engine, sent.address_hash) == {}
+
+
+def test_who_agreed_to_all_channels_can_take_back_one(engine: Engine) -> None:
+    """It is shown as given, as messages go by it; and what is not chosen any more is withdrawn."""
+    inst, sent = engine.installation, send(engine)
+    link = Membership(customer=sent.customer, letter=sent.key, purpose="marketing", channel="email")
+
+    def agrees(tx: Tx) -> None:
+        said = {"purpose": "marketing", "channel": "all"}
+        key = customers.key_of(tx, sent.customer)
+        accept_within(inst, tx, [draft_of_ours("all", key, "consent_given", inst.now(tx), said)])
+
+    inst.db.run(agrees)
+    given = {one.about: one.given for one in wishes.preferences(inst, link).choices}
+    assert given["marketing/email"]
+    kept = [about for about, so in given.items() if so and about != "marketing/email"]
+    after = wishes.prefer(inst, link, "n", kept, None)
+    assert {one.about: one.given for one in after.choices} == given | {"marketing/email": False}
 
 
 def test_a_wish_waits_for_whoever_claims_her_messages(
