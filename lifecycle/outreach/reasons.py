@@ -8,7 +8,6 @@ from lifecycle.outreach.verdict import Reason
 
 _TOLD = MappingProxyType(
     {
-        Reason.ERASED: "the customer has been erased",
         Reason.WRONG_STATE: "she is in none of the states that the rule writes to",
         Reason.UNWANTED: "the rule's `unless` holds, or could not be judged",
         Reason.CANCELLED_BY: "an event happened that cancels it",

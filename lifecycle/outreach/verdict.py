@@ -39,7 +39,6 @@ _FURTHEST = timedelta(days=400)  # how far the instant is looked for at which no
 class Reason(StrEnum):
     """Why a message does not go, or not yet; in the order in which the rules are asked."""
 
-    ERASED = "erased"
     WRONG_STATE = "wrong_state"  # `while`
     UNWANTED = "unwanted"  # `unless`
     CANCELLED_BY = "cancelled_by"  # an event of `cancel_on` happened
@@ -109,7 +108,6 @@ class Case:
     state: str
     zone: ZoneInfo  # hers, or the policy's
     options: Sequence[Option]
-    erased: bool = False
     consents: Mapping[str, bool] = field(default_factory=dict)  # "purpose/channel" → given
     unwanted: bool = False  # `unless` holds, or cannot be evaluated
     happened: Mapping[str, datetime] = field(default_factory=dict)
@@ -152,8 +150,6 @@ def order(cases: Iterable[Case]) -> list[Case]:
 def _ended(case: Case, now: datetime) -> Reason | None:
     """Why no channel need be looked for any more."""
     rule, goal = case.rule, case.rule.goal
-    if case.erased:
-        return Reason.ERASED
     if rule.states and case.state not in rule.states:
         return Reason.WRONG_STATE
     if case.unwanted:

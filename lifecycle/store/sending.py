@@ -110,18 +110,12 @@ def due(
     real: datetime,
     limit: int,
     *,
-    without: Iterable[str] = (),
     passing_over: Iterable[int] = (),
 ) -> list[Due]:
-    """The messages that wait and whose time has come, the longest due first.
-
-    Of no rule `without`, and of no customer whom it is `passing_over`.
-    """
+    """The messages that wait and whose time has come, the longest due first; of nobody `passing_over`."""
     return [
         Due(*row)
-        for row in tx.rows(
-            _DUE, tx.to_db(now), tx.to_db(real), texts(without), tx.ids(passing_over), limit
-        )
+        for row in tx.rows(_DUE, tx.to_db(now), tx.to_db(real), tx.ids(passing_over), limit)
     ]
 
 
@@ -151,11 +145,11 @@ def is_any_due(tx: Tx, now: datetime, real: datetime) -> bool:
 
 
 def due_of(
-    tx: Tx, customer_ids: Iterable[int], now: datetime, real: datetime, *, without: Iterable[str]
+    tx: Tx, customer_ids: Iterable[int], now: datetime, real: datetime
 ) -> dict[int, list[MessageRow]]:
     """All that are due of each of these customers."""
     found: dict[int, list[MessageRow]] = {}
-    rows = tx.rows(_DUE_OF, tx.ids(customer_ids), tx.to_db(now), tx.to_db(real), texts(without))
+    rows = tx.rows(_DUE_OF, tx.ids(customer_ids), tx.to_db(now), tx.to_db(real))
     for row in rows:
         found.setdefault(row[1], []).append(message_row(tx, row))
     return found
@@ -371,7 +365,7 @@ def release_paused(tx: Tx, now: datetime, limit: int) -> int:
 _WAITS = "fate IN ('queued', 'deferred')"
 _IS_DUE = f"{_WAITS} AND not_before <= ? AND (retry_at IS NULL OR retry_at <= ?)"
 _DUE = both(
-    f"SELECT id, customer_id, rule FROM message WHERE {_IS_DUE} AND NOT rule IN [texts]"
+    f"SELECT id, customer_id, rule FROM message WHERE {_IS_DUE}"
     " AND NOT customer_id IN [ids] ORDER BY not_before LIMIT ?",
     columns=3,
 )
@@ -381,7 +375,7 @@ _BACKLOG = both(
 _UNKNOWN = both("SELECT count(*) FROM message WHERE fate = 'unknown'")
 _ANY_DUE = both(f"SELECT 1 FROM message WHERE {_IS_DUE} LIMIT 1")
 _DUE_OF = both(
-    f"SELECT {READ} FROM message WHERE customer_id IN [ids] AND {_IS_DUE} AND NOT rule IN [texts]"
+    f"SELECT {READ} FROM message WHERE customer_id IN [ids] AND {_IS_DUE}"
     " ORDER BY customer_id, planned_at, rule, cause, number",
     columns=24,
 )

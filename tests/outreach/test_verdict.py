@@ -48,7 +48,6 @@ def reason(found: Any) -> Reason | None:
 
 EVERYTHING_SAYS_NO: dict[Reason, dict[str, Any]] = {
     # what makes each rule say no: of the rule, of the case, of its one channel, of the policy
-    Reason.ERASED: {"case": {"erased": True}},
     Reason.WRONG_STATE: {"rule": {"states": ("churned",)}},
     Reason.UNWANTED: {"case": {"unwanted": True}},
     Reason.CANCELLED_BY: {"rule": {"cancel_on": ("order_paid",)}},

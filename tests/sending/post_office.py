@@ -55,9 +55,13 @@ class PlainTexts:
     def __init__(self) -> None:
         self.missing: set[tuple[str, str]] = set()
         self.broken: set[str] = set()
+        self.wrong: set[tuple[str, str]] = set()
 
     def has(self, rule: str, step: int, variant: str | None, channel: str) -> bool:
         return (rule, channel) not in self.missing
+
+    def is_broken(self, rule: str, channel: str) -> bool:
+        return (rule, channel) in self.wrong
 
     def write(
         self,

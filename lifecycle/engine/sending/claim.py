@@ -57,11 +57,11 @@ from lifecycle.store.sql import Tx
 
 LOOK = 200  # messages that are looked at in one transaction
 LEASE = timedelta(minutes=2)  # of real time, from the claim until it is handed over
-STUCK = Wait(seconds=0.1, one_by_one=True)  # for a message whose channel hands nothing over
+STUCK = Wait(seconds=0.1, reason=Reason.RATE)  # for a message whose channel hands nothing over
 PAUSED_FOR = timedelta(days=1)  # what is resumed is looked at at once
+UNREADY_FOR = timedelta(minutes=10)  # for a channel that is not described, or lacks something
 
 _FATES = {
-    Reason.ERASED: Fate.CANCELLED,
     Reason.WRONG_STATE: Fate.CANCELLED,
     Reason.UNWANTED: Fate.CANCELLED,
     Reason.CANCELLED_BY: Fate.CANCELLED,
@@ -143,14 +143,14 @@ def claim(
     if held.everything:
         return Claims()
     now, real = inst.now(tx), inst.db.clock(tx)
-    due = sending.due(tx, now, real, look, without=held.rules, passing_over=passing_over)
+    due = sending.due(tx, now, real, look, passing_over=passing_over)
     if not due:
         return Claims()
     timeline = inst.timeline(tx)
     stopped = held.rules | surges.trip(tx, timeline.at(now), {one.rule for one in due}, held, now)
     locked = customers.lock(tx, dict.fromkeys(one.customer_id for one in due))
-    people, behind = _people(tx, timeline, locked, now, real, stopped)
-    judging = _Judging(inst, tx, office, timeline, held, now, real, people, room, stuck)
+    people, behind = _people(tx, timeline, locked, now, real)
+    judging = _Judging(inst, tx, office, timeline, held, stopped, now, real, people, room, stuck)
     found = judging.found
     for person in people:
         judging.judge(person)
@@ -205,13 +205,12 @@ def _people(
     locked: Sequence[int],
     now: datetime,
     real: datetime,
-    stopped: Iterable[str],
 ) -> tuple[list[_Person], list[int]]:
     """Those of the locked who can be judged, and those of whom something must be folded first."""
     rows = customers.rows(tx, locked)
     waiting = events.pending_of(tx, locked)
     fresh = [each for each in rows if each not in waiting and _is_folded(timeline, rows[each], now)]
-    due = sending.due_of(tx, fresh, now, real, without=stopped)
+    due = sending.due_of(tx, fresh, now, real)
     known = {version.number: version for version in timeline.versions}
     spent = sending.spent(tx, due, now - _longest_window(timeline))
     asked = _asked(known, due)
@@ -299,6 +298,7 @@ class _Judging:
         office: Office,
         timeline: Timeline,
         held: Pauses,
+        stopped: Collection[str],
         now: datetime,
         real: datetime,
         people: Sequence[_Person],
@@ -312,11 +312,12 @@ class _Judging:
         self._known = {version.number: version for version in timeline.versions}
         self._version = timeline.at(now)
         self._held = held
+        self._stopped = stopped  # rules that are paused, or have just paused themselves
         self._now = now
         self._real = real
         self._room = dict(room)
         self._stuck = stuck
-        self._late: dict[str, int] = {}  # by channel: how many were put off for its rate
+        self._late: dict[str, int] = {}  # by channel that is stuck: how many were put off
         tried = [row.row_id for person in people for row in person.rows if row.tries]
         self.before = sending.attempts_of(tx, tried) if tried else {}
         self._hashes = self._addresses(people)
@@ -340,6 +341,9 @@ class _Judging:
             rule = _rule(self._known, row)
             if rule is None:
                 continue  # of a policy that a newer program published: that one sends it
+            if rule.name in self._stopped:
+                self.found.judged.append(self._paused(row, PAUSED_FOR))
+                continue
             rows[row.row_id] = (row, rule, self._known[row.message.version])
             case = self._case(person, row, rule)
             cases.append(case)
@@ -423,9 +427,11 @@ class _Judging:
         hashes = self._hashes.get((person.row.id, name), ())
         scopes = {scope for each in hashes for scope in self._suppressed.get(each, ())}
         real = channel.is_real and (self._held.real or self._inst.is_made_up)
+        written = self._office.texts.has(rule.name, row.message.number, text, name)
+        broken = not written and self._office.texts.is_broken(rule.name, name)
         return Option(
             channel=name,
-            ready=self._office.texts.has(rule.name, row.message.number, text, name),
+            ready=written or broken,
             has_address=bool(_address(person.snapshot, channel.address)),
             suppressed=suppressions.covers(
                 scopes,
@@ -436,6 +442,7 @@ class _Judging:
             open_at=self._open_at(name),
             paused=name in self._held.channels
             or real
+            or broken
             or bool(self._office.unready(name, rule.message_class)),
         )
 
@@ -470,23 +477,36 @@ class _Judging:
     def _judged(
         self, person: _Person, row: MessageRow, rule: OutreachRule, decided: Defer | Suppress
     ) -> Judged:
+        if isinstance(decided, Defer) and decided.reason is Reason.PAUSED:
+            return self._paused(row, PAUSED_FOR if self._is_held(rule) else UNREADY_FOR)
         if isinstance(decided, Defer):
-            late = _spread_again(person, row, rule, decided.reason)
-            paused = decided.reason is Reason.PAUSED
-            until = self._now + PAUSED_FOR if paused else decided.until + late
+            until = decided.until + _spread_again(person, row, rule, decided.reason)
             return Judged(row.row_id, Fate.DEFERRED, decided.reason, self._now, until, None)
         fate = _FATES.get(decided.reason, Fate.SUPPRESSED)
         becoming = given_up(Becomes(fate=fate), self.before.get(row.row_id, ()))
         return Judged(row.row_id, becoming.fate, decided.reason, self._now, row.not_before, None)
 
+    def _paused(self, row: MessageRow, time: timedelta) -> Judged:
+        """Looked at again after a long while, or once it is resumed: nobody walks over what is paused."""
+        until = self._now + time
+        return Judged(row.row_id, Fate.DEFERRED, Reason.PAUSED, self._now, until, None)
+
+    def _is_held(self, rule: OutreachRule) -> bool:
+        """Whether a person has paused a channel of the rule, so that she will resume it."""
+        named = [self._office.channels[n] for n in rule.channels if n in self._office.channels]
+        real = self._held.real or self._inst.is_made_up
+        return any(each.name in self._held.channels or (real and each.is_real) for each in named)
+
     def _later(self, row: MessageRow, channel: str, waits: Wait) -> Judged:
-        """It waits for its channel, by real time; of many the rate of which is limited, each longer."""
-        count = self._late[channel] = self._late.get(channel, 0) + 1
-        wait = timedelta(seconds=waits.seconds * (count if waits.one_by_one else 1))
+        """It waits for its channel, by real time; of many whose channel is stuck, each longer."""
+        wait = timedelta(seconds=waits.seconds)
+        if waits is STUCK:
+            count = self._late[channel] = self._late.get(channel, 0) + 1
+            wait *= count
         return Judged(
             row.row_id,
             Fate.DEFERRED,
-            Reason.RATE if waits.one_by_one else Reason.BREAKER,
+            waits.reason,
             self._now,
             self._now + wait * self._inst.rate,
             self._real + wait,

@@ -17,10 +17,12 @@ from lifecycle.engine.sending.aftermath import named
 from lifecycle.engine.sending.claim import Taken
 from lifecycle.engine.sending.office import NotWritten, Office
 from lifecycle.engine.sending.register import Register
+from lifecycle.errors import LifecycleError
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.outreach.letter import Letter, Recipient
 from lifecycle.outreach.outcome import Outcome
 
+DEFECT = "defect"  # of this program, by which a text could not be written; its complaint says more
 NO_TEXT = "no_text"  # what came of a letter that could not be written
 
 
@@ -33,8 +35,10 @@ def deliver(office: Office, register: Register, taken: Taken, observer: Observer
         observer.letter(taken.channel, NO_TEXT, time.perf_counter() - began)
         _fail(office, register, taken, error.code)
         return None
-    except BaseException:
+    except BaseException as error:
         office.leave(taken.channel, None)  # else a trial of a provider that failed is never over
+        if isinstance(error, Exception) and not isinstance(error, LifecycleError):
+            register.fail(taken, f"template_error: {DEFECT}", DEFECT)  # else it is tried for ever
         raise
     number = taken.row.tries + 1
     if not register.begin(taken, letter, number):

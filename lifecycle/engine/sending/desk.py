@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -34,6 +36,7 @@ from lifecycle.outreach.templates.catalogue import Catalogue
 from lifecycle.outreach.templates.part import TemplateFailed
 from lifecycle.outreach.templates.renderer import Renderer
 from lifecycle.outreach.tokens import letter_key, links_of, survey_of
+from lifecycle.outreach.verdict import Reason
 from lifecycle.settings import Settings
 from lifecycle.store import mailroom
 from lifecycle.store.mailroom import Shown
@@ -84,6 +87,14 @@ class Templates:
         self._catalogue = catalogue
         self._renderer = renderer
 
+    def is_broken(self, rule: str, channel: str) -> bool:
+        return any(
+            finding.file.startswith(f"{rule}/")
+            and finding.file.rpartition("/")[2].startswith(f"{channel}.")
+            and not finding.warning
+            for finding in self._catalogue.broken()
+        )
+
     def has(self, rule: str, step: int, variant: str | None, channel: str) -> bool:
         return channel in self._catalogue.channels_of(rule, step, variant)
 
@@ -130,6 +141,8 @@ class Desk:
         self._ways = channels
         self._secret = secret
         self._public_url = public_url
+        self._turns = threading.Lock()
+        self._last_turn: dict[str, float] = {}  # by channel: of the letter that was put off last
         self._staff = staff
 
     @property
@@ -149,11 +162,21 @@ class Desk:
     def enter(self, channel: str) -> Wait | None:
         breaker = self._ways.breaker(channel)
         if seconds := breaker.enter():
-            return Wait(seconds=seconds, one_by_one=False)
+            return Wait(seconds=seconds, reason=Reason.BREAKER)
         if seconds := self._ways.throttle(channel).take():
             breaker.leave()
-            return Wait(seconds=seconds, one_by_one=True)
+            return Wait(seconds=self._turn(channel, seconds), reason=Reason.RATE)
         return None
+
+    def _turn(self, channel: str, seconds: float) -> float:
+        """Letters that are too many for the rate of a channel are put off one after the other, so that
+        each comes again when it is its turn, and not all of them with every one that leaves."""
+        with self._turns:
+            now = time.monotonic()
+            last = self._last_turn.get(channel, now)
+            step = self._ways.throttle(channel).step
+            turn = self._last_turn[channel] = max(now + seconds, last + step)
+            return turn - now
 
     def leave(self, channel: str, outcome: Outcome | None) -> None:
         if outcome is None:

@@ -10,6 +10,7 @@ from lifecycle.domain.policy import MessageClass
 from lifecycle.outreach.channels import Channel
 from lifecycle.outreach.letter import Links, Rendered
 from lifecycle.outreach.outcome import Outcome
+from lifecycle.outreach.verdict import Reason
 from lifecycle.store.messages import MessageRow
 
 
@@ -25,8 +26,8 @@ class NotWritten(Exception):
 class Wait:
     """Why a letter does not enter its channel now, and for how long."""
 
-    seconds: float  # of real time
-    one_by_one: bool  # it is the channel's rate: the next one waits longer
+    seconds: float  # of real time; the next one may have to wait longer
+    reason: Reason  # rate or breaker
 
 
 class Texts(Protocol):
@@ -34,6 +35,9 @@ class Texts(Protocol):
 
     def has(self, rule: str, step: int, variant: str | None, channel: str) -> bool:
         """Whether there is a text in any language."""
+
+    def is_broken(self, rule: str, channel: str) -> bool:
+        """Whether a file of its texts is wrong as it is now: who mends it will have one."""
 
     def write(
         self,

@@ -7,6 +7,7 @@ is under way is taken along by the next. Nobody waits for company.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from lifecycle.engine.sending.aftermath import (
 from lifecycle.engine.sending.claim import Taken
 from lifecycle.engine.sending.office import Office
 from lifecycle.engine.sending.outcome_events import outcome_event
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import LifecycleError, Unavailable
 from lifecycle.intake.strict_json import tame
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.outreach.channels.settings import LONGEST_TIMEOUT
@@ -41,6 +42,7 @@ from lifecycle.store.sending import Attempt, Ended, Held, Settled
 from lifecycle.store.sql import Tx
 
 IN_FLIGHT_FOR = LONGEST_TIMEOUT + timedelta(seconds=30)  # longer than any channel may take
+AGAIN_SECONDS = 1.0  # after which an outcome is written again, while the database is away
 MOST_DETAIL = 500  # characters of what a provider says that are kept
 _TYPES = {Fate.SENT: SENT, Fate.OVERTAKEN: SENT, Fate.FAILED: FAILED, Fate.UNKNOWN: UNKNOWN}
 
@@ -97,7 +99,17 @@ class Register:
     def conclude(self, taken: Taken, outcome: Outcome, number: int) -> bool:
         """False: another process took the message over; what it makes of it stands."""
         code = None if isinstance(outcome, Accepted) else outcome.code
-        return self._written(_Conclusion(taken=taken, number=number, outcome=outcome, code=code))
+        told = _Conclusion(taken=taken, number=number, outcome=outcome, code=code)
+        deadline = time.monotonic() + IN_FLIGHT_FOR.total_seconds()
+        while True:
+            try:
+                return self._written(told)
+            except Unavailable:
+                # What is known must not be forgotten because a database restarts, or a customer is
+                # held by somebody: else marketing that left is unknown, and service leaves twice.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(AGAIN_SECONDS)
 
     def fail(self, taken: Taken, reason: str, code: str) -> bool:
         """There is no letter for it, and never will be. False as `conclude`."""

@@ -20,6 +20,8 @@ from lifecycle.store.sql import Tx
 
 BY = "lifecycle"  # who paused it
 USUAL = timedelta(days=7)  # over which it is reckoned what is usual
+COUNTED = 1000  # times the least surge: so far messages are counted
+USUAL_SECONDS = 60.0  # for which it is remembered that so many are usual
 ASKED_EVERY = 1.0  # seconds: so often a rule is counted at most
 
 
@@ -29,6 +31,7 @@ class Surges:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._asked: dict[str, float] = {}
+        self._usual_until: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def trip(
@@ -39,7 +42,7 @@ class Surges:
         watched = {rule.name for rule in version.policy.outreach if _is_watched(rule)}
         tripped = set()
         for rule in sorted(watched.intersection(rules)):
-            if self._is_due(rule) and (count := _surging(tx, surge, rule, held, now)):
+            if self._is_due(rule) and (count := self._surging(tx, surge, rule, held, now)):
                 why = (
                     f"{count:,} messages or more were queued within {surge.within}, far more than usual:"
                     " look at them with `lifecycle outreach list`, then resume"
@@ -48,6 +51,26 @@ class Surges:
                 tx.after_commit(partial(decisions.tell_of_surge, rule, count))
                 tripped.add(rule)
         return frozenset(tripped)
+
+    def _surging(self, tx: Tx, surge: Surge, rule: str, held: Pauses, now: datetime) -> int:
+        """How many were queued of late, where that is too many; else 0.
+
+        What is usual is a long count, so of a rule that may queue so many it is asked once a minute.
+        """
+        since = now - surge.within
+        known = held.allowed.get(rule)
+        if known is not None:
+            since = max(since, known)
+        if sending.recorded_since(tx, rule, since, surge.least + 1) <= surge.least:
+            return 0
+        if self._monotonic() < self._usual_until.get(rule, 0.0):
+            return 0
+        recent = sending.recorded_since(tx, rule, since, surge.least * COUNTED)
+        before = sending.recorded_since(tx, rule, now - USUAL, surge.least * COUNTED) - recent
+        if recent > before * (surge.within / USUAL) * surge.times:
+            return recent
+        self._usual_until[rule] = self._monotonic() + USUAL_SECONDS
+        return 0
 
     def _is_due(self, rule: str) -> bool:
         with self._lock:
@@ -64,17 +87,3 @@ def _is_watched(rule: OutreachRule) -> bool:
     if isinstance(trigger, OnRequest):
         return False
     return not isinstance(trigger, OnCalendar) or trigger.attribute is not None
-
-
-def _surging(tx: Tx, surge: Surge, rule: str, held: Pauses, now: datetime) -> int:
-    """How many were queued of late, where that is too many; else 0."""
-    since = now - surge.within
-    known = held.allowed.get(rule)
-    if known is not None:
-        since = max(since, known)
-    if sending.recorded_since(tx, rule, since, surge.least + 1) <= surge.least:
-        return 0
-    recent = sending.recorded_since(tx, rule, since, surge.least * 1000)
-    before = sending.recorded_since(tx, rule, now - USUAL, surge.least * 1000) - recent
-    usual = before * (surge.within / USUAL)
-    return recent if recent > usual * surge.times else 0

@@ -23,6 +23,11 @@ class Throttle:
         self._at = monotonic()
         self._lock = threading.Lock()
 
+    @property
+    def step(self) -> float:
+        """The seconds from one letter to the next, in the long run."""
+        return 0.0 if self._rate is None else 1 / self._rate
+
     def take(self) -> float:
         """0.0: one may go now, and is counted. Else nothing is, and it is the seconds to come again in."""
         if self._rate is None:
