@@ -255,10 +255,17 @@ def _at(failed: TemplateFailed, where: str) -> TemplateFailed:
     return TemplateFailed(code=failed.code, where=where, detail=failed.detail)
 
 
+def _subject_of(template: Template) -> str:
+    """Where it stands in the front matter."""
+    part = template.parts.get("subject") or template.parts.get("title") or template.body
+    return f"{part.file}:{part.line}"
+
+
 def _rendered(template: Template, filled: list[Any]) -> Rendered | TemplateFailed:
     text, html, subject, preheader = filled
     if subject is not None and (problem := problem_of(subject)):
-        return TemplateFailed(code=problem[0], where=template.path, detail=problem[1])
+        where = _subject_of(template)
+        return TemplateFailed(code=problem[0], where=where, detail=problem[1])
     if not text.strip():
         return TemplateFailed(code="empty_text", where=template.path, detail="nothing was written")
     preheader = " ".join(preheader.split()) if preheader else None
