@@ -11,6 +11,7 @@ import os
 import secrets
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 from lifecycle.errors import Unusable
 from lifecycle.store.sql import Tx, both, either
@@ -66,7 +67,7 @@ def _marks(tx: Tx) -> list[str]:
 
 def _write(path: Path, marks: str) -> None:
     """Whole or not at all, and on the disk before the database is."""
-    new = path.with_name(f"{path.name}-new")
+    new = path.with_name(f"{path.name}-{uuid4().hex}")
     try:
         with new.open("w") as file:
             file.write(f"{marks}\n")

@@ -164,7 +164,7 @@ def _send(tx: Tx) -> None:
     due = sending.due(tx, day(99), day(99), 200)
     assert len(due) > 50
     ids = list(dict.fromkeys(one.customer_id for one in due))
-    found = sending.due_of(tx, ids, day(99), day(99), without=["none"])
+    found = sending.due_of(tx, ids, day(99), day(99))
     sending.spent(tx, ids, day(0))
     sending.happened(tx, ids, ["order_paid"], day(0))
     sending.recorded_since(tx, "win-back", day(0), 1000)
