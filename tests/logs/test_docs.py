@@ -18,7 +18,7 @@ from lifecycle.store.steps import StepRow
 
 ROOT = Path(__file__).resolve().parents[2]
 # Whose first word names a line: methods, and what is handed on under these names.
-SAYING = {"debug", "info", "warning", "error", "about", "complain", "_complain", "Line"}
+SAYING = {"debug", "info", "warning", "error", "about", "complain", "_complain", "_failed", "Line"}
 HEADS = {
     "time",
     "level",

@@ -420,8 +420,8 @@ def test_a_server_without_logins_is_not_sent_the_password(tmp_path: Path) -> Non
 
 
 FAULTS = [
-    ("connect", Act(cut=True), 0.05), ("connect", Act(say="421 4.3.2 full"), 0.05),
-    ("ehlo", Act(cut=True), 0.05), ("ehlo", Act(say="502 what?"), 0.05),
+    ("connect", Act(cut=True), 0.15), ("connect", Act(say="421 4.3.2 full"), 0.15),
+    ("ehlo", Act(cut=True), 0.15), ("ehlo", Act(say="502 what?"), 0.15),
     ("mail", Act(cut=True), 0.02), ("mail", Act(say="451 4.3.0 no"), 0.02),
     ("rcpt", Act(cut=True), 0.02), ("rcpt", Act(say="550 5.1.1 no"), 0.02),
     ("data", Act(cut=True), 0.02), ("data", Act(say="421 no"), 0.02),

@@ -14,7 +14,6 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlmodel import Field, SQLModel
 
 from lifecycle.errors import Unusable
 from lifecycle.outreach.letter import Rendered
@@ -22,6 +21,7 @@ from lifecycle.outreach.templates import renderer as renderers
 from lifecycle.outreach.templates.catalogue import Catalogue
 from lifecycle.outreach.templates.part import TemplateFailed
 from lifecycle.outreach.templates.renderer import Renderer
+from lifecycle.store.tables import Customer
 
 AT = datetime(2026, 9, 25, 17, 30, tzinfo=UTC)  # in Shanghai it is the 26th already
 LAYOUT = """<mjml><mj-head><mj-title>{{ subject }}</mj-title><mj-preview>{{ preheader }}</mj-preview>
@@ -30,13 +30,6 @@ FOOT = """<mj-section><mj-column><mj-text>{{ company.name }}
 <a href="{{ links.unsubscribe }}">Unsubscribe</a></mj-text></mj-column></mj-section>"""
 
 Fill = Callable[..., Rendered | TemplateFailed]
-
-
-class Row(SQLModel, table=True):
-    __tablename__ = "row_of_a_template_test"
-
-    id: int | None = Field(default=None, primary_key=True)
-    name: str = "Anna"
 
 
 class Tier(StrEnum):
@@ -271,7 +264,7 @@ def test_more_than_256_kib_are_not_written(fill: Fill) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        Row(),
+        Customer.model_construct(key="anna", state="deal"),
         object(),
         {1, 2},
         1.5,
@@ -281,7 +274,7 @@ def test_more_than_256_kib_are_not_written(fill: Fill) -> None:
         2**70,
         datetime(2026, 1, 1),  # noqa: DTZ001 - naive on purpose
         len,
-        Row,
+        Customer,
         {"_x": 1},
         {1: 1},
         [[[[[[[[1]]]]]]]],
@@ -298,8 +291,13 @@ def test_what_is_not_plain_data_is_a_type_error_and_is_never_sent(
 
 
 def test_a_row_in_place_of_the_customer_is_a_type_error(fill: Fill) -> None:
-    with pytest.raises(TypeError, match=r"context\.customer: .*Row is no plain value"):
-        fill("{{ customer.name }}", customer=Row())
+    with pytest.raises(TypeError, match=r"context\.customer: .*Customer is no plain value"):
+        fill(
+            "{{ customer.name }}",
+            customer=Customer(
+                key="anna", state="deal", created_at=datetime(2026, 1, 1, tzinfo=UTC)
+            ),
+        )
 
 
 def test_an_old_jinja_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
