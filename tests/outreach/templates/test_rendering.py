@@ -292,12 +292,7 @@ def test_what_is_not_plain_data_is_a_type_error_and_is_never_sent(
 
 def test_a_row_in_place_of_the_customer_is_a_type_error(fill: Fill) -> None:
     with pytest.raises(TypeError, match=r"context\.customer: .*Customer is no plain value"):
-        fill(
-            "{{ customer.name }}",
-            customer=Customer(
-                key="anna", state="deal", created_at=datetime(2026, 1, 1, tzinfo=UTC)
-            ),
-        )
+        fill("{{ customer.name }}", customer=Customer.model_construct(key="anna"))
 
 
 def test_an_old_jinja_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
