@@ -76,15 +76,16 @@ def tell_of_surge(rule: str, count: int) -> None:
     )
 
 
-def tell_of_broken_text(row: MessageRow, code: str) -> None:
+def tell_of_broken_text(row: MessageRow, code: str, why: str) -> None:
     """A template could not be filled in for one customer."""
     tell.error(
         "text_failed",
-        "message {number} of {rule} to customer {customer_number} has no text: {code}",
+        "message {number} of {rule} to customer {customer_number} has no text: {code}: {why}",
         number=row.message.number,
         rule=row.message.rule,
         customer_number=row.customer_id,
         code=code,
+        why=why,
     )
 
 

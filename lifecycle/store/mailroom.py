@@ -39,17 +39,17 @@ def newest(
     customer_id: int | None = None,
 ) -> list[Listed]:
     """The messages whose fate was decided last, of those that are asked for."""
-    with tx.whole_tables():
-        rows = tx.rows(
-            _NEWEST,
-            None if fate is None else fate.value,
-            None if fate is None else fate.value,
-            rule,
-            rule,
-            customer_id,
-            customer_id,
-            limit,
-        )
+    wanted = (
+        None if fate is None else fate.value,
+        None if fate is None else fate.value,
+        rule,
+        rule,
+    )
+    if customer_id is not None:
+        rows = tx.rows(_NEWEST_OF, customer_id, *wanted, limit)
+    else:
+        with tx.whole_tables():
+            rows = tx.rows(_NEWEST, *wanted, limit)
     return [Listed(row[24], message_row(tx, row)) for row in rows]
 
 
@@ -95,13 +95,11 @@ def _letters(tx: Tx, rows: Sequence[Sequence[Any]]) -> list[Shown]:
 
 
 _PREFIXED = ", ".join(f"m.{name.strip()}" for name in READ.split(","))
-_NEWEST = both(
-    f"SELECT {_PREFIXED}, c.key FROM message AS m JOIN customer AS c ON c.id = m.customer_id"
-    " WHERE (CAST(? AS text) IS NULL OR m.fate = ?) AND (CAST(? AS text) IS NULL OR m.rule = ?)"
-    " AND (CAST(? AS bigint) IS NULL OR m.customer_id = ?)"
-    " ORDER BY m.fate_at DESC, m.id DESC LIMIT ?",
-    columns=25,
-)
+_LISTED = f"SELECT {_PREFIXED}, c.key FROM message AS m JOIN customer AS c ON c.id = m.customer_id"
+_THOSE = "(CAST(? AS text) IS NULL OR m.fate = ?) AND (CAST(? AS text) IS NULL OR m.rule = ?)"
+_LATEST_FIRST = " ORDER BY m.fate_at DESC, m.id DESC LIMIT ?"
+_NEWEST = both(f"{_LISTED} WHERE {_THOSE}{_LATEST_FIRST}", columns=25)
+_NEWEST_OF = both(f"{_LISTED} WHERE m.customer_id = ? AND {_THOSE}{_LATEST_FIRST}", columns=25)
 _SHOW = both(
     "INSERT INTO shown_letter (key, channel, rule, content, at) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (key) DO NOTHING"

@@ -212,7 +212,8 @@ def test_a_text_that_cannot_be_written_fails_and_nothing_leaves(
     arrive(inst, *known(now), bought(now))
     send_all(inst, office)
     row = message(inst, "offer")
-    assert (row.fate, row.reason) == (Fate.FAILED, "template_error: undefined")
+    assert row.fate is Fate.FAILED
+    assert row.reason == "template_error: undefined: offer/email.en.txt:1: customer.name"
     assert (wire.letters, types(inst)) == ([], ["lifecycle.failed"])
 
 
@@ -408,3 +409,21 @@ def test_a_letter_tells_what_a_registered_template_is_filled_with(
     send_all(inst, TestOffice(wire))
     (letter,) = wire.letters
     assert filled(letter, ["name", "orders", "email"]) == ["Anna", "1", "anna@example.org"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("rcpt_550_5.1.1", "address_suppressed"), ("rcpt_550", None), ("rcpt_552_5.2.2", None)],
+)
+def test_an_address_where_nobody_is_gets_nothing_more_by_any_rule(
+    inst: Installation, now: datetime, code: str, reason: str | None
+) -> None:
+    """A reply without a code of its own may mean anything, and a full mailbox is emptied one day."""
+    gone = Refused(code=code, detail="no", fault=Fault.RECIPIENT, permanent=True)
+    arrive(inst, *known(now), paid_back(now))
+    send_all(inst, TestOffice(Wire(answer=lambda _: gone)))
+    arrive(inst, bought(now))
+    wire = Wire()
+    send_all(inst, TestOffice(wire))
+    row = message(inst, "offer")
+    assert (row.reason, len(wire.letters)) == (reason, 0 if reason else 1)

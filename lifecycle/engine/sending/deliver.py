@@ -33,7 +33,7 @@ def deliver(office: Office, register: Register, taken: Taken, observer: Observer
         letter = _letter(office, taken)
     except NotWritten as error:
         observer.letter(taken.channel, NO_TEXT, time.perf_counter() - began)
-        _fail(office, register, taken, error.code)
+        _fail(office, register, taken, error)
         return None
     except BaseException as error:
         office.leave(taken.channel, None)  # else a trial of a provider that failed is never over
@@ -59,10 +59,10 @@ def deliver(office: Office, register: Register, taken: Taken, observer: Observer
     return outcome
 
 
-def _fail(office: Office, register: Register, taken: Taken, code: str) -> None:
+def _fail(office: Office, register: Register, taken: Taken, error: NotWritten) -> None:
     office.leave(taken.channel, None)
-    register.fail(taken, f"template_error: {code}", code)
-    decisions.tell_of_broken_text(taken.row, code)
+    register.fail(taken, f"template_error: {error.code}: {error}", error.code)
+    decisions.tell_of_broken_text(taken.row, error.code, str(error))
 
 
 def release(office: Office, register: Register, taken: Taken) -> None:

@@ -15,7 +15,10 @@ from lifecycle.store.messages import MessageRow
 
 
 class NotWritten(Exception):
-    """A template could not be filled in for a customer; `code` is stable, `str` says where and why."""
+    """A template could not be filled in for a customer; `code` is stable, `str` says where and why.
+
+    Neither quotes anything of the customer's, so that both may be kept and logged.
+    """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)

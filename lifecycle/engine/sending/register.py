@@ -6,6 +6,7 @@ is under way is taken along by the next. Nobody waits for company.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -33,10 +34,12 @@ from lifecycle.engine.sending.outcome_events import outcome_event
 from lifecycle.errors import LifecycleError, Unavailable
 from lifecycle.intake.strict_json import tame
 from lifecycle.killpoints import Point, killpoint
+from lifecycle.outreach import dsn
 from lifecycle.outreach.channels.settings import LONGEST_TIMEOUT
 from lifecycle.outreach.letter import Letter
-from lifecycle.outreach.outcome import Accepted, Outcome
-from lifecycle.store import customers, sending
+from lifecycle.outreach.outcome import Accepted, Fault, Outcome, Refused
+from lifecycle.outreach.replies import News
+from lifecycle.store import customers, sending, suppressions
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.sending import Attempt, Ended, Held, Settled
 from lifecycle.store.sql import Tx
@@ -149,6 +152,21 @@ class Register:
             entry.holds, entry.done = holds, True
 
 
+def _is_nobodys(refused: Refused) -> bool:
+    """Only where the reply has a code of its own for it (RFC 3463): a bare 550 may mean that we may not
+    send by that server at all."""
+    status = _STATUS.search(refused.code)
+    return (
+        refused.permanent
+        and refused.fault is Fault.RECIPIENT
+        and status is not None
+        and dsn.classed(status[1]) is News.HARD
+    )
+
+
+_STATUS = re.compile(r"_([245]\.[0-9]{1,3}\.[0-9]{1,3})$")
+
+
 class _Page:
     """What is written in one transaction."""
 
@@ -172,6 +190,7 @@ class _Page:
         settled = [(one, after) for one in ended if (after := self._settled(one)) is not None]
         sending.end(self._tx, list(self._ends(ended)), self._real)
         sending.settle_all(self._tx, [after for _, after in settled])
+        self._silence(ended)
         self._tell(settled)
         lease = self._real + IN_FLIGHT_FOR
         attempts = [one.attempt for one in begun]
@@ -180,6 +199,14 @@ class _Page:
             killpoint(Point.SEND_BEFORE_SENT)
         ours = {id(one) for one in begun} | {id(one) for one, _ in settled}
         return [id(one) in ours or self._has_begun(one) for one in self._entries]
+
+    def _silence(self, ended: Sequence[_Conclusion]) -> None:
+        """An address of which its server says that nobody is there is written to no more."""
+        for one in ended:
+            if isinstance(one.outcome, Refused) and _is_nobodys(one.outcome):
+                hashes = self._office.hashes_of(one.taken.channel, one.taken.address)
+                for hashed in hashes[:1]:
+                    suppressions.add(self._tx, hashed, suppressions.ALL, "hard_bounce", self._real)
 
     def _begins(self, one: _Beginning) -> bool:
         held = self._of(one)
