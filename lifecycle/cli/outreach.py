@@ -36,7 +36,7 @@ Scope = Annotated[
     str,
     typer.Argument(
         metavar="SCOPE",
-        help="all, real (whatever reaches somebody outside), rule:NAME or channel:NAME.",
+        help="all, real (whatever reaches somebody outside), rule:NAME, channel:NAME or marketing:CHANNEL.",
     ),
 ]
 

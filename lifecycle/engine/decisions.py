@@ -76,6 +76,17 @@ def tell_of_surge(rule: str, count: int) -> None:
     )
 
 
+def tell_of_reception(channel: str, why: str) -> None:
+    """Marketing by a channel was paused by itself, and a person is asked."""
+    tell.warning(
+        "marketing_paused",
+        "marketing by {channel} is paused: {why}; look into it, then `lifecycle outreach resume"
+        " marketing:{channel}`",
+        channel=channel,
+        why=why,
+    )
+
+
 def tell_of_broken_text(row: MessageRow, code: str, why: str) -> None:
     """A template could not be filled in for one customer."""
     tell.error(

@@ -16,6 +16,7 @@ from lifecycle.domain.fate import Fate
 from lifecycle.engine.accept import Accepted, accept_within
 from lifecycle.engine.fates import SUPERSEDED
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending.reputation import WATCH
 from lifecycle.intake.draft import Draft, content_hash
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.lines import Teller
@@ -112,7 +113,10 @@ def _take(inst: Installation, secret: Secret | None, report: Report, tx: Tx) -> 
     (result,) = accept_within(inst, tx, [_event(found, report, key, now)])
     if not isinstance(result, Accepted):
         return KnownAlready()
-    _suppress(tx, found, report.news, inst.db.clock(tx))  # mailboxes are full in real time
+    real = inst.db.clock(tx)  # in which mailboxes are full, and providers judge us
+    _suppress(tx, found, report.news, real)
+    if report.news in {News.HARD, News.COMPLAINED}:
+        WATCH.heard(tx, found.channel, real)
     _resolve(tx, found, report.news, now)
     killpoint(Point.BOUNCE_BEFORE_COMMIT)
     return Recorded(rule=found.rule, channel=found.channel)

@@ -12,14 +12,15 @@ ALL = "all"
 REAL = "real"  # every channel by which somebody outside is reached
 RULE = "rule:"
 CHANNEL = "channel:"
-ALLOWED = "allowed:"  # a rule whose surge a person has looked at
+MARKETING = "marketing:"  # a channel by which service messages go on
+ALLOWED = "allowed:"  # what had paused itself, and a person has looked at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paused:
     """One thing that is not sent until somebody resumes it."""
 
-    scope: str  # all, real, rule:<name> or channel:<name>
+    scope: str  # all, real, rule:<name>, channel:<name> or marketing:<channel>
     by: str  # a login, or what tripped
     why: str
     since: datetime  # by the engine's clock
@@ -33,7 +34,8 @@ class Pauses:
     real: bool
     rules: frozenset[str]
     channels: frozenset[str]
-    allowed: dict[str, datetime]  # rule → since when its surge is known to a person
+    marketing: frozenset[str]  # channels by which no marketing goes
+    allowed: dict[str, datetime]  # rule, or marketing:<channel> → since when a person knows of it
 
     @classmethod
     def of(cls, paused: Iterable[Paused]) -> Pauses:
@@ -44,6 +46,7 @@ class Pauses:
             real=REAL in scopes,
             rules=_named(scopes, RULE),
             channels=_named(scopes, CHANNEL),
+            marketing=_named(scopes, MARKETING),
             allowed={
                 row.scope.removeprefix(ALLOWED): row.since
                 for row in rows
@@ -90,10 +93,10 @@ def remove(tx: Tx, scope: str) -> bool:
     return tx.run(_REMOVE, scope) == 1
 
 
-def allow(tx: Tx, rule: str, *, by: str, why: str, since: datetime) -> None:
-    """A person has looked at the surge of a rule: what was queued until now pauses it no more."""
-    remove(tx, f"{ALLOWED}{rule}")
-    add(tx, Paused(scope=f"{ALLOWED}{rule}", by=by, why=why, since=since))
+def allow(tx: Tx, what: str, *, by: str, why: str, since: datetime) -> None:
+    """A person has looked at what paused itself: what happened until now pauses it no more."""
+    remove(tx, f"{ALLOWED}{what}")
+    add(tx, Paused(scope=f"{ALLOWED}{what}", by=by, why=why, since=since))
 
 
 _OURS = 0x7061_7573  # of the advisory lock: "paus"

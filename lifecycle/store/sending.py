@@ -184,6 +184,21 @@ def recorded_since(tx: Tx, rule: str, since: datetime, at_most: int) -> int:
     return count
 
 
+class Reception(NamedTuple):
+    """How marketing by a channel was received."""
+
+    letters: int  # that left or may have, or that nobody was there to take
+    complaints: int  # of these, letters to who called one spam since
+    bounces: int  # letters to addresses of which it is known since that nobody is there
+
+
+def reception(tx: Tx, channel: str, since: datetime) -> Reception:
+    """Of the marketing that was handed over after `since`, of real time."""
+    instant = tx.to_db(since)
+    with tx.whole_tables():
+        return Reception(*tx.rows(_RECEPTION, instant, channel, instant)[0])
+
+
 # -- claims ----------------------------------------------------------------------------------
 
 
@@ -395,6 +410,15 @@ _HAPPENED = both(
 _RECORDED = both(
     "SELECT count(*) FROM (SELECT 1 FROM message WHERE rule = ? AND recorded_at > ?"
     " AND fate NOT IN ('withheld', 'expired') LIMIT ?) AS recent"
+)
+_RECEPTION = both(
+    "SELECT count(*), count(CASE WHEN s.reason = 'complaint' THEN 1 END),"
+    " count(CASE WHEN s.reason = 'hard_bounce' THEN 1 END) FROM send_attempt AS a"
+    " JOIN message AS m ON m.id = a.message_id AND m.message_class = 'marketing'"
+    " LEFT JOIN suppression AS s ON s.address_hash = a.address_hash AND s.since > ?"
+    " AND s.reason IN ('complaint', 'hard_bounce')"
+    " WHERE a.channel = ? AND a.began_at > ? "
+    " AND (a.outcome IS NULL OR a.outcome <> 'refused')"
 )
 _JUDGE = bulk(
     "fate text, reason text, fate_at timestamptz, not_before timestamptz, retry_at timestamptz,"

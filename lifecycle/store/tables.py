@@ -247,7 +247,10 @@ class SendAttempt(SQLModel, table=True):
     """One time that a letter was handed to a provider: committed before it, completed after it."""
 
     __tablename__: ClassVar[str] = "send_attempt"
-    __table_args__ = (Index("send_attempt_provider", "provider_id"),)
+    __table_args__ = (
+        Index("send_attempt_provider", "provider_id"),
+        Index("send_attempt_channel", "channel", "began_at"),
+    )
 
     message_id: int = Field(
         sa_column=Column("message_id", big(), primary_key=True, autoincrement=False)

@@ -427,6 +427,7 @@ class _Judging:
         hashes = self._hashes.get((person.row.id, name), ())
         scopes = {scope for each in hashes for scope in self._suppressed.get(each, ())}
         real = channel.is_real and (self._held.real or self._inst.is_made_up)
+        marketing = rule.message_class is MessageClass.MARKETING
         written = self._office.texts.has(rule.name, row.message.number, text, name)
         broken = not written and self._office.texts.is_broken(rule.name, name)
         return Option(
@@ -436,11 +437,12 @@ class _Judging:
             suppressed=suppressions.covers(
                 scopes,
                 rule.purpose,
-                marketing=rule.message_class is MessageClass.MARKETING,
+                marketing=marketing,
             ),
             failed=name in closed,
             open_at=self._open_at(name),
             paused=name in self._held.channels
+            or (marketing and name in self._held.marketing)
             or real
             or broken
             or bool(self._office.unready(name, rule.message_class)),
@@ -495,7 +497,8 @@ class _Judging:
         """Whether a person has paused a channel of the rule, so that she will resume it."""
         named = [self._office.channels[n] for n in rule.channels if n in self._office.channels]
         real = self._held.real or self._inst.is_made_up
-        return any(each.name in self._held.channels or (real and each.is_real) for each in named)
+        stopped = self._held.channels | self._held.marketing
+        return any(each.name in stopped or (real and each.is_real) for each in named)
 
     def _later(self, row: MessageRow, channel: str, waits: Wait) -> Judged:
         """It waits for its channel, by real time; of many whose channel is stuck, each longer."""

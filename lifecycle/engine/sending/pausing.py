@@ -7,11 +7,11 @@ from lifecycle.errors import UNCHANGED, Problem
 from lifecycle.intake.values import did_you_mean
 from lifecycle.store import instance, pauses, sending
 from lifecycle.store.database import Database
-from lifecycle.store.pauses import ALL, CHANNEL, REAL, RULE, Paused
+from lifecycle.store.pauses import ALL, CHANNEL, MARKETING, REAL, RULE, Paused
 from lifecycle.store.sql import Tx
 
 AT_ONCE = 1000  # messages in one transaction
-SCOPES = "all, real, rule:<name> or channel:<name>"
+SCOPES = "all, real, rule:<name>, channel:<name> or marketing:<channel>"
 
 
 def paused(db: Database) -> list[Paused]:
@@ -46,7 +46,7 @@ def resume(inst: Installation, scope: str, *, by: str, why: str) -> bool:
         pauses.wait_for_claims(tx)
         now = inst.now(tx)
         was = pauses.remove(tx, scope)
-        if was and scope.startswith(RULE):
+        if was and scope.startswith((RULE, MARKETING)):
             pauses.allow(tx, scope.removeprefix(RULE), by=by, why=why, since=now)
         return was
 
@@ -98,6 +98,7 @@ def _refuse_unknown(inst: Installation, tx: Tx, scope: str) -> None:
             (
                 *(f"{RULE}{rule.name}" for rule in rules),
                 *(f"{CHANNEL}{name}" for rule in rules for name in rule.channels),
+                *(f"{MARKETING}{name}" for rule in rules for name in rule.channels),
             )
         )
     )

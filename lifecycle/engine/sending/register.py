@@ -31,6 +31,7 @@ from lifecycle.engine.sending.aftermath import (
 from lifecycle.engine.sending.claim import Taken
 from lifecycle.engine.sending.office import Office
 from lifecycle.engine.sending.outcome_events import outcome_event
+from lifecycle.engine.sending.reputation import WATCH
 from lifecycle.errors import LifecycleError, Unavailable
 from lifecycle.intake.strict_json import tame
 from lifecycle.killpoints import Point, killpoint
@@ -207,6 +208,7 @@ class _Page:
                 hashes = self._office.hashes_of(one.taken.channel, one.taken.address)
                 for hashed in hashes[:1]:
                     suppressions.add(self._tx, hashed, suppressions.ALL, "hard_bounce", self._real)
+                WATCH.heard(self._tx, one.taken.channel, self._real)
 
     def _begins(self, one: _Beginning) -> bool:
         held = self._of(one)

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", "number"),
     )
     op.create_index("send_attempt_provider", "send_attempt", ["provider_id"])
+    op.create_index("send_attempt_channel", "send_attempt", ["channel", "began_at"])
     op.create_table(
         "shown_letter",
         sa.Column("key", key_text(), nullable=False),
