@@ -52,7 +52,11 @@ SHARED = (
         "Where everything is kept: sqlite:///path or postgresql://…;"
         " left out: the file lifecycle.db in the working directory.",
     ),
-    _setting("config_dir", "DIR", "The folder of policy.yaml, settings.yaml and mappings/."),
+    _setting(
+        "config_dir",
+        "DIR",
+        "The folder of policy.yaml, settings.yaml, channels.yaml and mappings/.",
+    ),
     _setting(
         "clock",
         "WHEN[*RATE]",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from lifecycle.domain.policy import Policy
     from lifecycle.engine.sending.desk import Unready
     from lifecycle.engine.sending.overview import Message
     from lifecycle.store.mailroom import Listed
@@ -61,11 +62,13 @@ def list_messages(
     from lifecycle.engine.sending import overview, pausing
 
     with opened(settings, Access.READ) as engine:
+        _refuse_unknown(rule, engine.policy())
         listed = overview.newest(
             engine.installation, limit, fate=fate, rule=rule, customer=customer
         )
         paused = pausing.paused(engine.db)
-    unready = _unready(settings)
+        policy = engine.policy()
+    unready = _unready(settings, policy)
     if json:
         output.json_document(
             {
@@ -208,9 +211,29 @@ def send(
     before = f"; {done.before:,} had been asked for before" if done.before else ""
     output.show(f"{output.count(done.new, 'message')} of {rule} asked for{before}.")
     if done.unknown:
-        shown = ", ".join(done.unknown[:10])
+        shown = ", ".join(f"“{key}”" for key in done.unknown[:10])
         more = f" and {len(done.unknown) - 10:,} more" if len(done.unknown) > 10 else ""
         output.show(Text(tame(f"Nobody is known as {shown}{more}."), "yellow"))
+
+
+@app.command("again")
+@with_settings()
+def again(
+    settings: Settings,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="Whose text was broken.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Send messages after all whose text could not be written, once it is mended; none of them had left."""
+    from lifecycle.bootstrap import beside, installation_of
+    from lifecycle.engine.sending.again import send_again
+
+    with beside(settings) as db:
+        count = send_again(installation_of(db), rule)
+    if json:
+        output.json_document({"again": count})
+    else:
+        output.show(f"{output.count(count, 'message')} of {rule} wait again.")
 
 
 @app.command("bounce")
@@ -309,6 +332,14 @@ def _read(file: Path) -> str:
         raise Problem("not_utf_8", f"{file}:{line}: this is not UTF-8 text; {UNCHANGED}") from error
 
 
+def _refuse_unknown(rule: str | None, policy: Policy) -> None:
+    from lifecycle.policy.report import unlisted
+
+    names = [each.name for each in policy.outreach]
+    if rule is not None and rule not in names:
+        raise NotFound(unlisted("outreach rule", rule, names))
+
+
 def _say(*, json: bool, done: str | None, told: str) -> None:
     if json:
         output.json_document({"done": done})
@@ -316,12 +347,12 @@ def _say(*, json: bool, done: str | None, told: str) -> None:
         output.show(told)
 
 
-def _unready(settings: Settings) -> list[Unready] | Unusable:
+def _unready(settings: Settings, policy: Policy) -> list[Unready] | Unusable:
     """Whoever looks may lack the secrets of whoever sends, and is shown the messages all the same."""
     from lifecycle.engine.sending.desk import unready_of
 
     try:
-        return unready_of(settings)
+        return unready_of(settings, policy)
     except Unusable as refused:
         return refused
 
@@ -363,12 +394,12 @@ def _listing(listed: list[Listed]) -> Table:
 
 
 def _fate(row: MessageRow) -> Text:
-    """`deferred: cap, until 2026-01-05 09:00:00`."""
+    """`deferred: cap, from 2026-01-05 09:00:00`."""
     told = Text(row.fate.value, _STYLES.get(row.fate, "dim"))
     if row.reason:
         told.append(f": {tame(row.reason)}", "dim")
     if row.fate in {Fate.QUEUED, Fate.DEFERRED}:
-        told.append(f", until {output.moment(row.not_before)}", "dim")
+        told.append(f", from {output.moment(row.not_before)}", "dim")
     return told
 
 

@@ -13,6 +13,7 @@ from lifecycle.cli.options import (
     MAX_PENDING,
     METRICS,
     NIGHTLY,
+    OUTREACH,
     PORT,
     Host,
     with_settings,
@@ -25,7 +26,7 @@ from lifecycle.settings import Settings
 tell = Teller("lifecycle")
 
 
-@with_settings(PORT, MAX_PENDING, *BROKER)
+@with_settings(PORT, MAX_PENDING, *OUTREACH, *BROKER)
 def serve(
     settings: Settings,
     *,
@@ -49,7 +50,7 @@ def serve(
     tell.info("stopped", "stopped")
 
 
-@with_settings(MAX_PENDING, *METRICS, *BROKER)
+@with_settings(MAX_PENDING, *OUTREACH, *METRICS, *BROKER)
 def work(settings: Settings) -> None:
     """Do the work in this process: take in what systems post to the broker, fold what waits, fire what is due. `dramatiq workers` does the same.
 
@@ -67,7 +68,7 @@ def work(settings: Settings) -> None:
     tell.info("stopped", "stopped")
 
 
-@with_settings(*NIGHTLY, *METRICS, *BROKER)
+@with_settings(*OUTREACH, *NIGHTLY, *METRICS, *BROKER)
 def schedule(settings: Settings) -> None:
     """Ring the workers every second for what is due, and every few for what waits; do the work of the night. The same as `python scheduler.py`.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.cli import commands, exits
-from lifecycle.cli.options import BROKER, MAX_PENDING, METRICS, PORT, SHARED
+from lifecycle.cli.options import BROKER, MAX_PENDING, METRICS, NIGHTLY, OUTREACH, PORT, SHARED
 from lifecycle.settings import DEBUG_VARIABLE, FLAGS, SETTINGS_FILE, VARIABLES
 
 HEAD = """\
@@ -38,7 +38,8 @@ A variable that is set but empty counts as unset; a misspelt one is refused.
 BESIDE = """\
 An SQLite file has one writing process at a time.
 While `lifecycle up` runs, commands that only look work beside it: `log`, `explain`, `customer show`, \
-`report`, `dead list`, `dead show`, `key …`, `task …`, `verify`, `digest`.
+`report`, `dead list`, `dead show`, `key …`, `task …`, `outreach …`, `template …`, `customer consents`, \
+`nights`, `verify`, `digest`.
 The others are refused with the id of the process that holds the file.
 On PostgreSQL all of them work side by side, and `serve`, `work` and `schedule` divide among many \
 processes what `up` does in one: see [operations.md](operations.md).
@@ -68,10 +69,20 @@ def _settings() -> Iterator[str]:
     yield "## Settings\n"
     yield SETTINGS_TEXT
     yield "| flag | variable | meaning |\n| --- | --- | --- |"
-    for parameter in (*SHARED, PORT, MAX_PENDING, *METRICS, *BROKER):
+    for parameter in (
+        *SHARED,
+        PORT,
+        MAX_PENDING,
+        *OUTREACH,
+        *NIGHTLY,
+        *METRICS,
+        *BROKER,
+    ):
         variable = VARIABLES[parameter.name]
         text = parameter.annotation.__metadata__[0].help.removesuffix(f" [{variable}]")
         yield f"| `{FLAGS[parameter.name]}` | `{variable}` | {_cell(text)} |"
+    yield "| | `LIFECYCLE_SECRET` | The secret itself, instead of a file; never a flag. |"
+    yield "| | `LIFECYCLE_SECRET_PREVIOUS` | The one before it, while links that it signed are to be good. |"
     yield f"| | `{DEBUG_VARIABLE}` | Any value: a defect shows its traceback. |\n"
 
 

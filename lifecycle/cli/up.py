@@ -21,7 +21,7 @@ from rich.text import Text
 from lifecycle.cli import demo as demonstration
 from lifecycle.cli import output
 from lifecycle.cli.opening import not_in_force
-from lifecycle.cli.options import BROKER, MAX_PENDING, NIGHTLY, PORT, Host, with_settings
+from lifecycle.cli.options import BROKER, MAX_PENDING, NIGHTLY, OUTREACH, PORT, Host, with_settings
 from lifecycle.logs.lines import Teller
 from lifecycle.logs.stderr import log_to_stderr
 from lifecycle.loopback import LOOPBACK
@@ -39,7 +39,7 @@ curl {address}/v1/events -H 'content-type: application/json' -d '{{"events": [
    "properties": {{"amount": "99.50", "currency": "CNY", "order_id": "{id}"}}}}]}}'"""
 
 
-@with_settings(PORT, MAX_PENDING, *NIGHTLY, *BROKER)
+@with_settings(PORT, MAX_PENDING, *OUTREACH, *NIGHTLY, *BROKER)
 def up(
     settings: Settings,
     *,

@@ -22,7 +22,8 @@ _TOLD = MappingProxyType(
         Reason.CAP: "she has had as many messages as a cap allows",
         Reason.QUIET_HOURS: "it is quiet hours where she lives",
         Reason.CLOSED_DAY: "it is no working day where she lives",
-        Reason.PAUSED: "it or its channel is paused, or the channel is not described or not ready yet",
+        Reason.PAUSED: "it or its channel is paused",
+        Reason.NOT_READY: "its channel is not described in channels.yaml, or not ready yet",
         Reason.BREAKER: "the provider of its channel is failing",
         Reason.RATE: "its channel takes no more at once",
     }

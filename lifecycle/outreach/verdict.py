@@ -53,7 +53,8 @@ class Reason(StrEnum):
     CAP = "cap"
     QUIET_HOURS = "quiet_hours"
     CLOSED_DAY = "closed_day"
-    PAUSED = "paused"  # the channel, by a person
+    PAUSED = "paused"  # it or its channel
+    NOT_READY = "not_ready"  # no channel of the rule is described, or it lacks something
     BREAKER = "breaker"  # the channel's provider fails
     RATE = "rate"  # the channel takes no more in a second
 

@@ -375,6 +375,17 @@ def release_paused(tx: Tx, now: datetime, limit: int) -> int:
     return tx.run(_RELEASE, tx.to_db(now), tx.to_db(now), limit)
 
 
+def failed(tx: Tx, rule: str, reason: str, now: datetime, limit: int) -> list[Leased]:
+    """Messages of a rule that failed for a reason that begins so, and whose time has not passed."""
+    return [Leased(*row) for row in tx.rows(_FAILED, rule, reason, reason, tx.to_db(now), limit)]
+
+
+def try_again(tx: Tx, row_ids: Iterable[int], now: datetime) -> int:
+    """These failed, and wait again; their customers are locked. How many these were."""
+    instant = tx.to_db(now)
+    return tx.run(_AGAIN, instant, instant, tx.ids(row_ids))
+
+
 # -- statements ------------------------------------------------------------------------------
 
 _WAITS = "fate IN ('queued', 'deferred')"
@@ -471,6 +482,16 @@ _ATTEMPTS = both(
     " template_hash, content_hash, language, letter FROM send_attempt WHERE message_id IN [ids]"
     " ORDER BY message_id, number",
     columns=13,
+)
+_FAILED = both(
+    "SELECT id, customer_id FROM message WHERE rule = ? AND fate = 'failed' AND live"
+    " AND substr(reason, 1, length(CAST(? AS text))) = CAST(? AS text)"
+    " AND (expires_at IS NULL OR expires_at > ?) ORDER BY id LIMIT ?",
+    columns=2,
+)
+_AGAIN = both(
+    "UPDATE message SET fate = 'queued', reason = NULL, fate_at = ?, not_before = ?, retry_at = NULL"
+    " WHERE id IN [ids] AND fate = 'failed' AND live"
 )
 _LAPSED = both(
     "SELECT id, customer_id FROM message WHERE lease IS NOT NULL AND lease_until <= ?"

@@ -136,8 +136,8 @@ def test_every_message_is_listed_with_what_became_of_it(shop: Lifecycle) -> None
         line.split() for line in shop("outreach", "list", "--customer", "carl").out.splitlines()
     ]
     assert [row[3:] for row in rows if "nurture" in row] == [
-        ["nurture", "3", "carl", "queued,", "until", "2026-03-10", "00:30:00"],
-        ["nurture", "2", "carl", "queued,", "until", "2026-03-06", "00:30:00"],
+        ["nurture", "3", "carl", "queued,", "from", "2026-03-10", "00:30:00"],
+        ["nurture", "2", "carl", "queued,", "from", "2026-03-06", "00:30:00"],
         ["nurture", "carl", "suppressed:", "no_address"],
     ]
 
@@ -147,8 +147,10 @@ def test_the_list_is_narrowed(shop: Lifecycle) -> None:
     assert {m["rule"] for m in listed(shop, "--rule", "nurture")} == {"nurture"}
     assert {m["customer"] for m in listed(shop, "--customer", "carl")} == {"carl"}
     assert len(listed(shop, "--limit", "2")) == 2
-    assert listed(shop, "--rule", "nurtur") == []
-    assert "no message is planned" in shop("outreach", "list", "--rule", "nurtur").out
+    misspelt = shop("outreach", "list", "--rule", "nurtur")
+    assert misspelt.code == Code.REFUSED
+    assert 'did you mean "nurture"?' in misspelt.err
+    assert listed(shop, "--rule", "early-access") == []
 
 
 def test_whom_nobody_knows_and_what_no_message_becomes_are_refused(shop: Lifecycle) -> None:
@@ -260,7 +262,7 @@ def test_a_scope_that_is_none_is_refused(
     ran = shop("outreach", command, scope)
     assert ran.code == Code.BAD_INPUT
     assert f"called '{scope}'; nothing was changed" in ran.err
-    assert "expected: all, real, rule:<name> or channel:<name>" in ran.err
+    assert "expected: all, real, rule:<name>, channel:<name> or marketing:<channel>" in ran.err
     assert hint is None or hint in ran.err
 
 
@@ -292,7 +294,7 @@ def test_whoever_is_named_twice_under_one_name_gets_it_once(
     (home / "to.txt").write_text("\ufeffanna\n\n  bert \nanna\nzoe\x1b[2J\n", encoding="utf-8")
     asking = ("outreach", "send", "product-news", "--to", "to.txt", "--name", "march")
     assert shop(*asking).out == (
-        "2 messages of product-news asked for.\nNobody is known as zoe\\u001b[2J.\n"
+        "2 messages of product-news asked for.\nNobody is known as “zoe\\u001b[2J”.\n"
     )
     assert shop(*asking).out.startswith(
         "0 messages of product-news asked for; 2 had been asked for before.\n"
@@ -308,7 +310,7 @@ def test_of_many_whom_nobody_knows_ten_are_named(shop: Lifecycle, home: Path) ->
     (home / "to.txt").write_text("".join(f"nobody-{n}\n" for n in range(1_012)))
     asked = shop("outreach", "send", "product-news", "--to", "to.txt", "--name", "march")
     assert asked.code == Code.OK
-    assert asked.out.endswith("nobody-9 and 1,002 more.\n")
+    assert asked.out.endswith("“nobody-9” and 1,002 more.\n")
 
 
 def test_keys_may_come_through_a_pipe(shop: Lifecycle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,11 +439,13 @@ def test_whoever_starts_and_whoever_looks_is_told_which_channel_is_not_ready(
     monkeypatch.setenv("SMTP_PASSWORD", "unknown")
     live(settings)
     told = "channel email not ready: marketing needs a postal address; set company: address in"
-    (warned,) = [each for each in caplog.messages if "not ready" in each]
+    warned, undescribed = [each for each in caplog.messages if "not ready" in each]
     assert warned.startswith(told)
     assert warned.endswith("(marketing waits)")
+    missing = "channel task not ready: channels.yaml does not describe it (everything waits)"
+    assert undescribed == missing
     assert f"! {told}" in lifecycle("outreach", "list").out
-    (unready,) = lifecycle("outreach", "list", "--json").json["not_ready"]
+    unready, _ = lifecycle("outreach", "list", "--json").json["not_ready"]
     assert (unready["channel"], unready["only_marketing"]) == ("email", True)
     assert any("nobody signs its letters" in each for each in unready["lacking"])
     held = listed(lifecycle, "--rule", "nurture", "--fate", "deferred")

@@ -67,8 +67,8 @@ EVERYTHING_SAYS_NO: dict[Reason, dict[str, Any]] = {
 }
 
 
-ASKED = [one for one in Reason if one is not Reason.RATE]
-"""All but the one that is asked where a letter is handed over."""
+ASKED = [one for one in Reason if one not in {Reason.RATE, Reason.NOT_READY}]
+"""All but those that are known only where a letter is handed over."""
 
 
 def all_say_no(*reasons: Reason) -> tuple[Case, Sending]:

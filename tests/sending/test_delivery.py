@@ -13,6 +13,7 @@ from lifecycle.domain.fate import Fate
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending import claim
 from lifecycle.engine.sending import sender as senders
+from lifecycle.engine.sending.again import send_again
 from lifecycle.engine.sending.sender import Sender
 from lifecycle.engine.work import Applied
 from lifecycle.outreach.channels.provider import filled
@@ -427,3 +428,24 @@ def test_an_address_where_nobody_is_gets_nothing_more_by_any_rule(
     send_all(inst, TestOffice(wire))
     row = message(inst, "offer")
     assert (row.reason, len(wire.letters)) == (reason, 0 if reason else 1)
+
+
+def test_once_a_text_is_mended_its_messages_are_sent_after_all(
+    inst: Installation, now: datetime
+) -> None:
+    wire = Wire()
+    office = TestOffice(wire)
+    office.texts.broken.add("receipt")
+    arrive(inst, *known(now), paid_back(now))
+    send_all(inst, office)
+    assert message(inst, "receipt").fate is Fate.FAILED
+    office.texts.broken.clear()
+    assert send_again(inst, "receipt") == 1
+    assert send_again(inst, "receipt") == 0
+    send_all(inst, office)
+    assert (message(inst, "receipt").fate, len(wire.letters)) == (Fate.SENT, 1)
+    work(inst)
+    with inst.db.read() as tx:
+        told = events.all_of(tx, customers.find(tx, ANNA))
+    ours = [one.event.id.partition(":")[0] for one in told if one.event.source == "lifecycle"]
+    assert sorted(ours) == ["failed", "sent"]

@@ -342,7 +342,7 @@ class _Judging:
             if rule is None:
                 continue  # of a policy that a newer program published: that one sends it
             if rule.name in self._stopped:
-                self.found.judged.append(self._paused(row, PAUSED_FOR))
+                self.found.judged.append(self._paused(row))
                 continue
             rows[row.row_id] = (row, rule, self._known[row.message.version])
             case = self._case(person, row, rule)
@@ -480,7 +480,7 @@ class _Judging:
         self, person: _Person, row: MessageRow, rule: OutreachRule, decided: Defer | Suppress
     ) -> Judged:
         if isinstance(decided, Defer) and decided.reason is Reason.PAUSED:
-            return self._paused(row, PAUSED_FOR if self._is_held(rule) else UNREADY_FOR)
+            return self._paused(row) if self._is_held(rule) else self._unready(row)
         if isinstance(decided, Defer):
             until = decided.until + _spread_again(person, row, rule, decided.reason)
             return Judged(row.row_id, Fate.DEFERRED, decided.reason, self._now, until, None)
@@ -488,10 +488,14 @@ class _Judging:
         becoming = given_up(Becomes(fate=fate), self.before.get(row.row_id, ()))
         return Judged(row.row_id, becoming.fate, decided.reason, self._now, row.not_before, None)
 
-    def _paused(self, row: MessageRow, time: timedelta) -> Judged:
+    def _paused(self, row: MessageRow) -> Judged:
         """Looked at again after a long while, or once it is resumed: nobody walks over what is paused."""
-        until = self._now + time
+        until = self._now + PAUSED_FOR
         return Judged(row.row_id, Fate.DEFERRED, Reason.PAUSED, self._now, until, None)
+
+    def _unready(self, row: MessageRow) -> Judged:
+        until = self._now + UNREADY_FOR
+        return Judged(row.row_id, Fate.DEFERRED, Reason.NOT_READY, self._now, until, None)
 
     def _is_held(self, rule: OutreachRule) -> bool:
         """Whether a person has paused a channel of the rule, so that she will resume it."""

@@ -6,14 +6,14 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Any
 
 import orjson
 
-from lifecycle.domain.policy import MessageClass
+from lifecycle.domain.policy import MessageClass, Policy
 from lifecycle.engine import tasks
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending.office import NotWritten, Wait
@@ -33,6 +33,7 @@ from lifecycle.outreach.outcome import Outcome
 from lifecycle.outreach.secret import Secret, secret_of
 from lifecycle.outreach.staff import Staff, staff_of
 from lifecycle.outreach.templates.catalogue import Catalogue
+from lifecycle.outreach.templates.names import Variables, supplied
 from lifecycle.outreach.templates.part import TemplateFailed
 from lifecycle.outreach.templates.renderer import Renderer
 from lifecycle.outreach.tokens import letter_key, links_of, survey_of
@@ -59,6 +60,22 @@ def told_of(company: Company) -> Mapping[str, str]:
     """What letters may say of who writes them; there is always a name."""
     known = {name: value for name, value in asdict(company).items() if value}
     return {"name": NAMELESS} | known
+
+
+class _InForce:
+    """What messages may name, under the policy that judges now."""
+
+    def __init__(self, inst: Installation) -> None:
+        self._inst = inst
+
+    def version(self) -> int:
+        with self._inst.db.read() as tx:
+            return self._inst.timeline(tx).at(self._inst.now(tx)).number
+
+    def of(self, message: str) -> Variables | None:
+        policy = self._inst.policy()
+        rule = next((rule for rule in policy.outreach if rule.name == message), None)
+        return None if rule is None else supplied(policy, rule)
 
 
 def company_of(settings: Settings) -> Mapping[str, str]:
@@ -234,7 +251,7 @@ def open_desk(inst: Installation, settings: Settings) -> Desk:
     staff: list[Staff] = []
     desk = Desk(
         texts=Templates(
-            Catalogue(settings.templates_dir, on_broken=_tell_of_broken),
+            Catalogue(settings.templates_dir, on_broken=_tell_of_broken, names=_InForce(inst)),
             Renderer(children=RENDERING),
         ),
         channels=open_channels(
@@ -249,7 +266,7 @@ def open_desk(inst: Installation, settings: Settings) -> Desk:
         staff=staff,
         public_url=settings.reachable_at,
     )
-    _tell_of_unready(desk)
+    _tell_of_unready(desk, inst.policy())
     return desk
 
 
@@ -266,7 +283,7 @@ class Unready:
         return f"channel {self.channel} not ready: {'; '.join(self.lacking)} ({held} waits)"
 
 
-def unready_of(settings: Settings) -> list[Unready]:
+def unready_of(settings: Settings, policy: Policy) -> list[Unready]:
     """The checklist of every channel that is not ready. Raises as `open_desk` does; makes nothing."""
     signs = secret_of(settings, make=False) is not None
     with open_channels(
@@ -277,7 +294,8 @@ def unready_of(settings: Settings) -> list[Unready]:
         keep=lambda _: None,
     ) as channels:
         look = partial(lacking, public_url=settings.reachable_at, signs=signs)
-        return list(_unready(channels, lambda name, kind: look(channels[name], kind)))
+        found = _unready(channels, lambda name, kind: look(channels[name], kind))
+        return [*found, *_undescribed(policy, channels)]
 
 
 def _unready(
@@ -290,8 +308,18 @@ def _unready(
             yield Unready(channel=name, only_marketing=True, lacking=found)
 
 
-def _tell_of_unready(desk: Desk) -> None:
-    for one in _unready(desk.channels, desk.unready):
+def _undescribed(policy: Policy, channels: Collection[str]) -> Iterator[Unready]:
+    """Channels of rules that have no other way."""
+    rules = [rule for rule in policy.outreach if not set(rule.channels) & set(channels)]
+    for name in sorted({name for rule in rules for name in rule.channels}):
+        yield Unready(
+            channel=name, only_marketing=False, lacking=["channels.yaml does not describe it"]
+        )
+
+
+def _tell_of_unready(desk: Desk, policy: Policy) -> None:
+    found = _unready(desk.channels, desk.unready)
+    for one in (*found, *_undescribed(policy, desk.channels)):
         tell.warning("channel_not_ready", "{what}", what=str(one))
 
 

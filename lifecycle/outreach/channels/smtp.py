@@ -169,7 +169,7 @@ def _lacking(head: Letterhead, route: Route, around: Around) -> Iterator[str]:
     """What marketing still needs, a sentence each."""
     if around.company.address is None:
         yield "marketing needs a postal address; set company: address in channels.yaml"
-    if around.public_url is None:
+    if around.public_url is None or around.public_url.startswith("http://localhost"):
         yield (
             "marketing needs a link to unsubscribe; set LIFECYCLE_PUBLIC_URL to the https address"
             " where customers reach us"

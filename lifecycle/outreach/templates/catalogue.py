@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from jinja2 import Environment
 
 from lifecycle.errors import Finding
 from lifecycle.outreach.templates.guard import Tree, parsed, place_in
-from lifecycle.outreach.templates.names import unknown_names
+from lifecycle.outreach.templates.names import Variables, unknown_names
 from lifecycle.outreach.templates.part import Part
 from lifecycle.outreach.templates.parts import (
     LAYOUTS,
@@ -36,6 +37,16 @@ FALLBACKS = ("en", "zh")  # the languages in which everybody is written to at la
 DOCUMENTS = (".md",)  # may lie between the templates, and are none
 
 Tell = Callable[[Finding], None]
+
+
+class Names(Protocol):
+    """What messages may name, under a policy."""
+
+    def version(self) -> int:
+        """Another one for another policy."""
+
+    def of(self, message: str) -> Variables | None:
+        """None: the policy has no rule of that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +95,17 @@ class Catalogue:
     """The templates of one folder; safe to use from several threads."""
 
     def __init__(
-        self, folder: Path, *, on_broken: Tell | None = None, look_every: float = 1.0
+        self,
+        folder: Path,
+        *,
+        on_broken: Tell | None = None,
+        look_every: float = 1.0,
+        names: Names | None = None,
     ) -> None:
+        """With `names` a file that names what the policy does not have is as wrong as any other."""
         self.folder = folder
+        self._names = names
+        self._version = 0  # of these names, by which was assembled last
         self._tell = on_broken
         self._every = look_every  # seconds of real time
         self._looked = float("-inf")
@@ -150,11 +169,17 @@ class Catalogue:
         now = time.monotonic()
         with self._lock:
             if now - self._looked >= self._every:
-                changed = self._look()
+                changed = self._look() | self._has_other_names()
                 self._looked = now
                 if changed:
                     self._assemble()
             return self._places
+
+    def _has_other_names(self) -> bool:
+        """Whether another policy is in force than when it was looked last."""
+        version = self._names.version() if self._names else 0
+        changed, self._version = version != self._version, version
+        return changed
 
     def _look(self) -> bool:
         """Whether anything was added, changed or taken away."""
@@ -221,7 +246,9 @@ class Catalogue:
         layout = self._layout(file, report) if file.name.ending == MAIL else None
         including = [trees.get("body"), layout.trees["body"] if layout else None]
         partials = self._partials(file, [tree for tree in including if tree], report)
-        findings = [*report.findings(), *_names(draft, layout, partials.values())]
+        variables = self._names.of(file.name.message or "") if self._names else None
+        unknown = _names(draft, layout, partials.values(), variables)
+        findings = [*report.findings(), *unknown]
         if any(not finding.warning for finding in findings):
             return None, tuple(findings)
         files = {name: partial.file for name, partial in partials.items()}
@@ -276,14 +303,23 @@ def _files(folder: Path) -> Iterator[tuple[str, tuple[int, int, int]]]:
             yield path.relative_to(folder).as_posix(), (seen.st_mtime_ns, seen.st_size, seen.st_ino)
 
 
-def _names(draft: _Draft, layout: _Draft | None, partials: Iterable[_Draft]) -> Iterator[Finding]:
-    for tree in draft.trees.values():
-        yield from unknown_names(tree, frozenset())
+def _names(
+    draft: _Draft,
+    layout: _Draft | None,
+    partials: Iterable[_Draft],
+    variables: Variables | None,
+) -> list[Finding]:
+    """What nothing gives a value to; that some customers have none is for `template check` to say."""
     bound = draft.trees["body"].bound if "body" in draft.trees else frozenset()
-    for partial in partials:
-        yield from unknown_names(partial.trees["body"], bound)
-    if layout:
-        yield from unknown_names(layout.trees["body"], frozenset(IN_LAYOUT))
+    asked = [(tree, frozenset[str]()) for tree in draft.trees.values()]
+    asked += [(partial.trees["body"], bound) for partial in partials]
+    asked += [(layout.trees["body"], frozenset(IN_LAYOUT))] if layout else []
+    return [
+        finding
+        for tree, known in asked
+        for finding in unknown_names(tree, known, variables)
+        if not finding.warning
+    ]
 
 
 def _trees(env: Environment, file: File) -> tuple[dict[str, Tree], tuple[Finding, ...]]:

@@ -131,7 +131,9 @@ def test_what_is_described_is_what_is_asked(tmp_path: Path) -> None:
             make=at_loopback,
         )
         assert channels["sms"].address == "mobile"
-        outcome = channels["sms"].send(letters.letter("+8613800138000", facts={"orders": 3}))
+        outcome = channels["sms"].send(
+            letters.letter("+8613800138000", facts={"facts": {"orders": 3}})
+        )
     assert outcome == Accepted(provider_id="s-1")
     assert provider.asked[0].target == "/"
     assert provider.asked[0].json["TemplateParamSet"] == ["Anna", "3"]

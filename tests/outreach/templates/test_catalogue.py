@@ -8,6 +8,7 @@ import pytest
 
 from lifecycle.errors import Finding
 from lifecycle.outreach.templates.catalogue import Catalogue, Template
+from lifecycle.outreach.templates.names import Supplied, Variables
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
@@ -226,3 +227,37 @@ def test_a_file_that_is_no_template_is_told_and_stops_nobody(
 def test_an_empty_or_missing_folder_has_no_templates(tmp_path: Path) -> None:
     assert Catalogue(tmp_path).all() == ()
     assert Catalogue(tmp_path / "gone").all() == ()
+
+
+class Policies:
+    """What messages may name, under one policy after the other."""
+
+    def __init__(self) -> None:
+        self.number = 1
+        self.attributes = {"first_name", "tier"}
+
+    def version(self) -> int:
+        return self.number
+
+    def of(self, message: str) -> Variables | None:
+        fields = {name: Supplied(sure=False) for name in self.attributes}
+        return {"customer": Supplied(fields=fields)}
+
+
+def test_a_name_that_the_policy_does_not_have_never_replaces_the_last_good_text(
+    tmp_path: Path,
+) -> None:
+    """Until a policy that has it is in force: then the file that names it is right."""
+    told: list[Finding] = []
+    policies = Policies()
+    _write(tmp_path, {"m/sms.en.txt": "Hi {{ customer.first_name }}"})
+    catalogue = Catalogue(tmp_path, on_broken=told.append, look_every=0, names=policies)
+    good = catalogue.find("m", 1, None, "sms", ["en"])
+    _write(tmp_path, {"m/sms.en.txt": "Hi {{ customer.nick_name }}"})
+    assert catalogue.find("m", 1, None, "sms", ["en"]) == good
+    assert [finding.code for finding in told] == ["unknown_variable"]
+    policies.number, policies.attributes = 2, {"nick_name"}
+    found = catalogue.find("m", 1, None, "sms", ["en"])
+    assert found is not None
+    assert found.hash != (good.hash if good else None)
+    assert catalogue.broken() == []
