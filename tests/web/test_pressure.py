@@ -375,8 +375,14 @@ def test_a_body_of_the_light_key_is_taken_apart_before_what_the_noisy_one_has_wa
 ) -> None:
     """A key has as many turns as there are readers; its other bodies wait behind itself."""
     noisy, light = key(engine, Scope.EVENTS_WRITE), key(engine, Scope.EVENTS_WRITE, name="light")
-    may_end, whole = threading.Event(), threading.Semaphore(0)
+    may_end, whole, given_turn = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
     begun: list[str] = []
+
+    class Readers(ThreadPoolExecutor):
+        def submit(self, *given: Any, **more: Any) -> Any:
+            future = super().submit(*given, **more)
+            given_turn.release()
+            return future
 
     async def body_is_whole(*given: Any) -> bytes:
         content = await read_json_body(*given)
@@ -391,13 +397,16 @@ def test_a_body_of_the_light_key_is_taken_apart_before_what_the_noisy_one_has_wa
 
     monkeypatch.setattr("lifecycle.web.events.read_json_body", body_is_whole)
     monkeypatch.setattr("lifecycle.web.events.read_batch", slow)
+    monkeypatch.setattr("lifecycle.web.events.ThreadPoolExecutor", Readers)
     with serving(engine) as client, ThreadPoolExecutor(8) as pool:
         post = poster(client, noisy)
         answers = [pool.submit(post, body(event(id=f"noisy-{n}"))) for n in range(6)]
         for _ in range(6):
             assert whole.acquire(timeout=60)
+        for _ in range(READERS):
+            assert given_turn.acquire(timeout=60)
         answers.append(pool.submit(poster(client, light), body(event(id="light"))))
-        assert whole.acquire(timeout=60)
+        assert given_turn.acquire(timeout=60)
         may_end.set()
         assert {each.result(60).status_code for each in answers} == {200}
     assert begun.index("light") <= READERS + 1

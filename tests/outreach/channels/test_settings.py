@@ -231,7 +231,7 @@ BARE = "    kind: smtp\n    host: smtp.example.com\n    senders: {news: {address
 LACKING = [
     ("", {}, "marketing needs a postal address; set company: address in channels.yaml"),
     ("", {"public_url": None}, "marketing needs a link to unsubscribe; set LIFECYCLE_PUBLIC_URL to the https address where customers reach us"),
-    ("", {"public_url": "http://localhost:8000"}, "mailboxes take one-click unsubscribe over https only; LIFECYCLE_PUBLIC_URL begins with http://"),
+    ("", {"public_url": "http://localhost:8000"}, "marketing needs a link to unsubscribe; set LIFECYCLE_PUBLIC_URL to the https address where customers reach us"),
     ("", {"signs": False}, "links to unsubscribe need a secret to be signed with; set LIFECYCLE_SECRET"),
     ("", {}, "nobody signs its letters; set dkim, or signed_by: the domain for which the server signs"),
     ("    signed_by: example.com\n", {}, "the sender news writes from shop.example.org, but letters are signed for example.com; mailboxes want one domain, or one below the other"),
