@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from lifecycle.domain.event import BOUNCED, COMPLAINED, DELIVERED, OUR_SOURCE, Event
+from lifecycle.domain.event import BOUNCED, COMPLAINED, DELIVERED
 from lifecycle.domain.fate import Fate
 from lifecycle.engine.accept import Accepted, accept_within
 from lifecycle.engine.fates import SUPERSEDED
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending.reputation import WATCH
-from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.lines import Teller
 from lifecycle.outreach.hooks import Hook
@@ -83,23 +82,6 @@ def take(inst: Installation, secret: Secret | None, report: Report) -> Taken:
             code=report.code,
         )
     return taken
-
-
-def draft_of_ours(
-    id: str, customer: str, kind: str, at: datetime, properties: Mapping[str, Any]
-) -> Draft:
-    """An event that this system records itself; when it did so is no part of what it says."""
-    event = Event(
-        source=OUR_SOURCE,
-        id=id,
-        customer=customer,
-        type=kind,
-        occurred_at=at,
-        received_at=at,
-        properties=properties,
-    )
-    hashed = content_hash(customer, kind, None, properties)
-    return Draft(event=event, dated=False, body_hash=hashed, backfill=False, too_late=False)
 
 
 def _take(inst: Installation, secret: Secret | None, report: Report, tx: Tx) -> Taken:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.domain.builtin import BUILTIN, PROFILE_CHANGED
-from lifecycle.domain.event import OUR_SOURCE, SCORED, Event
+from lifecycle.domain.event import SCORED
 from lifecycle.domain.facts import readable
 from lifecycle.domain.policy import Policy, ValueType
 from lifecycle.domain.timeline import Timeline
@@ -25,7 +25,7 @@ from lifecycle.engine.installation import Installation
 from lifecycle.engine.night import Shift
 from lifecycle.engine.reading import snapshot_of
 from lifecycle.errors import Problem, ScoringFailed
-from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.intake.properties import PropertyReader
 from lifecycle.intake.strict_json import Limits, Number
 from lifecycle.store import customers
@@ -188,18 +188,7 @@ def _seen(tx: Tx, timeline: Timeline, row: CustomerRow, at: datetime) -> tuple[A
 
 def _draft(night: str, key: str, scores: Scores, now: datetime) -> Draft:
     """Its id is the same for every try of a night, and its instant is no part of what it says."""
-    properties = {"attributes": scores}
-    event = Event(
-        source=OUR_SOURCE,
-        id=f"scoring:{night}:{key}",
-        customer=key,
-        type=SCORED,
-        occurred_at=now,
-        received_at=now,
-        properties=properties,
-    )
-    hashed = content_hash(key, SCORED, None, properties)
-    return Draft(event=event, dated=False, body_hash=hashed, backfill=False, too_late=False)
+    return draft_of_ours(f"scoring:{night}:{key}", key, SCORED, now, {"attributes": scores})
 
 
 def _in_batches(scores: Iterator[_News], size: int) -> Iterator[list[_News]]:

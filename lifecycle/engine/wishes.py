@@ -23,12 +23,11 @@ from lifecycle.domain.event import OUR_SOURCE
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.policy import Policy, ValueType
 from lifecycle.engine.accept import Accepted, Conflict, accept_within
-from lifecycle.engine.feedback import draft_of_ours
 from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.reading import snapshot_of
 from lifecycle.errors import Problem
-from lifecycle.intake.draft import Draft
+from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.intake.properties import PropertyReader
 from lifecycle.intake.strict_json import LIMITS
 from lifecycle.outreach.addresses import address_hash

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from lifecycle.domain.event import Event
+from lifecycle.domain.event import OUR_SOURCE, Event
 from lifecycle.errors import Problem
 
 _CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z  # instants read as `instant_text` writes them
@@ -63,3 +63,20 @@ def content_hash(
     if occurred_at is not None:
         said["occurred_at"] = occurred_at
     return sha256(orjson.dumps(said, option=_CANONICAL)).digest()
+
+
+def draft_of_ours(
+    id: str, customer: str, kind: str, at: datetime, properties: Mapping[str, Any]
+) -> Draft:
+    """An event that this system records itself; when it did so is no part of what it says."""
+    event = Event(
+        source=OUR_SOURCE,
+        id=id,
+        customer=customer,
+        type=kind,
+        occurred_at=at,
+        received_at=at,
+        properties=properties,
+    )
+    hashed = content_hash(customer, kind, None, properties)
+    return Draft(event=event, dated=False, body_hash=hashed, backfill=False, too_late=False)

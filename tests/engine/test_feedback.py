@@ -17,8 +17,9 @@ from lifecycle.bootstrap import Engine
 from lifecycle.domain.fate import Fate
 from lifecycle.engine import feedback, wishes
 from lifecycle.engine.accept import accept_within
-from lifecycle.engine.feedback import KnownAlready, Recorded, Taken, Unmatched, draft_of_ours
+from lifecycle.engine.feedback import KnownAlready, Recorded, Taken, Unmatched
 from lifecycle.engine.reading import customer
+from lifecycle.intake.draft import draft_of_ours
 from lifecycle.intake.native import read_batch
 from lifecycle.killpoints import Point
 from lifecycle.outreach.replies import News, Report

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from lifecycle.domain.event import OUR_PREFIX, OUR_SOURCE, Event
+from lifecycle.domain.event import OUR_PREFIX
 from lifecycle.engine.sending.office import Office
-from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.store.messages import MessageRow
 
 
@@ -34,19 +34,5 @@ def outcome_event(
         properties["variant"] = row.variant
     if code is not None:
         properties["code"] = code
-    event = Event(
-        source=OUR_SOURCE,
-        id=f"{kind.removeprefix(OUR_PREFIX)}:{key}:{number}",
-        customer=customer,
-        type=kind,
-        occurred_at=now,
-        received_at=now,
-        properties=properties,
-    )
-    return Draft(
-        event=event,
-        dated=False,
-        body_hash=content_hash(customer, kind, None, properties),
-        backfill=False,
-        too_late=False,
-    )
+    id = f"{kind.removeprefix(OUR_PREFIX)}:{key}:{number}"
+    return draft_of_ours(id, customer, kind, now, properties)

@@ -8,12 +8,12 @@ from datetime import datetime
 from functools import partial
 from itertools import islice
 
-from lifecycle.domain.event import OUR_SOURCE, REQUESTED, Event
+from lifecycle.domain.event import REQUESTED
 from lifecycle.domain.policy import OnRequest
 from lifecycle.engine.accept import Accepted, accept_within
 from lifecycle.engine.installation import Installation
 from lifecycle.errors import UNCHANGED, Problem
-from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.intake.values import did_you_mean
 from lifecycle.store import customers, identities
 from lifecycle.store.sql import Tx
@@ -67,17 +67,7 @@ def _store(
 
 def _draft(rule: str, key: str, name: str, by: str, now: datetime) -> Draft:
     properties = {"outreach": rule, "by": by}
-    event = Event(
-        source=OUR_SOURCE,
-        id=f"request:{rule}:{name}:{key}",
-        customer=key,
-        type=REQUESTED,
-        occurred_at=now,
-        received_at=now,
-        properties=properties,
-    )
-    hashed = content_hash(key, REQUESTED, None, properties)
-    return Draft(event=event, dated=False, body_hash=hashed, backfill=False, too_late=False)
+    return draft_of_ours(f"request:{rule}:{name}:{key}", key, REQUESTED, now, properties)
 
 
 def _refuse_others(inst: Installation, tx: Tx, rule: str) -> None:
