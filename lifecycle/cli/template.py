@@ -43,6 +43,15 @@ Messages = Annotated[
         metavar="[MESSAGE]…", help="Names of outreach rules; left out: all.", show_default=False
     ),
 ]
+Chosen = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Left out: the rule's first.", show_default=False),
+]
+Language = Annotated[
+    str | None,
+    typer.Option(metavar="TAG", help="Left out: the customer's, else en.", show_default=False),
+]
+Step = Annotated[int, typer.Option(metavar="N", min=1, help="Of a series.")]
 Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
 
 
@@ -106,19 +115,10 @@ def preview(
     sample: Annotated[
         bool, typer.Option("--sample", help="For a made-up customer; without --customer, always.")
     ] = False,
-    channel: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Left out: the rule's first.", show_default=False),
-    ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(metavar="TAG", help="Left out: the customer's, else en.", show_default=False),
-    ] = None,
-    step: Annotated[int, typer.Option(metavar="N", min=1, help="Of a series.")] = 1,
-    variant: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Left out: the rule's first.", show_default=False),
-    ] = None,
+    channel: Chosen = None,
+    language: Language = None,
+    step: Step = 1,
+    variant: Chosen = None,
     to: Annotated[To, typer.Option(help="As what it is written.")] = To.TEXT,
     out: Annotated[
         Path | None,
@@ -136,12 +136,7 @@ def preview(
     """Fill a message in for one customer, and show it. Nothing is sent and nothing is written down."""
     if sample and customer is not None:
         raise typer.BadParameter("leave out one of --customer and --sample", param_hint="--sample")
-    policy = _policy(settings)
-    rule = _rule(policy, message)
-    wanted = channel or rule.channels[0]
-    chosen = variant or next(iter(rule.variants), None)
-    context, hers = _context(settings, policy, rule, customer, language, step, chosen)
-    rendered = _rendered(settings, policy, rule, (step, chosen, wanted, hers), context)
+    _, _, rendered = _filled_in(settings, message, customer, channel, language, step, variant)
     if to is To.PNG:
         _picture(rendered, out or Path(f"{message}.png"), width=width, dark=dark)
         return
@@ -161,19 +156,10 @@ def send_test(
         str | None,
         typer.Option(metavar="CUSTOMER", help="As she would get it now.", show_default=False),
     ] = None,
-    channel: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Left out: the rule's first.", show_default=False),
-    ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(metavar="TAG", help="Left out: the customer's, else en.", show_default=False),
-    ] = None,
-    step: Annotated[int, typer.Option(metavar="N", min=1, help="Of a series.")] = 1,
-    variant: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Left out: the rule's first.", show_default=False),
-    ] = None,
+    channel: Chosen = None,
+    language: Language = None,
+    step: Step = 1,
+    variant: Chosen = None,
 ) -> None:
     """Send one letter to an address that you name, by the real channel, also while sending is paused.
 
@@ -183,12 +169,9 @@ def send_test(
     from lifecycle.engine.sending.trial import send_trial
     from lifecycle.outreach.outcome import Accepted
 
-    policy = _policy(settings)
-    rule = _rule(policy, message)
-    wanted = channel or rule.channels[0]
-    chosen = variant or next(iter(rule.variants), None)
-    context, hers = _context(settings, policy, rule, customer, language, step, chosen)
-    rendered = _rendered(settings, policy, rule, (step, chosen, wanted, hers), context)
+    rule, wanted, rendered = _filled_in(
+        settings, message, customer, channel, language, step, variant
+    )
     outcome = send_trial(settings, rule, wanted, rendered, to)
     if isinstance(outcome, Accepted):
         known = f", who knows it as {outcome.provider_id}" if outcome.provider_id else ""
@@ -231,6 +214,25 @@ def _rule(policy: Policy, name: str) -> OutreachRule:
     if name not in names:
         raise NotFound(unlisted("outreach rule", name, names))
     return next(rule for rule in policy.outreach if rule.name == name)
+
+
+def _filled_in(
+    settings: Settings,
+    message: str,
+    customer: str | None,
+    channel: str | None,
+    language: str | None,
+    step: int,
+    variant: str | None,
+) -> tuple[OutreachRule, str, Rendered]:
+    """The rule, the channel that was chosen for it, and how the message reads there."""
+    policy = _policy(settings)
+    rule = _rule(policy, message)
+    wanted = channel or rule.channels[0]
+    chosen = variant or next(iter(rule.variants), None)
+    context, hers = _context(settings, policy, rule, customer, language, step, chosen)
+    rendered = _rendered(settings, policy, rule, (step, chosen, wanted, hers), context)
+    return rule, wanted, rendered
 
 
 def _context(

@@ -8,7 +8,7 @@ from lifecycle.domain.fate import Fate
 from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
 from lifecycle.errors import NotFound
-from lifecycle.store import customers, mailroom, messages, sending
+from lifecycle.store import customers, mailroom, sending
 from lifecycle.store.mailroom import Listed, Shown
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.sending import Tried
@@ -36,12 +36,6 @@ def newest(
     with inst.db.read() as tx:
         who = None if customer is None else find(tx, customer)
         return mailroom.newest(tx, limit, fate=fate, rule=rule, customer_id=who)
-
-
-def counts(inst: Installation) -> dict[tuple[str, Fate], int]:
-    """How many messages of each rule have each fate."""
-    with inst.db.read() as tx:
-        return messages.count_by_rule_and_fate(tx)
 
 
 def message(inst: Installation, number: int) -> Message:
