@@ -16,7 +16,7 @@ from lifecycle.engine.sending import sender as senders
 from lifecycle.engine.sending.again import send_again
 from lifecycle.engine.sending.sender import Sender
 from lifecycle.engine.work import Applied
-from lifecycle.outreach.channels.provider import filled
+from lifecycle.outreach.channels.registered import filled
 from lifecycle.outreach.letter import Letter, Rendered
 from lifecycle.outreach.outcome import Accepted, Ambiguous, Fault, Outcome, Refused
 from lifecycle.store import customers, events, pauses, sending

@@ -24,14 +24,13 @@ from lifecycle.outreach.channels.provider import (
     NOT_THIS,
     NOT_US,
     Codes,
-    Provider,
     Said,
     busy,
     enough,
 )
+from lifecycle.outreach.channels.registered import RegisteredSms
 from lifecycle.outreach.channels.target import authority
-from lifecycle.outreach.letter import Letter
-from lifecycle.outreach.outcome import Accepted, Outcome, Refused
+from lifecycle.outreach.outcome import Accepted, Outcome
 
 URL = "https://dysmsapi.aliyuncs.com"
 
@@ -85,6 +84,10 @@ class Template:
     code: str
     parameters: Mapping[str, str] = field(default_factory=dict)  # its placeholder → our fact
 
+    @property
+    def facts(self) -> Sequence[str]:
+        return list(self.parameters.values())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliyunSettings:
@@ -96,40 +99,24 @@ class AliyunSettings:
     url: str = URL
 
 
-class Aliyun(Provider):
+class Aliyun(RegisteredSms[Template]):
     """A letter is one `SendSms`; it knows no idempotency key, so it is not repeated in doubt."""
 
     def __init__(self, name: str, settings: AliyunSettings, client: Client) -> None:
-        super().__init__(name=name, address=settings.address, client=client)
+        super().__init__(
+            name=name, address=settings.address, templates=settings.templates, client=client
+        )
         self._settings = settings
 
-    def unready(self, *, marketing: bool) -> Sequence[str]:  # noqa: ARG002 - asked of every channel
-        if self._settings.templates:
-            return ()
-        return ("no message has a registered template: set `templates`",)
-
-    def _sent(self, letter: Letter) -> Outcome:
-        number = provider.phone(letter)
-        if isinstance(number, Refused):
-            return number
-        template = provider.registered(self._settings.templates, letter)
-        if isinstance(template, Refused):
-            return template
-        values = provider.filled(letter, list(template.parameters.values()))
-        if isinstance(values, Refused):
-            return values
-        filled = dict(zip(template.parameters, values, strict=True))
-        said = self.ask(self._request(letter.key, number, template.code, filled))
-        return _outcome(said) if isinstance(said, Said) else said
-
-    def _request(self, key: str, number: str, code: str, filled: Mapping[str, str]) -> Request:
+    def _request(self, key: str, number: str, template: Template, values: Sequence[str]) -> Request:
         query = {
             "PhoneNumbers": number.removeprefix("+86") if number[:3] == "+86" else number[1:],
             "SignName": self._settings.signature,
-            "TemplateCode": code,
+            "TemplateCode": template.code,
             "OutId": key,  # comes back in its reports
         }
-        if filled:
+        if values:
+            filled = dict(zip(template.parameters, values, strict=True))
             query["TemplateParam"] = orjson.dumps(filled).decode()
         return signed(
             self._settings,
@@ -140,12 +127,11 @@ class Aliyun(Provider):
             nonce=secrets.token_hex(16),
         )
 
-
-def _outcome(said: Said) -> Outcome:
-    code = provider.text_of(said.data, "Code")
-    if code == "OK":
-        return Accepted(provider_id=provider.text_of(said.data, "BizId"))
-    return said.meant(CODES, code, said.data.get("Message"))
+    def _outcome(self, said: Said) -> Outcome:
+        code = provider.text_of(said.data, "Code")
+        if code == "OK":
+            return Accepted(provider_id=provider.text_of(said.data, "BizId"))
+        return said.meant(CODES, code, said.data.get("Message"))
 
 
 def signed(

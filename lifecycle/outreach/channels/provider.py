@@ -10,9 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import TypeVar
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -198,53 +196,3 @@ def words(letter: Letter) -> str:
     """Title and text of what goes to colleagues."""
     title, text = letter.content.subject, letter.content.text.strip()
     return f"{title}\n\n{text}" if title else text
-
-
-def filled(letter: Letter, sources: Sequence[str]) -> Sequence[str] | Refused:
-    """The values of a registered template: facts and attributes by name, and `name`, how she is called."""
-    values: dict[str, object] = {}
-    for what in ("attributes", "facts"):
-        known = letter.facts.get(what)
-        values |= known if isinstance(known, Mapping) else {}
-    values["name"] = letter.to.name or None
-    missing = [each for each in sources if values.get(each) is None]
-    if missing:
-        return Refused(
-            code="template_parameter_missing",
-            detail=f"there is no {missing[0]!r} for the template of {letter.rule!r}",
-            fault=Fault.MESSAGE,
-            permanent=True,
-        )
-    return [written(values[each]) for each in sources]
-
-
-def written(value: object) -> str:
-    """As a provider puts it into a text."""
-    match value:
-        case Decimal():
-            return f"{value:f}"
-        case datetime():
-            return f"{value:%Y-%m-%d %H:%M}"
-        case date():
-            return value.isoformat()
-        case _:
-            return str(value)
-
-
-T = TypeVar("T")
-
-
-def registered(templates: Mapping[str, T], letter: Letter) -> T | Refused:
-    """What stands for the message in the letter's language (`thanks.en`), or in any (`thanks`)."""
-    own = templates.get(f"{letter.rule}.{letter.content.language}")
-    found = templates.get(letter.rule) if own is None else own
-    return _none_registered(letter) if found is None else found
-
-
-def _none_registered(letter: Letter) -> Refused:
-    return Refused(
-        code="no_template_code",
-        detail=f"the settings name no registered template for {letter.rule!r}",
-        fault=Fault.MESSAGE,
-        permanent=True,
-    )

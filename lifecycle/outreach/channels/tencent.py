@@ -21,14 +21,13 @@ from lifecycle.outreach.channels.provider import (
     NOT_THIS,
     NOT_US,
     Codes,
-    Provider,
     Said,
     busy,
     enough,
 )
+from lifecycle.outreach.channels.registered import RegisteredSms
 from lifecycle.outreach.channels.target import authority
-from lifecycle.outreach.letter import Letter
-from lifecycle.outreach.outcome import Accepted, Outcome, Refused
+from lifecycle.outreach.outcome import Accepted, Outcome
 
 URL = "https://sms.tencentcloudapi.com"
 _TYPE = "application/json; charset=utf-8"
@@ -81,6 +80,10 @@ class Template:
     code: str  # its number
     parameters: tuple[str, ...] = ()  # our facts, for {1}, {2} …
 
+    @property
+    def facts(self) -> Sequence[str]:
+        return self.parameters
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TencentSettings:
@@ -94,36 +97,20 @@ class TencentSettings:
     url: str = URL
 
 
-class Tencent(Provider):
+class Tencent(RegisteredSms[Template]):
     """A letter is one `SendSms`; it knows no idempotency key, so it is not repeated in doubt."""
 
     def __init__(self, name: str, settings: TencentSettings, client: Client) -> None:
-        super().__init__(name=name, address=settings.address, client=client)
+        super().__init__(
+            name=name, address=settings.address, templates=settings.templates, client=client
+        )
         self._settings = settings
 
-    def unready(self, *, marketing: bool) -> Sequence[str]:  # noqa: ARG002 - asked of every channel
-        if self._settings.templates:
-            return ()
-        return ("no message has a registered template: set `templates`",)
-
-    def _sent(self, letter: Letter) -> Outcome:
-        number = provider.phone(letter)
-        if isinstance(number, Refused):
-            return number
-        template = provider.registered(self._settings.templates, letter)
-        if isinstance(template, Refused):
-            return template
-        values = provider.filled(letter, template.parameters)
-        if isinstance(values, Refused):
-            return values
-        said = self.ask(self._request(letter.key, number, template.code, values))
-        return _outcome(said) if isinstance(said, Said) else said
-
-    def _request(self, key: str, number: str, code: str, values: Sequence[str]) -> Request:
+    def _request(self, key: str, number: str, template: Template, values: Sequence[str]) -> Request:
         body: dict[str, object] = {
             "PhoneNumberSet": [number],
             "SmsSdkAppId": self._settings.app,
-            "TemplateId": code,
+            "TemplateId": template.code,
             "TemplateParamSet": list(values),
             "SessionContext": key,  # comes back in its reports
         }
@@ -138,21 +125,20 @@ class Tencent(Provider):
         request = Request(url=f"{self._settings.url}/", headers=headers, body=orjson.dumps(body))
         return signed(self._settings, request, service="sms", at=self.client.now())
 
-
-def _outcome(said: Said) -> Outcome:
-    response = said.data.get("Response")
-    if not isinstance(response, dict):
-        return said.meant(CODES, None, None)
-    error = response.get("Error")
-    if isinstance(error, dict):
-        return said.meant(CODES, provider.text_of(error, "Code"), error.get("Message"))
-    match response.get("SendStatusSet"):
-        case [{"Code": "Ok"} as status]:
-            return Accepted(provider_id=provider.text_of(status, "SerialNo"))
-        case [dict() as status]:
-            return said.meant(CODES, provider.text_of(status, "Code"), status.get("Message"))
-        case _:
+    def _outcome(self, said: Said) -> Outcome:
+        response = said.data.get("Response")
+        if not isinstance(response, dict):
             return said.meant(CODES, None, None)
+        error = response.get("Error")
+        if isinstance(error, dict):
+            return said.meant(CODES, provider.text_of(error, "Code"), error.get("Message"))
+        match response.get("SendStatusSet"):
+            case [{"Code": "Ok"} as status]:
+                return Accepted(provider_id=provider.text_of(status, "SerialNo"))
+            case [dict() as status]:
+                return said.meant(CODES, provider.text_of(status, "Code"), status.get("Message"))
+            case _:
+                return said.meant(CODES, None, None)
 
 
 def signed(settings: TencentSettings, request: Request, *, service: str, at: datetime) -> Request:
