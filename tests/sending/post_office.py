@@ -49,6 +49,18 @@ class Wire:
         pass
 
 
+def held_wire() -> tuple[Wire, threading.Event, threading.Event]:
+    """One that says when a letter is on its way, and takes it once it is told to go on."""
+    on_its_way, go_on = threading.Event(), threading.Event()
+
+    def slowly(_: Letter) -> Outcome:
+        on_its_way.set()
+        assert go_on.wait(30)
+        return Accepted()
+
+    return Wire(answer=slowly), on_its_way, go_on
+
+
 class PlainTexts:
     """`Hello Anna` for everybody; of a rule in `broken` there is no text, and of one in `missing` no file."""
 

@@ -25,7 +25,7 @@ from lifecycle.store.pauses import Paused
 from tests.policies import scenario_policy
 from tests.scenarios.driver import ANNA
 from tests.sending.conftest import bought, known, paid_back
-from tests.sending.post_office import TestOffice, Wire, let_real, send_all, sender
+from tests.sending.post_office import TestOffice, Wire, held_wire, let_real, send_all, sender
 from tests.support.engine import arrive, installation, message_rows, post, work
 
 REFUSED = Refused(code="550", detail="no such mailbox", fault=Fault.RECIPIENT, permanent=True)
@@ -222,14 +222,7 @@ def test_a_message_whose_cause_falls_while_it_is_on_its_way_is_overtaken(
     inst: Installation, now: datetime
 ) -> None:
     """It had left when the order turned out to have been another's: it says so, and is not sent again."""
-    on_its_way, go_on = threading.Event(), threading.Event()
-
-    def slowly(_: Letter) -> Outcome:
-        on_its_way.set()
-        assert go_on.wait(30)
-        return Accepted()
-
-    wire = Wire(answer=slowly)
+    wire, on_its_way, go_on = held_wire()
     office = TestOffice(wire)
     arrive(inst, *known(now), bought(now))
     thread = threading.Thread(target=send_all, args=(inst, office))
@@ -247,14 +240,7 @@ def test_a_sender_that_stops_lets_go_of_what_it_has_not_begun(
     inst: Installation, now: datetime
 ) -> None:
     """Nothing is unknown afterwards, and another sends the rest."""
-    on_its_way, go_on = threading.Event(), threading.Event()
-
-    def slowly(_: Letter) -> Outcome:
-        on_its_way.set()
-        assert go_on.wait(30)
-        return Accepted()
-
-    slow = Wire(answer=slowly)
+    slow, on_its_way, go_on = held_wire()
     for number in range(6):
         arrive(inst, *known(now, f"c{number}"), bought(now, f"c{number}"))
     stopping = sender(inst, TestOffice(slow))

@@ -16,14 +16,12 @@ from lifecycle.domain.fate import Fate
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending import claim
 from lifecycle.engine.sending.pausing import pause, paused, resume
-from lifecycle.outreach.letter import Letter
-from lifecycle.outreach.outcome import Accepted, Outcome
 from lifecycle.store.database import Database
 from lifecycle.store.messages import MessageRow
 from tests.policies import scenario_policy
 from tests.scenarios.driver import ANNA
 from tests.sending.conftest import bought, known
-from tests.sending.post_office import TestOffice, Wire, let_real, send_all, sender
+from tests.sending.post_office import TestOffice, Wire, held_wire, let_real, send_all, sender
 from tests.support.engine import arrive, installation, message_rows, post
 
 SENDERS = 10
@@ -155,14 +153,7 @@ def test_a_pause_takes_hold_within_one_batch(
     with under(database_url, "surge: {least: 999999}", OFFER) as (inst, now):
         names = [f"c{number}" for number in range(30)]
         arrive(inst, *(event for name in names for event in (*known(now, name), bought(now, name))))
-        first, stopped = threading.Event(), threading.Event()
-
-        def slowly(_: Letter) -> Outcome:
-            first.set()
-            assert stopped.wait(30)
-            return Accepted()
-
-        wire = Wire(answer=slowly)
+        wire, first, stopped = held_wire()
         sending = threading.Thread(target=send_all, args=(inst, TestOffice(wire)))
         sending.start()
         assert first.wait(30)
