@@ -192,7 +192,7 @@ def _unknown(
                 person.row.key,
                 row,
                 UNKNOWN,
-                number=row.tries,
+                ended_by=row.tries,
                 channel=row.channel or "",
                 code=one.reason,
                 now=one.fate_at,

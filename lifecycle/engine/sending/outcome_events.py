@@ -17,12 +17,15 @@ def outcome_event(
     row: MessageRow,
     kind: str,
     *,
-    number: int,
+    ended_by: int | str,
     channel: str,
     code: str | None,
     now: datetime,
 ) -> Draft:
-    """What became of a message, as an event of the customer's; one for each try that ended it."""
+    """What became of a message, as an event of the customer's; one for each try that ended it.
+
+    `ended_by` tells the tries apart: the attempt's number, or the claim that found no letter to hand over.
+    """
     key = office.key_of(customer, row)
     properties: dict[str, Any] = {
         "message": key,
@@ -34,5 +37,5 @@ def outcome_event(
         properties["variant"] = row.variant
     if code is not None:
         properties["code"] = code
-    id = f"{kind.removeprefix(OUR_PREFIX)}:{key}:{number}"
+    id = f"{kind.removeprefix(OUR_PREFIX)}:{key}:{ended_by}"
     return draft_of_ours(id, customer, kind, now, properties)

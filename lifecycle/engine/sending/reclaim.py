@@ -67,7 +67,7 @@ def _let_go(inst: Installation, tx: Tx, office: Office, row: MessageRow, custome
             customer,
             row,
             UNKNOWN,
-            number=row.tries,
+            ended_by=row.tries,
             channel=row.channel or "",
             code=becoming.reason,
             now=now,

@@ -290,7 +290,7 @@ class _Page:
                         one.taken.customer.key,
                         row,
                         kind,
-                        number=one.number or 0,
+                        ended_by=one.taken.token if one.number is None else one.number,
                         channel=one.taken.channel,
                         code=one.code,
                         now=self._now,
