@@ -199,14 +199,16 @@ _LAST = both("SELECT coalesce(max(id), 0) FROM step")
 _STILL_LIVE = both(
     "SELECT id FROM step WHERE id IN [ids] AND revoked_at IS NULL ORDER BY id", columns=1
 )
+# That a step stands is asked by its place here: `revoked_at IS NULL` would let a PostgreSQL that has
+# no statistics yet go through its index of all the live steps for each of the rows.
 _REVOKE = bulk(
     "at timestamptz, by bigint, id bigint",
     "UPDATE step AS s SET revoked_at = r.at, revoked_by = r.by, seq = NULL"
-    " FROM [rows] WHERE s.id = r.id AND s.revoked_at IS NULL",
+    " FROM [rows] WHERE s.id = r.id AND s.seq IS NOT NULL",
 )
 _PLACE = bulk(
     "seq integer, id bigint",
-    "UPDATE step AS s SET seq = r.seq FROM [rows] WHERE s.id = r.id AND s.revoked_at IS NULL",
+    "UPDATE step AS s SET seq = r.seq FROM [rows] WHERE s.id = r.id AND s.seq IS NOT NULL",
 )
 
 
