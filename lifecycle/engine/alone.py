@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -47,35 +47,63 @@ def attempted(
         return error
 
 
-def try_alone(inst: Installation, customer_id: int) -> Applied:
+def try_alone(inst: Installation, customer_id: int, raised: Exception | None = None) -> Applied:
     """One customer by herself; where that failed before, her events one by one.
 
-    Where somebody else is at work on her, she is left to them, and so is what is known of her tries.
+    `raised` is what the fold of her has said a moment ago: it need not be heard again. Where somebody
+    else is at work on her, she is left to them, and so is what is known of her tries.
     """
     begun = inst.db.run(lambda tx: _begin(inst, tx, Level.CUSTOMER, customer_id))
     if begun is None:
         return Applied(left=1)
     attempt, tries = begun
-    done = _whole(inst, customer_id, attempt) if tries == 1 else None
-    if done is None:
-        done = _one_by_one(inst, customer_id)
+    done, whole = Applied(), False
+    if tries == 1:
+        done, whole = _whole(inst, customer_id, attempt, raised)
+    if not whole:
+        done += _one_by_one(inst, customer_id)
     if not done.left:
         inst.db.run(lambda tx: attempts.end_alone(tx, customer_id))
     return done
 
 
-def _whole(inst: Installation, customer_id: int, attempt: int) -> Applied | None:
-    """Everything of hers at once; None where that failed."""
-    done = attempted(inst, attempt, lambda tx: work(inst, tx, [customer_id], ending=attempt))
-    if isinstance(done, Applied):
-        return done
-    tell.error(
-        "customer_failed",
-        "customer {customer_number} failed alone; trying her events one by one",
-        customer_number=customer_id,
-        error=done,
-    )
-    return None
+def _whole(
+    inst: Installation, customer_id: int, attempt: int, raised: Exception | None
+) -> tuple[Applied, bool]:
+    """Everything of hers at once, after those events by themselves that the fold blames.
+
+    And whether that was all: not where it blames none of those that wait.
+    """
+    done = Applied()
+    while True:
+        if raised is None:
+            worked = attempted(
+                inst, attempt, lambda tx: work(inst, tx, [customer_id], ending=attempt)
+            )
+            if isinstance(worked, Applied):
+                return done + worked, True
+            raised = worked
+        culprit = _blamed(raised, inst.db.run(lambda tx: _released(tx, customer_id)))
+        if culprit is None:
+            tell.error(
+                "customer_failed",
+                "customer {customer_number} failed alone; trying her events one by one",
+                customer_number=customer_id,
+                error=raised,
+            )
+            return done, False
+        done += _try_event(inst, customer_id, culprit)
+        if done.left:
+            return done, True
+        raised = None
+
+
+def _blamed(raised: Exception, waiting: Iterable[StoredEvent]) -> StoredEvent | None:
+    """Which of these the fold has named; None where it named another, or none."""
+    if not isinstance(raised, PoisonEvent):
+        return None
+    named = (raised.source, raised.id)
+    return next((one for one in waiting if (one.event.source, one.event.id) == named), None)
 
 
 def _one_by_one(inst: Installation, customer_id: int) -> Applied:
@@ -142,18 +170,27 @@ def _try_event(inst: Installation, customer_id: int, stored: StoredEvent | None)
 def _tries(
     inst: Installation, customer_id: int, stored: StoredEvent | None
 ) -> Applied | _Condemned:
-    """One try after the other, until one succeeds, or there were enough, or somebody else has her."""
+    """One try after the other, until one succeeds, or there were enough, or somebody else has her.
+
+    That a try begins is committed, as it may take its process with it. One that the fold alone ends is
+    followed by those that are left at once, on what was read once (`work`).
+    """
     culprit, error = stored, None
     while begun := _begin_event(inst, customer_id, culprit):
         attempt, tries = begun
-        if tries > LONE_TRIES:
+        left = LONE_TRIES - tries + 1
+        if left < 1:
             return _Condemned(culprit=culprit, error=error)
-        unit = partial(work, inst, customer_ids=[customer_id], ending=attempt, only=stored)
+        unit = partial(
+            work, inst, customer_ids=[customer_id], ending=attempt, only=stored, tries=left
+        )
         done = attempted(inst, attempt, unit)
         if isinstance(done, Applied):
             return done
         error = done
         tried, culprit = culprit, _culprit(inst, done, stored)
+        if isinstance(done, PoisonEvent) and culprit and _same(tried, culprit):
+            return _Condemned(culprit=culprit, error=error)
         if _same(tried, stored) and not _same(culprit, stored):
             _forgive(inst, attempt)  # it was another's fault
     return Applied(left=1)

@@ -314,5 +314,5 @@ def _spared(inst: Installation, worked: Applied) -> Applied:
             customer_number=spared.customer_id,
             error=spared.error,
         )
-        done += try_alone(inst, spared.customer_id)
+        done += try_alone(inst, spared.customer_id, spared.error)
     return done

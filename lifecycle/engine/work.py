@@ -5,9 +5,10 @@ Which customers, and what happens when it fails, is `apply`'s and `alone`'s.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -21,6 +22,7 @@ from lifecycle.engine import decisions
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.overturning import Late
 from lifecycle.engine.record import Change, Edge, NoStep, write
+from lifecycle.errors import PoisonEvent
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.lines import Teller
 from lifecycle.store import attempts, customers, events
@@ -79,10 +81,12 @@ def work(
     ending: int | None = None,
     only: StoredEvent | None = None,
     sparing: bool = False,
+    tries: int = 1,
 ) -> Applied:
     """Fold what waits for these customers, or only one event of it, and write what follows.
 
-    With `sparing`, customers whose fold raises are left out and told; else it raises. Who is locked by
+    A fold that raises is tried `tries` times on what was read once: under the lock nobody can change
+    it. Then, with `sparing`, its customer is left out and told; else it raises. Who is locked by
     others is left to them; `left` counts her where there is nobody else.
 
     The order matters on PostgreSQL: lock in one statement, read everything in later ones, the
@@ -106,7 +110,8 @@ def work(
         until = min(now, only.event.occurred_at)
     spared: list[Spared] | None = [] if sparing else None
     heard = decisions.are_heard()
-    changes = list(_changes(tx, timeline, rows, pending, until, spared, heard=heard))
+    foldings = _foldings(tx, timeline, rows, pending, until, heard=heard)
+    changes = list(_changes(foldings, tries, spared))
     written = write(tx, changes, timeline, now)
     done = {change.row.id for change in changes}
     folded = [stored for who, waiting in pending.items() if who in done for stored in waiting]
@@ -140,23 +145,23 @@ def _tell_of_lost_lease(customers: int) -> None:
 
 
 def _changes(
-    tx: Tx,
-    timeline: Timeline,
-    rows: Mapping[int, CustomerRow],
-    pending: Mapping[int, Sequence[StoredEvent]],
-    until: datetime,
-    spared: list[Spared] | None,
-    *,
-    heard: bool,
+    foldings: Iterable[tuple[int, Callable[[], Change]]], tries: int, spared: list[Spared] | None
 ) -> Iterator[Change]:
     """One a customer; who cannot be folded goes to `spared`, where that is given."""
-    for customer_id, folding in _foldings(tx, timeline, rows, pending, until, heard=heard):
+    for customer_id, folding in foldings:
         try:
-            yield folding()
+            yield _tried(folding, tries)
         except Exception as error:
             if spared is None:
                 raise
             spared.append(Spared(customer_id=customer_id, error=error))
+
+
+def _tried(folding: Callable[[], Change], tries: int) -> Change:
+    for _ in range(tries - 1):
+        with contextlib.suppress(PoisonEvent):  # the last one says why
+            return folding()
+    return folding()
 
 
 def _foldings(
@@ -168,7 +173,7 @@ def _foldings(
     *,
     heard: bool,
 ) -> Iterator[tuple[int, Callable[[], Change]]]:
-    """How each customer is to be folded, once: on from where she was, or from the beginning."""
+    """How each customer is to be folded: on from where she was, or from the beginning."""
     change = partial(_change, timeline, heard=heard)
     again: dict[int, Snapshot | None] = {}
     for customer_id, row in rows.items():

@@ -24,6 +24,7 @@ from lifecycle.engine.installation import Installation
 from lifecycle.engine.rebuild import rebuild
 from lifecycle.engine.verify import OPEN_TOO_LONG, verify
 from lifecycle.engine.work import Applied
+from lifecycle.errors import PoisonEvent
 from lifecycle.store import attempts, customers, events, runs, steps
 from lifecycle.store.attempts import A_FEW, Level
 from lifecycle.store.events import StoredEvent
@@ -615,9 +616,9 @@ def test_one_poisonous_event_has_nobody_else_tried_alone(
     """The others of its batch are written as one: they lose no more than the time of a fold."""
     alone: list[int] = []
 
-    def counted(inst: Installation, customer_id: int) -> Applied:
+    def counted(inst: Installation, customer_id: int, raised: Exception) -> Applied:
         alone.append(customer_id)
-        return try_alone(inst, customer_id)
+        return try_alone(inst, customer_id, raised)
 
     monkeypatch.setattr(apply, "try_alone", counted)
     post(inst, *others(), order(0), order(10, "bad", BROKEN), *of("c9", order(3)))
@@ -627,6 +628,63 @@ def test_one_poisonous_event_has_nobody_else_tried_alone(
     assert alone == [hers]
     assert pending(inst) == []
     assert verify(inst) == []
+
+
+def _told_of_folds(monkeypatch: pytest.MonkeyPatch, fails: int) -> list[list[str]]:
+    """The events of each fold; so many that have "bad" among them raise, and blame it."""
+    told: list[list[str]] = []
+    fold = unit.fold  # type: ignore[attr-defined]
+
+    def failing(timeline: Any, snapshot: Any, given: Any, until: Any, witness: Any) -> Any:
+        told.append([event.id for event in given])
+        if "bad" in told[-1] and sum("bad" in each for each in told) <= fails:
+            raise PoisonEvent("shop", "bad", ArithmeticError("cannot be folded"))
+        return fold(timeline, snapshot, given, until, witness)
+
+    monkeypatch.setattr(unit, "fold", failing)
+    return told
+
+
+def test_what_the_fold_blames_is_tried_by_itself_and_then_all_others_at_once(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of hers wait, a poisonous one costs no try of another."""
+    told = _told_of_folds(monkeypatch, fails=100)
+    sizes = _sizes(monkeypatch)
+    arrive(inst, *(order(n) for n in range(8)), order(10, "bad"))
+    hers = [f"order_paid-{n}" for n in range(8)]
+    assert told == [[*hers, "bad"], *[["bad"]] * LONE_TRIES, hers]
+    assert sizes == [1, 1, 1]  # each reads once: the batch, all tries of the one, the rest
+    (letter,) = list_dead(inst)
+    assert (letter.stored.event.id, letter.attempts) == ("bad", LONE_TRIES)
+
+
+@pytest.mark.parametrize("fails", range(1, LONE_TRIES + 1))
+def test_what_the_fold_can_do_after_all_stays_in_it(
+    inst: Installation,
+    quiet: Callable[..., Digest],
+    monkeypatch: pytest.MonkeyPatch,
+    fails: int,
+) -> None:
+    """Once in the batch, and up to its last lone try."""
+    with monkeypatch.context() as broken:
+        _told_of_folds(broken, fails=fails)
+        arrive(inst, order(0), order(20), order(10, "bad"))
+    assert list_dead(inst) == []
+    assert pending(inst) == []
+    assert verify(inst) == []
+    assert digest(inst, day(40)) == quiet([order(0), order(10, "bad"), order(20)])
+
+
+def test_lives_that_an_event_took_count_together_with_the_tries_that_raise(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = _told_of_folds(monkeypatch, fails=100)
+    post(inst, order(0), order(10, "bad"))
+    crashed_alone(inst, "shop", "bad", count=3)
+    work(inst)
+    assert told.count(["bad"]) == LONE_TRIES - 3
+    assert [letter.stored.event.id for letter in list_dead(inst)] == ["bad"]
 
 
 def test_an_attempt_with_somebody_whom_others_have_done_with_is_dropped(
