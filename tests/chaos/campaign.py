@@ -27,6 +27,7 @@ SPARE = 1.5  # so many more shares than kills are reckoned with
 A_FEW = 3  # shares for those who begin
 STALLED_AFTER = 2.0  # seconds without a kill or an answer: there may be nothing to do
 IDLE = 60.0  # seconds without a kill or an answer: this pass will not come to its end
+SPARED = 8  # where there is nothing to do no more than such a part of what is left is given
 ENOUGH_ABORTS = 20  # of one poisonous event
 
 
@@ -85,8 +86,8 @@ Tell = Callable[[str], object]
 class _Ration:
     """How much of a pass may be posted: each kill brings the share of the next one.
 
-    So some is left until the last of them, however fast or slow the machine is. Lives that could do
-    nothing bring nothing.
+    So some is left until the last of them, however fast or slow the machine is. Where nothing waits and
+    nobody comes to his point there is more, but never so much that it ends before they do.
     """
 
     def __init__(self, events: int, crew: Crew, nothing_waits: Callable[[], bool]) -> None:
@@ -106,7 +107,8 @@ class _Ration:
             self._seen, self._since = seen, now
         if now - max(self._since, self._looked) > STALLED_AFTER:
             self._looked = now
-            self._more += self._share if self._nothing_waits() else 0
+            if self._nothing_waits():
+                self._more += max(1.0, min(self._share, left / SPARED))
         kills = seen[0] - self._kills
         return round(self._share * kills + self._more) - (self._all - left)
 
@@ -175,9 +177,12 @@ class Campaign:
         deadline = time.monotonic() + limit
         self.crew.take_places(posts)
         ration = _Ration(self.posters.left, self.crew, nothing_waits)
-        while time.monotonic() < deadline and not ration.nothing_for(IDLE):
-            reached = self.crew.reached and also()
-            if reached and not self.posters.left:
+        while not (reached := self.crew.reached and also()) or self.posters.left:
+            if time.monotonic() >= deadline:
+                self.count("its time was up")
+                break
+            if ration.nothing_for(IDLE):
+                self.count("nothing happened any more")
                 break
             self.posters.allow(None if reached else ration.allowed(self.posters.left))
             self.crew.tend(LOOK_EVERY)
