@@ -184,6 +184,9 @@ def connect(conninfo: str, shown: str) -> Connection:
     try:
         _refuse_old(connection, shown)
         connection.execute(_SESSION)
+    except psycopg.OperationalError as error:  # it stopped in between
+        connection.close()
+        raise _not_connected(error, shown) from error
     except BaseException:
         connection.close()
         raise

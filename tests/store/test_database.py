@@ -637,6 +637,21 @@ def _passing(tx: Tx) -> Exception:
 
 
 @pytest.mark.postgres
+def test_a_server_that_goes_away_while_a_session_begins_is_told_as_one_that_does_not_answer(
+    postgres_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had taken the connection already."""
+
+    def ended(connection: psycopg.Connection, _: str) -> None:
+        with psycopg.connect(postgres_database_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+
+    monkeypatch.setattr("lifecycle.store.postgresql._refuse_old", ended)
+    with pytest.raises(Unavailable, match="does not answer"):
+        Database.open(postgres_database_url)
+
+
+@pytest.mark.postgres
 def test_what_postgresql_adds_about_a_statement_is_not_repeated(postgres_database_url: str) -> None:
     """A server may be set up to quote the values of a statement that failed: nobody else does."""
     quoted = "jane.doe@example.com"
