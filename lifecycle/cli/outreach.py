@@ -268,6 +268,40 @@ def bounce(settings: Settings, *, json: Json = False) -> None:
             _say(json=json, done=None, told="Nothing was changed: it names no letter of ours.")
 
 
+@app.command("unmatched")
+@with_settings()
+def unmatched_reports(
+    settings: Settings,
+    *,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="How many, the newest.")
+    ] = 50,
+    json: Json = False,
+) -> None:
+    """Bounces and complaints that named no letter of ours: they changed nothing, and are forgotten in time."""
+    from lifecycle.bootstrap import beside
+    from lifecycle.store import unmatched
+
+    with beside(settings) as db, db.read() as tx:
+        rows = unmatched.newest(tx, limit)
+    if json:
+        output.json_document({"unmatched": [row._asdict() for row in rows]})
+        return
+    if not rows:
+        output.show(Text("every report named a letter of ours", "dim"))
+        return
+    table = output.table("received (UTC)", "news", "code", "channel", "it names")
+    for row in rows:
+        table.add_row(
+            output.moment(row.received_at),
+            tame(row.news),
+            tame(row.code),
+            tame(row.channel or ""),
+            tame(", ".join(row.named)),
+        )
+    output.show(table)
+
+
 @app.command("suppressed")
 @with_settings()
 def suppressed(

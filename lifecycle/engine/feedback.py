@@ -23,12 +23,14 @@ from lifecycle.outreach.hooks import Hook
 from lifecycle.outreach.replies import News, Report
 from lifecycle.outreach.secret import Secret
 from lifecycle.outreach.tokens import message_in
-from lifecycle.store import customers, handed, suppressions
+from lifecycle.store import customers, handed, suppressions, unmatched
 from lifecycle.store.handed import Handed
 from lifecycle.store.sql import Tx
+from lifecycle.store.unmatched import UnmatchedRow
 
 tell = Teller("lifecycle")
 
+_LONGEST_NAME = 100  # characters of what a report calls a letter
 _BOUNCES = frozenset({News.HARD, News.SOFT, News.POLICY})
 
 
@@ -56,7 +58,7 @@ class KnownAlready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmatched:
-    """It names no letter of ours, so it has no effect; the log has a line of it."""
+    """It names no letter of ours, so it has no effect; a bounce or complaint is kept for whoever looks into it."""
 
 
 Taken = Recorded | KnownAlready | Unmatched
@@ -87,6 +89,8 @@ def take(inst: Installation, secret: Secret | None, report: Report) -> Taken:
 def _take(inst: Installation, secret: Secret | None, report: Report, tx: Tx) -> Taken:
     found = _letter(tx, secret, report)
     if found is None:
+        if report.news is not News.DELIVERED:  # of others who share the provider's account
+            _keep(inst, report, tx)
         return Unmatched()
     customers.wait_for(tx, found.customer_id)
     found = _letter(tx, secret, report) or found  # as it is now that nobody else changes it
@@ -102,6 +106,23 @@ def _take(inst: Installation, secret: Secret | None, report: Report, tx: Tx) -> 
     _resolve(tx, found, report.news, now)
     killpoint(Point.BOUNCE_BEFORE_COMMIT)
     return Recorded(rule=found.rule, channel=found.channel)
+
+
+def _keep(inst: Installation, report: Report, tx: Tx) -> None:
+    named = (*report.letters, *report.provider_ids)
+    row = UnmatchedRow(
+        received_at=inst.db.clock(tx),
+        news=report.news.value,
+        code=report.code,
+        channel=report.channel,
+        named=tuple(_clipped(each) for each in dict.fromkeys(named)),
+    )
+    unmatched.add(tx, row)
+
+
+def _clipped(text: str) -> str:
+    """Anybody may have written it."""
+    return "".join(each for each in text if each.isascii() and each.isprintable())[:_LONGEST_NAME]
 
 
 def _letter(tx: Tx, secret: Secret | None, report: Report) -> Handed | None:

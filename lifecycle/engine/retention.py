@@ -15,7 +15,7 @@ from functools import partial
 
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.night import Shift
-from lifecycle.store import idempotency, mailroom, schedule
+from lifecycle.store import idempotency, mailroom, schedule, unmatched
 from lifecycle.store.sql import Tx
 
 AT_ONCE = 1000  # rows in one transaction
@@ -34,6 +34,7 @@ class Forgettable:
 FORGETTABLE: tuple[Forgettable, ...] = (
     Forgettable(name="jobs of past nights", forget=schedule.forget),
     Forgettable(name="letters of the outbox", forget=mailroom.forget),
+    Forgettable(name="unmatched reports", forget=unmatched.forget),
     Forgettable(name="answers that expired", forget=idempotency.forget, kept_for=timedelta(0)),
 )
 

@@ -307,6 +307,20 @@ class SoftBounce(SQLModel, table=True):
     at: datetime = Field(sa_column=Column("at", instant(), nullable=False))
 
 
+class UnmatchedReport(SQLModel, table=True):
+    """A report of a letter that nobody here has sent, for whoever looks into it."""
+
+    __tablename__: ClassVar[str] = "unmatched_report"
+    __table_args__ = (Index("unmatched_report_at", "received_at"),)
+
+    id: int | None = Field(default=None, sa_column=row_id())
+    received_at: datetime = Field(sa_column=Column("received_at", instant(), nullable=False))
+    news: str = Field(sa_column=Column("news", Text(), nullable=False))
+    code: str = Field(sa_column=Column("code", Text(), nullable=False))
+    channel: str | None = Field(sa_column=Column("channel", Text()))
+    named: str = Field(sa_column=Column("named", Text(), nullable=False))  # JSON: what it calls it
+
+
 class Pause(SQLModel, table=True):
     """What a person, or the surge breaker, has paused: everything, a rule, a channel, what is real."""
 

@@ -407,6 +407,19 @@ def test_a_report_of_a_letter_that_is_not_ours_changes_nothing(
     assert "it may be written to" in filing("outreach", "suppressed", "anna@example.org").out
 
 
+def test_bounces_of_letters_that_are_not_ours_are_shown(
+    monkeypatch: pytest.MonkeyPatch, filing: Lifecycle
+) -> None:
+    assert filing("outreach", "unmatched").out == "every report named a letter of ours\n"
+    piped(monkeypatch, filing, test_dsn.bounce(), "bounce")
+    shown = filing("outreach", "unmatched").out
+    assert "it names" in shown
+    assert all(word in shown for word in ("hard", "5.1.1", "email", test_dsn.KEY))
+    (found,) = filing("outreach", "unmatched", "--json").json["unmatched"]
+    assert (found["news"], found["code"], found["channel"]) == ("hard", "5.1.1", "email")
+    assert found["named"] == [test_dsn.KEY]
+
+
 def test_without_a_secret_no_address_is_known(
     lifecycle: Lifecycle, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

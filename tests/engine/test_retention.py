@@ -14,8 +14,9 @@ from lifecycle.engine.night import Nights, recent
 from lifecycle.engine.retention import Retention
 from lifecycle.engine.verify import verify
 from lifecycle.settings import NightTime
-from lifecycle.store import idempotency
+from lifecycle.store import idempotency, unmatched
 from lifecycle.store.sql import both
+from lifecycle.store.unmatched import UnmatchedRow
 from tests.scenarios.driver import day, order
 from tests.support.engine import arrive, installation, set_clock
 
@@ -70,11 +71,11 @@ def test_nights_of_long_ago_are_forgotten_and_nothing_of_a_customer_is(
     before, sum_before = counts(inst), digest(inst)
     assert (
         forget(inst)
-        == "forgotten: 3 jobs of past nights, 0 letters of the outbox, 0 answers that expired"
+        == "forgotten: 3 jobs of past nights, 0 letters of the outbox, 0 unmatched reports, 0 answers that expired"
     )
     assert (
         forget(inst)
-        == "forgotten: 0 jobs of past nights, 0 letters of the outbox, 0 answers that expired"
+        == "forgotten: 0 jobs of past nights, 0 letters of the outbox, 0 unmatched reports, 0 answers that expired"
     )
     assert [run.fire_key for run in recent(inst, 99) if run.job == "old"] == [
         "2025-01-98",
@@ -98,7 +99,18 @@ def test_answers_under_the_keys_of_requests_are_forgotten_once_they_expired(
             idempotency.keep(tx, answer, now + timedelta(hours=until))
     assert (
         forget(inst)
-        == "forgotten: 0 jobs of past nights, 0 letters of the outbox, 2 answers that expired"
+        == "forgotten: 0 jobs of past nights, 0 letters of the outbox, 0 unmatched reports, 2 answers that expired"
     )
     with inst.db.read() as tx:
         assert tx.value(both("SELECT min(key) FROM idempotency")) == "soon"
+
+
+def test_reports_of_letters_that_are_not_ours_are_forgotten(inst: Installation) -> None:
+    with inst.db.write() as tx:
+        now = inst.db.clock(tx)
+        for age in (31, 29):
+            at = now - timedelta(days=age)
+            unmatched.add(tx, UnmatchedRow(at, "hard", f"{age}", "email", ("m1",)))
+    assert ", 1 unmatched reports, " in str(forget(inst))
+    with inst.db.read() as tx:
+        assert [row.code for row in unmatched.newest(tx, 10)] == ["29"]

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -14,8 +14,10 @@ import pytest
 from lifecycle.bootstrap import Engine
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.scope import Scope
-from lifecycle.engine import keys
+from lifecycle.engine import feedback, keys
 from lifecycle.outreach.hooks import SignedHook, TwilioHook
+from lifecycle.outreach.replies import News, Report
+from lifecycle.store import unmatched
 from tests.intake.bad_input import event
 from tests.outreach import test_dsn, test_hooks
 from tests.web.conftest import PUBLIC_URL, serving
@@ -122,7 +124,25 @@ def test_a_forged_a_foreign_and_an_unknown_report(
     assert (nobody.status_code, nobody.json()["code"]) == (404, "not_found")
     with engine.db.read() as tx:
         assert tx.connection.execute("SELECT * FROM suppression").fetchall() == []
+        (kept,) = unmatched.newest(tx, 10)  # neither the forged nor the foreign one
+    assert kept[1:] == ("hard", "30005", "sms", ("m1-00000000000000000000", good["MessageSid"]))
     assert "12345" not in caplog.text
+
+
+def test_what_an_unmatched_report_names_is_kept_clipped_and_forgotten_in_time(
+    engine: Engine,
+) -> None:
+    """Whoever writes such a mail may have written anything there."""
+    named = ("m1-\x1b[31m" + "x" * 500, "m2")
+    report = Report(news=News.SOFT, code="4.2.2", letters=named, provider_ids=("m2",))
+    inst = engine.installation
+    assert feedback.take(inst, None, report) == feedback.Unmatched()
+    with engine.db.write() as tx:
+        (kept,) = unmatched.newest(tx, 10)
+        assert kept.named == ("m1-[31m" + "x" * 93, "m2")
+        assert unmatched.forget(tx, kept.received_at, 10) == 0
+        assert unmatched.forget(tx, kept.received_at + timedelta(seconds=1), 10) == 1
+        assert unmatched.newest(tx, 10) == []
 
 
 def test_a_signed_report_that_is_too_old(client: httpx.Client, sent: Sent) -> None:
