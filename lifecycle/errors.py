@@ -179,12 +179,16 @@ class NotReady(LifecycleError):
 
 
 class PoisonEvent(LifecycleError):
-    """Folding one event raised; `source` and `id` name it, the cause is chained."""
+    """Folding one event raised; `source` and `id` name it, the cause is chained.
+
+    `tries` is how often it did in a row.
+    """
 
     def __init__(self, source: str, id: str, error: Exception) -> None:
         super().__init__(f"event {id} of {source}: {type(error).__name__}: {error}")
         self.source = source
         self.id = id
+        self.tries = 1
 
 
 class FoldBroken(LifecycleError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -57,10 +57,10 @@ def try_alone(inst: Installation, customer_id: int, raised: Exception | None = N
     if begun is None:
         return Applied(left=1)
     attempt, tries = begun
-    done, whole = Applied(), False
+    done, goes_on = Applied(), True
     if tries == 1:
-        done, whole = _whole(inst, customer_id, attempt, raised)
-    if not whole:
+        done, goes_on = _whole(inst, customer_id, attempt, raised)
+    if goes_on:
         done += _one_by_one(inst, customer_id)
     if not done.left:
         inst.db.run(lambda tx: attempts.end_alone(tx, customer_id))
@@ -70,39 +70,37 @@ def try_alone(inst: Installation, customer_id: int, raised: Exception | None = N
 def _whole(
     inst: Installation, customer_id: int, attempt: int, raised: Exception | None
 ) -> tuple[Applied, bool]:
-    """Everything of hers at once, after those events by themselves that the fold blames.
+    """Everything of hers at once, but what the fold blames, which is tried alone before the rest.
 
-    And whether that was all: not where it blames none of those that wait.
+    And whether she goes on event by event: where it blames nothing that waits.
     """
-    done = Applied()
+    done, alone = Applied(), False  # whether it was a lone try that raised
     while True:
-        if raised is None:
-            worked = attempted(
-                inst, attempt, lambda tx: work(inst, tx, [customer_id], ending=attempt)
-            )
-            if isinstance(worked, Applied):
-                return done + worked, True
-            raised = worked
-        culprit = _blamed(raised, inst.db.run(lambda tx: _released(tx, customer_id)))
-        if culprit is None:
+        culprit = _blamed(inst, customer_id, raised)
+        if culprit is not None:
+            done += _try_event(inst, customer_id, culprit)
+            if done.left:
+                return done, False
+        elif alone:
             tell.error(
                 "customer_failed",
                 "customer {customer_number} failed alone; trying her events one by one",
                 customer_number=customer_id,
                 error=raised,
             )
-            return done, False
-        done += _try_event(inst, customer_id, culprit)
-        if done.left:
             return done, True
-        raised = None
+        worked = attempted(inst, attempt, lambda tx: work(inst, tx, [customer_id], ending=attempt))
+        if isinstance(worked, Applied):
+            return done + worked, False
+        raised, alone = worked, True
 
 
-def _blamed(raised: Exception, waiting: Iterable[StoredEvent]) -> StoredEvent | None:
-    """Which of these the fold has named; None where it named another, or none."""
+def _blamed(inst: Installation, customer_id: int, raised: Exception | None) -> StoredEvent | None:
+    """Which of her waiting events the fold has named; None where it named another, or none."""
     if not isinstance(raised, PoisonEvent):
         return None
     named = (raised.source, raised.id)
+    waiting = inst.db.run(lambda tx: _released(tx, customer_id))
     return next((one for one in waiting if (one.event.source, one.event.id) == named), None)
 
 
@@ -172,8 +170,8 @@ def _tries(
 ) -> Applied | _Condemned:
     """One try after the other, until one succeeds, or there were enough, or somebody else has her.
 
-    That a try begins is committed, as it may take its process with it. One that the fold alone ends is
-    followed by those that are left at once, on what was read once (`work`).
+    That a try begins is committed, as it may take its process with it. Where the fold blames an event,
+    the tries that are left follow in the same transaction.
     """
     culprit, error = stored, None
     while begun := _begin_event(inst, customer_id, culprit):
@@ -182,14 +180,16 @@ def _tries(
         if left < 1:
             return _Condemned(culprit=culprit, error=error)
         unit = partial(
-            work, inst, customer_ids=[customer_id], ending=attempt, only=stored, tries=left
+            work, inst, customer_ids=[customer_id], ending=attempt, up_to=stored, tries=left
         )
         done = attempted(inst, attempt, unit)
         if isinstance(done, Applied):
+            if done.left:
+                _forgive(inst, attempt)  # nothing was tried
             return done
         error = done
         tried, culprit = culprit, _culprit(inst, done, stored)
-        if isinstance(done, PoisonEvent) and culprit and _same(tried, culprit):
+        if isinstance(done, PoisonEvent) and done.tries >= left and _same(tried, culprit):
             return _Condemned(culprit=culprit, error=error)
         if _same(tried, stored) and not _same(culprit, stored):
             _forgive(inst, attempt)  # it was another's fault

@@ -5,7 +5,6 @@ Which customers, and what happens when it fails, is `apply`'s and `alone`'s.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +30,8 @@ from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import Tx
 
 tell = Teller("lifecycle.engine")
+
+TRYING_SECONDS = 1.0  # after which a fold that raised is not tried again in the same transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +80,15 @@ def work(
     customer_ids: Sequence[int],
     *,
     ending: int | None = None,
-    only: StoredEvent | None = None,
+    up_to: StoredEvent | None = None,
     sparing: bool = False,
     tries: int = 1,
 ) -> Applied:
-    """Fold what waits for these customers, or only one event of it, and write what follows.
+    """Fold what waits for these customers, or up to one event of it, and write what follows.
 
-    A fold that raises is tried `tries` times on what was read once: under the lock nobody can change
-    it. Then, with `sparing`, its customer is left out and told; else it raises. Who is locked by
-    others is left to them; `left` counts her where there is nobody else.
+    A fold that blames an event is tried up to `tries` times on what was read once: under the lock
+    nobody can change it. Then, with `sparing`, its customer is left out and told; else it raises. Who
+    is locked by others is left to them; `left` counts her where there is nobody else.
 
     The order matters on PostgreSQL: lock in one statement, read everything in later ones, the
     pending rows before the histories, the clock after the lock; clear exactly the rows read.
@@ -102,12 +103,9 @@ def work(
     rows = customers.rows(tx, locked)
     pending = events.pending_of(tx, locked)
     until = now
-    if only is not None:
-        pending = {
-            customer_id: [stored for stored in waiting if stored.row_id == only.row_id]
-            for customer_id, waiting in pending.items()
-        }
-        until = min(now, only.event.occurred_at)
+    if up_to is not None:
+        pending = {who: _up_to(up_to, waiting) for who, waiting in pending.items()}
+        until = min(now, up_to.event.occurred_at)
     spared: list[Spared] | None = [] if sparing else None
     heard = decisions.are_heard()
     foldings = _foldings(tx, timeline, rows, pending, until, heard=heard)
@@ -158,10 +156,22 @@ def _changes(
 
 
 def _tried(folding: Callable[[], Change], tries: int) -> Change:
-    for _ in range(tries - 1):
-        with contextlib.suppress(PoisonEvent):  # the last one says why
+    """What it raises says how often it was tried: not again where that takes long, as others wait."""
+    begun, made = time.monotonic(), 0
+    while True:
+        made += 1
+        try:
             return folding()
-    return folding()
+        except PoisonEvent as error:
+            error.tries = made
+            if made >= tries or time.monotonic() - begun > TRYING_SECONDS:
+                raise
+
+
+def _up_to(last: StoredEvent, waiting: list[StoredEvent]) -> list[StoredEvent]:
+    """Those before it and itself; nothing where it does not wait any more."""
+    rows = [stored.row_id for stored in waiting]
+    return waiting[: rows.index(last.row_id) + 1] if last.row_id in rows else []
 
 
 def _foldings(

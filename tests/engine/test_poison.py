@@ -653,7 +653,7 @@ def test_what_the_fold_blames_is_tried_by_itself_and_then_all_others_at_once(
     sizes = _sizes(monkeypatch)
     arrive(inst, *(order(n) for n in range(8)), order(10, "bad"))
     hers = [f"order_paid-{n}" for n in range(8)]
-    assert told == [[*hers, "bad"], *[["bad"]] * LONE_TRIES, hers]
+    assert told == [*[[*hers, "bad"]] * (1 + LONE_TRIES), hers]
     assert sizes == [1, 1, 1]  # each reads once: the batch, all tries of the one, the rest
     (letter,) = list_dead(inst)
     assert (letter.stored.event.id, letter.attempts) == ("bad", LONE_TRIES)
@@ -672,8 +672,65 @@ def test_what_the_fold_can_do_after_all_stays_in_it(
         arrive(inst, order(0), order(20), order(10, "bad"))
     assert list_dead(inst) == []
     assert pending(inst) == []
+    assert revoked(inst) == []  # nothing came late
     assert verify(inst) == []
     assert digest(inst, day(40)) == quiet([order(0), order(10, "bad"), order(20)])
+
+
+def test_where_a_fold_takes_long_each_try_is_a_transaction_of_its_own(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait for her, and a transaction that does nothing for a minute is ended by PostgreSQL."""
+    monkeypatch.setattr(unit, "TRYING_SECONDS", -1.0)
+    told = _told_of_folds(monkeypatch, fails=100)
+    sizes = _sizes(monkeypatch)
+    arrive(inst, order(0), order(10, "bad"))
+    assert told == [*[["order_paid-0", "bad"]] * (1 + LONE_TRIES), ["order_paid-0"]]
+    assert sizes == [1] * (1 + LONE_TRIES + 1)
+    (letter,) = list_dead(inst)
+    assert (letter.stored.event.id, letter.attempts) == ("bad", LONE_TRIES)
+
+
+def test_several_poisonous_events_of_one_customer_leave_one_after_the_other(
+    inst: Installation, quiet: Callable[..., Digest]
+) -> None:
+    bad = [order(n, f"bad{n}", BROKEN) for n in (5, 10, 15)]
+    arrive(inst, order(0), *bad, order(20))
+    assert {letter.stored.event.id for letter in list_dead(inst)} == {event.id for event in bad}
+    assert revoked(inst) == []
+    with inst.db.read() as tx:
+        assert attempts.unfinished(tx) == []
+    assert digest(inst, day(40)) == quiet([order(0), order(20)])
+
+
+def test_what_was_blamed_in_a_batch_and_waits_no_more_is_no_failure_of_hers(
+    inst: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody else has folded it meanwhile."""
+    post(inst, order(0), order(10))
+    stale = PoisonEvent("shop", "gone", ArithmeticError())
+    with caplog.at_level("ERROR", logger="lifecycle.engine"):
+        assert try_alone(inst, 1, stale).events == 2
+    assert caplog.records == []
+    assert made(inst) == [("first", 0)]
+
+
+def test_a_lone_try_that_others_were_in_the_way_of_is_none(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had her lock between the try's beginning and its work."""
+    post(inst, order(0))
+    crashed_alone(inst, "shop", "order_paid-0", count=LONE_TRIES - 1)
+    with monkeypatch.context() as busy:
+        busy.setattr("lifecycle.engine.alone.work", lambda *_, **__: Applied(left=1))
+        assert try_alone(inst, 1).left > 0
+    with inst.db.read() as tx:
+        tried = [one.count for one in attempts.unfinished(tx) if one.level is Level.EVENT]
+    assert max(tried) == LONE_TRIES - 1
+    _grow_old(inst)
+    work(inst)
+    assert list_dead(inst) == []
+    assert made(inst) == [("first", 0)]
 
 
 def test_lives_that_an_event_took_count_together_with_the_tries_that_raise(
