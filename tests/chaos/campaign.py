@@ -87,7 +87,7 @@ class _Ration:
     """How much of a pass may be posted: each kill brings the share of the next one.
 
     So some is left until the last of them, however fast or slow the machine is. Where nothing waits and
-    nobody comes to his point there is more, but never so much that it ends before they do.
+    nobody comes to his point there is more, but ever less the less is left.
     """
 
     def __init__(self, events: int, crew: Crew, nothing_waits: Callable[[], bool]) -> None:
@@ -184,7 +184,8 @@ class Campaign:
             if ration.nothing_for(IDLE):
                 self.count("nothing happened any more")
                 break
-            self.posters.allow(None if reached else ration.allowed(self.posters.left))
+            allowed = ration.allowed(self.posters.left)
+            self.posters.allow(None if reached else allowed)
             self.crew.tend(LOOK_EVERY)
             meanwhile()
         self.posters.allow(None)

@@ -1,7 +1,7 @@
 """What do events that nothing can fold cost everybody else? First those that raise, then those that kill.
 
 Throughput is compared within one run: the same load with and without poison, turn by turn. Nothing is
-sent meanwhile, so that letters, which leave when they come to it, are no part of what is compared.
+sent from then on, so that letters, which leave when they come to it, are no part of what is compared.
 """
 
 from __future__ import annotations
