@@ -47,9 +47,10 @@ class Hook:
     def run(self, shift: Shift, limit: timedelta) -> None:
         """Until it has answered; the claim is kept meanwhile. Raises ScoringFailed, and as `stay` does."""
         self._given.seek(0)
-        # -P: what lies in the working directory is nobody's module
+        # -P: what lies in the working directory is nobody's module. -B: a module that is edited within
+        # a second of its last run, and is as long as before, would be taken from the cache.
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-P", hooked.__file__],
+            [sys.executable, "-P", "-B", hooked.__file__],
             stdin=self._given,
             stdout=self._answered,
             stderr=self._said,

@@ -118,6 +118,15 @@ def test_a_score_reaches_the_guards_of_later_events(inst: Installation, score: S
     assert verify(inst) == []
 
 
+def test_nothing_is_written_beside_the_function(
+    inst: Installation, score: Score, tmp_path: Path
+) -> None:
+    """What Python would keep there is taken for the module still when that is edited within a second."""
+    before = set(tmp_path.rglob("*"))
+    score('yield "anna", {"tier": "gold"}')
+    assert set(tmp_path.rglob("*")) - before == {tmp_path / "hooks.py"}
+
+
 def test_an_event_is_stored_only_where_a_score_has_changed(
     inst: Installation, score: Score
 ) -> None:
