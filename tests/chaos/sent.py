@@ -36,6 +36,7 @@ _ADDRESSES = both(
     "SELECT DISTINCT message_id, address_hash FROM send_attempt WHERE address_hash IS NOT NULL",
     columns=2,
 )
+_REFUSED = both("SELECT message_id FROM send_attempt WHERE outcome = 'refused'", columns=1)
 _SUPPRESSED = both("SELECT address_hash, scope FROM suppression", columns=2)
 _SOFT = both("SELECT message_key FROM soft_bounce", columns=1)
 
@@ -86,6 +87,7 @@ class Found:
     events: Mapping[int, Counter[str]]  # by message: how many of each type
     ids: Counter[str]  # of our events, without the number of the attempt
     addresses: Mapping[int, frozenset[str]]  # hashes, by message
+    refused: Counter[int]  # attempts that certainly did not leave, by message
     suppressed: frozenset[tuple[str, str]]
     soft: Counter[str]
 
@@ -113,6 +115,7 @@ def found(inst: Installation, secret: Secret, taken: Mapping[str, int]) -> Found
             ],
             events=events,
             ids=ids,
+            refused=Counter(row[0] for row in tx.rows(_REFUSED)),
             addresses={message: frozenset(hashes) for message, hashes in addresses.items()},
             suppressed=frozenset((row[0], row[1]) for row in tx.rows(_SUPPRESSED)),
             soft=Counter(row[0] for row in tx.rows(_SOFT)),
@@ -188,10 +191,15 @@ def _mistold(all_: Found, reported: Container[int | None]) -> Iterator[str]:
     for message in all_.messages:
         events = all_.events.get(message.id, Counter())
         wanted = _TOLD.get(message.fate)
-        resolved = events[UNKNOWN] == 1 and message.id in reported
-        once = max(events.values(), default=0) <= 1
+        resolved = events[UNKNOWN] >= 1 and message.id in reported
+        once = all(count <= 1 + _again(all_, message, kind) for kind, count in events.items())
         if not once or (not resolved and bool(events) != (wanted is not None and events[wanted])):
             yield f"{message.told}: {dict(events)}"
+
+
+def _again(all_: Found, message: Message, kind: str) -> int:
+    """How often more it may be told: whoever was taken for gone came back, and knew that it had not left."""
+    return all_.refused[message.id] if kind == UNKNOWN else 0
 
 
 _TOLD: Mapping[str, str] = {Fate.SENT: SENT, Fate.FAILED: FAILED, Fate.UNKNOWN: UNKNOWN}

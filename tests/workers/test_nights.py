@@ -13,11 +13,12 @@ import pytest
 
 from lifecycle import resources
 from lifecycle.bootstrap import build
-from lifecycle.clock import ClockSpec
+from lifecycle.clock import WOUND_FOR, ClockSpec
 from lifecycle.engine import night
 from lifecycle.engine.reading import customer
 from lifecycle.engine.verify import verify
 from lifecycle.settings import Settings
+from lifecycle.store import clock as clock_row
 from lifecycle.store.database import Database
 from lifecycle.store.schedule import Run
 from lifecycle.store.schema import migrate
@@ -123,6 +124,13 @@ def test_many_schedulers_do_it_once(postgres_database_url: str, config: Path) ->
     assert len(calls(config)) == 1
 
 
+def _nobody_winds_the_clock(url: str) -> bool:
+    with opened(url) as inst, inst.db.read() as tx:
+        found = clock_row.read(tx)
+        assert found is not None
+        return inst.db.clock(tx) - found.real_origin > WOUND_FOR
+
+
 @pytest.mark.postgres
 def test_processes_of_their_own_do_each_night_once(
     many: Many, config: Path, monkeypatch: pytest.MonkeyPatch
@@ -132,6 +140,7 @@ def test_processes_of_their_own_do_each_night_once(
     monkeypatch.setenv("LIFECYCLE_CONFIG_DIR", str(config))
     monkeypatch.setenv("LIFECYCLE_SCORING", "hooks:scores")
     monkeypatch.setenv("LIFECYCLE_CLOCK", f"{NOON}*86400")
+    until(lambda: _nobody_winds_the_clock(many.url))  # it has another one until now
     schedulers = [many.start("schedule") for _ in range(3)]
     until(lambda: len(done(many.url, "scoring")) >= 4)
     for scheduler in schedulers:
