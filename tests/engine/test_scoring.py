@@ -119,9 +119,10 @@ def test_a_score_reaches_the_guards_of_later_events(inst: Installation, score: S
 
 
 def test_nothing_is_written_beside_the_function(
-    inst: Installation, score: Score, tmp_path: Path
+    inst: Installation, score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Python would keep there is taken for the module still when that is edited within a second."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     before = set(tmp_path.rglob("*"))
     score('yield "anna", {"tier": "gold"}')
     assert set(tmp_path.rglob("*")) - before == {tmp_path / "hooks.py"}
