@@ -288,7 +288,7 @@ def unmatched_reports(
         output.json_document({"unmatched": [row._asdict() for row in rows]})
         return
     if not rows:
-        output.show(Text("every report named a letter of ours", "dim"))
+        output.show(Text("no bounce or complaint is kept", "dim"))
         return
     table = output.table("received (UTC)", "news", "code", "channel", "it names")
     for row in rows:

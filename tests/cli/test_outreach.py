@@ -410,7 +410,7 @@ def test_a_report_of_a_letter_that_is_not_ours_changes_nothing(
 def test_bounces_of_letters_that_are_not_ours_are_shown(
     monkeypatch: pytest.MonkeyPatch, filing: Lifecycle
 ) -> None:
-    assert filing("outreach", "unmatched").out == "every report named a letter of ours\n"
+    assert filing("outreach", "unmatched").out == "no bounce or complaint is kept\n"
     piped(monkeypatch, filing, test_dsn.bounce(), "bounce")
     shown = filing("outreach", "unmatched").out
     assert "it names" in shown
