@@ -20,7 +20,7 @@ from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.lines import Teller
 from lifecycle.outreach.hooks import Hook
-from lifecycle.outreach.replies import News, Report
+from lifecycle.outreach.replies import News, Report, plain
 from lifecycle.outreach.secret import Secret
 from lifecycle.outreach.tokens import message_in
 from lifecycle.store import customers, handed, suppressions, unmatched
@@ -115,14 +115,9 @@ def _keep(inst: Installation, report: Report, tx: Tx) -> None:
         news=report.news.value,
         code=report.code,
         channel=report.channel,
-        named=tuple(_clipped(each) for each in dict.fromkeys(named)),
+        named=tuple(plain(each, _LONGEST_NAME) for each in dict.fromkeys(named)),
     )
     unmatched.add(tx, row)
-
-
-def _clipped(text: str) -> str:
-    """Anybody may have written it."""
-    return "".join(each for each in text if each.isascii() and each.isprintable())[:_LONGEST_NAME]
 
 
 def _letter(tx: Tx, secret: Secret | None, report: Report) -> Handed | None:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 
 from lifecycle.errors import Problem
-from lifecycle.outreach.replies import Ignored, News, Report
+from lifecycle.outreach.replies import Ignored, News, Report, plain
 
 TOLERANCE = timedelta(minutes=5)  # of a signed timestamp, either way
 MOST_FIELDS = 100
@@ -220,7 +220,7 @@ def _json(body: bytes) -> dict[str, Any]:
 
 
 def _code(text: str) -> str:
-    return "".join(each for each in text if each.isascii() and each.isprintable())[:_LONGEST_CODE]
+    return plain(text, _LONGEST_CODE)
 
 
 def _not_signed() -> Problem:

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+def plain(text: str, most: int) -> str:
+    """What is printable ASCII of it, at most so many characters: anybody may have written it."""
+    return "".join(each for each in text if each.isascii() and each.isprintable())[:most]
+
+
 class News(StrEnum):
     """Each says what follows from it."""
 
