@@ -179,10 +179,10 @@ class Campaign:
         ration = _Ration(self.posters.left, self.crew, nothing_waits)
         while not (reached := self.crew.reached and also()) or self.posters.left:
             if time.monotonic() >= deadline:
-                self.count("its time was up")
+                self.count("a pass ran out of time")
                 break
             if ration.nothing_for(IDLE):
-                self.count("nothing happened any more")
+                self.count("a pass stood still")
                 break
             allowed = ration.allowed(self.posters.left)
             self.posters.allow(None if reached else allowed)

@@ -36,7 +36,12 @@ _ADDRESSES = both(
     "SELECT DISTINCT message_id, address_hash FROM send_attempt WHERE address_hash IS NOT NULL",
     columns=2,
 )
-_REFUSED = both("SELECT message_id FROM send_attempt WHERE outcome = 'refused'", columns=1)
+_TRIED_AGAIN = both(  # after an attempt that certainly did not leave
+    "SELECT a.message_id, a.number FROM send_attempt AS a WHERE outcome IN ('refused',"
+    " 'refused_for_good') AND EXISTS (SELECT 1 FROM send_attempt AS b"
+    " WHERE b.message_id = a.message_id AND b.number > a.number)",
+    columns=2,
+)
 _SUPPRESSED = both("SELECT address_hash, scope FROM suppression", columns=2)
 _SOFT = both("SELECT message_key FROM soft_bounce", columns=1)
 
@@ -87,7 +92,6 @@ class Found:
     events: Mapping[int, Counter[str]]  # by message: how many of each type
     ids: Counter[str]  # of our events, without the number of the attempt
     addresses: Mapping[int, frozenset[str]]  # hashes, by message
-    refused: Counter[int]  # attempts that certainly did not leave, by message
     suppressed: frozenset[tuple[str, str]]
     soft: Counter[str]
 
@@ -115,7 +119,6 @@ def found(inst: Installation, secret: Secret, taken: Mapping[str, int]) -> Found
             ],
             events=events,
             ids=ids,
-            refused=Counter(row[0] for row in tx.rows(_REFUSED)),
             addresses={message: frozenset(hashes) for message, hashes in addresses.items()},
             suppressed=frozenset((row[0], row[1]) for row in tx.rows(_SUPPRESSED)),
             soft=Counter(row[0] for row in tx.rows(_SOFT)),
@@ -123,13 +126,17 @@ def found(inst: Installation, secret: Secret, taken: Mapping[str, int]) -> Found
 
 
 def _events(tx: Tx, secret: Secret) -> tuple[dict[int, Counter[str]], Counter[str]]:
+    """That an attempt was unknown is not its end where its sender, taken for gone, came back and knew
+    that it had been refused: it was tried again, and a later attempt tells what became of it."""
     of_message: defaultdict[int, Counter[str]] = defaultdict(Counter)
     ids: Counter[str] = Counter()
+    known_since = {(row[0], str(row[1])) for row in tx.rows(_TRIED_AGAIN)}
     for kind, id, properties in tx.rows(_EVENTS):
         if kind in {SENT, FAILED, UNKNOWN}:
             message = message_in(secret, json.loads(properties)["message"])
             assert message is not None
-            of_message[message][kind] += 1
+            if kind != UNKNOWN or (message, id.rpartition(":")[2]) not in known_since:
+                of_message[message][kind] += 1
         ids[id.rpartition("-")[0]] += 1
     return of_message, ids
 
@@ -191,15 +198,10 @@ def _mistold(all_: Found, reported: Container[int | None]) -> Iterator[str]:
     for message in all_.messages:
         events = all_.events.get(message.id, Counter())
         wanted = _TOLD.get(message.fate)
-        resolved = events[UNKNOWN] >= 1 and message.id in reported
-        once = all(count <= 1 + _again(all_, message, kind) for kind, count in events.items())
+        resolved = events[UNKNOWN] == 1 and message.id in reported
+        once = max(events.values(), default=0) <= 1
         if not once or (not resolved and bool(events) != (wanted is not None and events[wanted])):
             yield f"{message.told}: {dict(events)}"
-
-
-def _again(all_: Found, message: Message, kind: str) -> int:
-    """How often more it may be told: whoever was taken for gone came back, and knew that it had not left."""
-    return all_.refused[message.id] if kind == UNKNOWN else 0
 
 
 _TOLD: Mapping[str, str] = {Fate.SENT: SENT, Fate.FAILED: FAILED, Fate.UNKNOWN: UNKNOWN}
