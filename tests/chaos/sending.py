@@ -345,8 +345,9 @@ class _Meddler:
 
     @property
     def done(self) -> bool:
-        """Everything has happened at least once."""
-        return self._held is None and all(self._under_way.faults.values())
+        """Everything has happened at least once, to somebody who had the time to end as he was told."""
+        happened = self._under_way.crew.toll.dismissed and all(self._under_way.faults.values())
+        return self._held is None and bool(happened)
 
     def meddle(self) -> None:
         """Who is stopped amid a claim keeps people waiting, until they are told to try again."""
