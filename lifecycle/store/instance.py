@@ -1,6 +1,7 @@
 """Is this the database that it was, or a copy of it? Backups are restored, and files are copied for a try.
 
-A PostgreSQL database is known by its server and its number there. An SQLite file is known by where it
+A PostgreSQL database is known by its server and its number there, and by that of a table of ours, as a
+dump that is restored over it makes the tables anew. An SQLite file is known by where it
 lies, by its inode and by a mark: a file beside it has the same one, and both get another now and then. A
 backup that is copied back has an old one, whether it took over the inode or not.
 """
@@ -17,6 +18,7 @@ from lifecycle.errors import Unusable
 from lifecycle.store.sql import Tx, both, either
 
 MARK_FILE = ".mark"  # after the name of the database
+FORGOTTEN = 1_000_000  # rows of a table that a backup may be behind
 _MARKED = " mark "
 
 
@@ -46,10 +48,18 @@ def record(tx: Tx) -> None:
     tx.run(_WRITE, named)
 
 
+def skip_numbers(tx: Tx) -> None:
+    """Customers and messages from now on get numbers that none had whom this backup has forgotten.
+
+    Their links are in mailboxes, and providers know their letters; they must not be taken for others'.
+    """
+    for table in ("customer", "message"):
+        tx.value(_SKIP[table], FORGOTTEN)
+
+
 def _place(tx: Tx) -> str:
     if tx.dialect == "postgresql":
-        server, number = tx.rows(_SERVER)[0]
-        return f"postgresql {server} {number}"
+        return " ".join(("postgresql", *tx.rows(_SERVER)[0]))
     path = Path(tx.value(_FILE))
     return f"sqlite {path} {path.stat().st_ino}"
 
@@ -86,12 +96,23 @@ def _write(path: Path, marks: str) -> None:
 
 
 _SERVER = either(
-    sqlite="SELECT '', ''",
+    sqlite="SELECT '', '', ''",
     postgresql=(
         "SELECT (SELECT system_identifier FROM pg_control_system())::text,"
-        " (SELECT oid FROM pg_database WHERE datname = current_database())::text"
+        " (SELECT oid FROM pg_database WHERE datname = current_database())::text,"
+        " 'instance'::regclass::oid::text"
     ),
 )
+_SKIP = {
+    table: either(
+        sqlite=f"UPDATE sqlite_sequence SET seq = seq + ? WHERE name = '{table}' RETURNING seq",
+        postgresql=(
+            f"SELECT setval(pg_get_serial_sequence('{table}', 'id'),"
+            f" nextval(pg_get_serial_sequence('{table}', 'id')) + ?)"
+        ),
+    )
+    for table in ("customer", "message")
+}
 _FILE = either(
     sqlite="SELECT file FROM pragma_database_list WHERE name = 'main'", postgresql="SELECT ''"
 )

@@ -34,11 +34,23 @@ def migrate(db: Database) -> list[str]:
             missing = _missing(before, db.shown)
             if missing:
                 command.upgrade(_config(connection), "head")
+                _refuse_dangling(connection, db)
             return missing
     except DBAPIError as error:
         raise db.told(error.orig) or error from error
     finally:
         engine.dispose()
+
+
+def _refuse_dangling(connection: Connection, db: Database) -> None:
+    """SQLite checks no references while tables are made anew."""
+    if db.dialect == "sqlite":
+        found = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if found is not None:
+            raise Unusable(
+                f"{db.shown}: row {found[1]} of {found[0]} refers to a {found[2]} that is not there;"
+                " the schema was not changed. The file is damaged: restore a backup"
+            )
 
 
 def require_current(db: Database) -> None:

@@ -97,15 +97,19 @@ class Sqlite:
     def engine(self) -> Engine:
         from sqlalchemy import NullPool, create_engine, event
 
-        engine = create_engine(
-            "sqlite://", creator=lambda: connect(self._path, writing=True), poolclass=NullPool
-        )
+        engine = create_engine("sqlite://", creator=self._connect_to_migrate, poolclass=NullPool)
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
         return engine
+
+    def _connect_to_migrate(self) -> sqlite3.Connection:
+        """A table that others refer to can be made anew; `schema.migrate` looks at the references."""
+        connection = connect(self._path, writing=True)
+        connection.execute("PRAGMA foreign_keys = OFF")
+        return connection
 
     def is_worth_another_try(self, error: BaseException) -> bool:
         return _code(error) in _PASSING

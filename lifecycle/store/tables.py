@@ -24,6 +24,9 @@ from lifecycle.store.columns import (
     row_id,
 )
 
+# Links and letters name these rows by number, so none gets the number that another had.
+_NUMBERED_ONCE = {"sqlite_autoincrement": True}
+
 
 class Customer(SQLModel, table=True):
     """A customer's derived truth so far, and when she must be looked at again."""
@@ -37,6 +40,7 @@ class Customer(SQLModel, table=True):
             sqlite_where=sql_text("wake_at IS NOT NULL"),
             postgresql_where=sql_text("wake_at IS NOT NULL"),
         ),
+        _NUMBERED_ONCE,
     )
 
     id: int | None = Field(default=None, sa_column=row_id())
@@ -210,6 +214,7 @@ class RecordedMessage(SQLModel, table=True):
             sqlite_where=sql_text("fate = 'unknown'"),
             postgresql_where=sql_text("fate = 'unknown'"),
         ),
+        _NUMBERED_ONCE,
     )
 
     id: int | None = Field(default=None, sa_column=row_id())

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from lifecycle.engine.sending.pausing import (
 from lifecycle.policy import loads
 from lifecycle.store import instance
 from lifecycle.store.database import Database
-from lifecycle.store.sql import Tx
+from lifecycle.store.sql import Tx, both
 from tests.policies import SCENARIO_POLICY, scenario_policy
 from tests.sending.conftest import RULES, bought, known
 from tests.sending.post_office import TestOffice, Wire, let_real, send_all, sender
@@ -76,6 +77,59 @@ def test_a_backup_in_place_of_the_file_holds_everything(tmp_path: Path, *, remov
     with closing(Database.open(f"sqlite:///{file}")) as db:
         assert hold_if_restored(Installation(db))
         assert [one.scope for one in paused(db)] == ["all"]
+
+
+@pytest.mark.postgres
+def test_a_dump_restored_over_its_database_holds_everything(postgres_database_url: str) -> None:
+    """As by `pg_restore --clean`: the server and the database are the same, the tables are not."""
+    with installation(postgres_database_url, clock=None) as inst:
+        hold_if_restored(inst)
+        resume(inst, "real", by="olga", why="")
+        assert not hold_if_restored(inst)
+        for statement in (
+            "CREATE TABLE restored (LIKE instance INCLUDING ALL)",
+            "INSERT INTO restored OVERRIDING SYSTEM VALUE SELECT * FROM instance",
+            "DROP TABLE instance",
+            "ALTER TABLE restored RENAME TO instance",
+        ):
+            inst.db.run(partial(_run, statement))
+        assert hold_if_restored(inst)
+        assert [one.scope for one in paused(inst.db)] == ["all"]
+        assert not hold_if_restored(inst)
+
+
+def test_what_a_restored_database_forgot_is_nobody_elses_number(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Links in mailboxes name customers by number, and providers know letters by that of their message."""
+    with installation(database_url, scenario_policy(outreach=RULES), clock=None) as inst:
+        with inst.db.read() as tx:
+            now = inst.now(tx)
+        arrive(inst, *known(now), bought(now))
+        before = last_numbers(inst)
+        hold_if_restored(inst)
+        arrive(inst, *known(now, "ben"), bought(now, "ben"))
+        assert [after - last for last, after in zip(before, last_numbers(inst), strict=True)] == [
+            1,
+            1,
+        ]
+
+        monkeypatch.setattr(instance, "is_as_recorded", lambda _: False)
+        assert hold_if_restored(inst)
+        monkeypatch.undo()
+
+        arrive(inst, *known(now, "cleo"), bought(now, "cleo"))
+        for last, after in zip(before, last_numbers(inst), strict=True):
+            assert after - last > instance.FORGOTTEN
+
+
+def _run(statement: str, tx: Tx) -> None:
+    tx.run(both(statement))
+
+
+def last_numbers(inst: Installation) -> list[int]:
+    with inst.db.read() as tx:
+        return [tx.value(both(f"SELECT max(id) FROM {table}")) for table in ("customer", "message")]
 
 
 def test_a_database_that_is_opened_again_goes_on(tmp_path: Path) -> None:

@@ -226,3 +226,21 @@ def test_the_working_directory_has_no_say(
 
     add(empty, new("1"))
     assert pending(empty, "ann") == ["1"]
+
+
+def test_a_file_with_a_dangling_reference_is_not_migrated(tmp_path: Path) -> None:
+    empty = Database.open(f"sqlite:///{tmp_path / 'test.db'}")
+    at_the_first_release(empty)
+    engine = empty.engine()
+    with engine.begin() as connection:  # which checks none
+        connection.exec_driver_sql("UPDATE identity SET customer_id = 77 WHERE key = 'ben'")
+    before = everything(empty)
+
+    with pytest.raises(
+        Unusable, match=r"row \d+ of identity refers to a customer that is not there"
+    ):
+        schema.migrate(empty)
+
+    assert everything(empty) == before
+    engine.dispose()
+    empty.close()

@@ -69,6 +69,7 @@ def hold_if_restored(inst: Installation) -> bool:
         instance.record(tx)
         if known is not False:
             return False
+        instance.skip_numbers(tx)
         why = (
             "this database was restored or copied: compare what was sent since with what your providers"
             " know, then resume"
