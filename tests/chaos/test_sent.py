@@ -1,0 +1,86 @@
+"""Whom does the judge of a sending run believe? Senders may come back, and know better than it was said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from lifecycle.domain.event import UNKNOWN
+from lifecycle.domain.fate import Fate
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending.claim import Taken
+from lifecycle.engine.sending.deliver import _letter
+from lifecycle.engine.sending.register import Register
+from lifecycle.outreach.outcome import Ambiguous, Fault, Outcome, Refused
+from lifecycle.outreach.secret import Secret
+from lifecycle.outreach.tokens import letter_key
+from lifecycle.store.messages import MessageRow
+from tests.chaos.sent import found
+from tests.policies import scenario_policy
+from tests.sending.conftest import RULES, bought, known
+from tests.sending.post_office import TestOffice, Wire, let_real, sender
+from tests.sending.test_delivery import hurry, lapse, message
+from tests.support.engine import arrive, installation, work
+
+SECRET = Secret(b"a secret of thirty-two bytes or so")
+BUSY = Refused(code="421", detail="try again", fault=Fault.PROVIDER, permanent=False)
+CUT = Ambiguous(code="cut_after_dot", detail="the connection ended")
+
+
+class Office(TestOffice):
+    def key_of(self, customer: str, row: MessageRow) -> str:
+        return letter_key(SECRET, row.row_id)
+
+
+@pytest.fixture
+def inst(database_url: str) -> Iterator[Installation]:
+    with installation(database_url, scenario_policy(outreach=RULES), clock=None) as made:
+        let_real(made)
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("first", "unknown_ends"),
+    [pytest.param(BUSY, 1, id="was refused"), pytest.param(None, 2, id="never came back")],
+)
+def test_an_unknown_end_that_its_sender_took_back_is_no_second_end(
+    inst: Installation, first: Outcome | None, unknown_ends: int
+) -> None:
+    """Taken for gone, he comes back and knows that it was refused; the next try is unknown for good."""
+    with inst.db.read() as tx:
+        now: datetime = inst.now(tx)
+    arrive(inst, *known(now), bought(now))
+    office = Office(Wire())
+    register = Register(inst, office)
+
+    asleep = begun(inst, office, register)
+    lapse(inst)
+    assert sender(inst, office).reclaim() == 1
+    assert message(inst, "offer").fate is Fate.UNKNOWN
+    if first is None:  # a sender that does what none may: it tries again all the same
+        again(inst)
+    else:
+        assert register.conclude(asleep, first, 1)
+    hurry(inst)
+    work(inst)
+    second = begun(inst, office, register)
+    assert register.conclude(second, CUT, 2)
+
+    row = message(inst, "offer")
+    assert (row.fate, row.tries) == (Fate.UNKNOWN, 2)
+    assert found(inst, SECRET, {}).events[row.row_id][UNKNOWN] == unknown_ends
+
+
+def begun(inst: Installation, office: Office, register: Register) -> Taken:
+    """A letter on its way, of which nobody knows more."""
+    with inst.db.write() as tx:
+        (taken,) = sender(inst, office)._claim(tx).taken
+    assert register.begin(taken, _letter(office, taken), taken.row.tries + 1)
+    return taken
+
+
+def again(inst: Installation) -> None:
+    with inst.db.write() as tx:
+        tx.connection.execute("UPDATE message SET fate = 'deferred'")
