@@ -48,6 +48,8 @@ def address_hashes(secret: Secret, channel: str, address: str) -> tuple[str, ...
 def _domain(domain: str) -> str:
     """In the form of the DNS where it has one; a name that it cannot have is kept as it is."""
     folded = domain.casefold().rstrip(".")
+    if folded.isascii():
+        return folded
     try:
         return folded.encode("idna").decode()
     except UnicodeError:

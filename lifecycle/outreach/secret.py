@@ -26,18 +26,21 @@ _SQLITE = "sqlite:///"
 class Secret:
     """The secret in force and, while it is being replaced, those before it."""
 
-    __slots__ = ("_root", "id", "previous")
+    __slots__ = ("_keys", "_root", "id", "previous")
 
     def __init__(self, secret: bytes, previous: Secret | None = None) -> None:
         if len(secret) < LEAST_SECRET:
             raise ValueError(f"a secret has at least {LEAST_SECRET} bytes")
         self._root = hmac.digest(_SALT, secret, "sha256")
+        self._keys: dict[str, bytes] = {}  # by use; there is a handful, each asked for all the time
         self.previous = previous  # what was signed with it is still good
         self.id = self.key("id").hex()[:8]  # tells which of several signed; says nothing of it
 
     def key(self, use: str) -> bytes:
         """The key for one use alone: HKDF with SHA-256 (RFC 5869), `use` being its info."""
-        return hmac.digest(self._root, use.encode() + b"\x01", "sha256")
+        if use not in self._keys:
+            self._keys[use] = hmac.digest(self._root, use.encode() + b"\x01", "sha256")
+        return self._keys[use]
 
     def all(self) -> Iterator[Secret]:
         """The one in force first."""

@@ -113,7 +113,7 @@ class Templates:
         )
 
     def has(self, rule: str, step: int, variant: str | None, channel: str) -> bool:
-        return channel in self._catalogue.channels_of(rule, step, variant)
+        return bool(self._catalogue.languages_of(rule, step, variant, channel))
 
     def write(
         self,

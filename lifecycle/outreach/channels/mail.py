@@ -15,6 +15,7 @@ from email.header import decode_header, make_header
 from email.headerregistry import Address
 from email.parser import BytesHeaderParser
 from email.utils import format_datetime, getaddresses
+from functools import lru_cache
 
 from lifecycle.outreach.channels import header
 from lifecycle.outreach.channels.header import LINE, Unfit
@@ -262,5 +263,6 @@ def _decoded(value: str) -> str:
     return str(make_header(decode_header(value)))
 
 
+@lru_cache(maxsize=64)  # who writes is the same in most letters
 def _mailboxes(value: str) -> list[tuple[str, str]]:
     return [(_decoded(name), address) for name, address in getaddresses([value])]

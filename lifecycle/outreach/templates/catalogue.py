@@ -290,17 +290,19 @@ class Catalogue:
 
 def _files(folder: Path) -> Iterator[tuple[str, tuple[int, int, int]]]:
     """Every template file below the folder, and by what a change of it is seen."""
+    beginning = os.path.join(folder, "")  # noqa: PTH118
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in sorted(names):
             if name.startswith(".") or name.endswith(("~", *DOCUMENTS)):
                 continue
-            path = Path(root) / name
+            path = os.path.join(root, name)  # noqa: PTH118 - asked every second, of every file
             try:
-                seen = path.stat()
+                seen = os.stat(path)  # noqa: PTH116
             except OSError:
                 continue  # it went while we looked
-            yield path.relative_to(folder).as_posix(), (seen.st_mtime_ns, seen.st_size, seen.st_ino)
+            below = path[len(beginning) :].replace(os.sep, "/")
+            yield below, (seen.st_mtime_ns, seen.st_size, seen.st_ino)
 
 
 def _names(

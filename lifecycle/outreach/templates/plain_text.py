@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from html import unescape
 
 from lifecycle.outreach.templates.mail import LINKING, SCHEMES, BadMail, is_safe_link
@@ -51,6 +52,7 @@ def text_of_mjml(mjml: str) -> str:
     return reader.text()
 
 
+@lru_cache(maxsize=2048)  # most tags are the layout's, and the same in every letter
 def _given(attributes: str) -> dict[str, str]:
     if "=" not in attributes:
         return {}
@@ -113,7 +115,11 @@ class _Reader:
             self._break(empty=tag in _PARAGRAPHS and not (self._lists and tag in {"ul", "ol", "p"}))
 
     def data(self, data: str) -> None:
-        if not self._skipping:
+        if self._skipping:
+            return
+        if data.isspace():  # as between most tags
+            self._line.append(" ")
+        else:
             self._line.append(_SPACES.sub(" ", _BETWEEN_WIDE.sub("", data)))
 
     def _open(self, tag: str) -> None:
@@ -163,11 +169,13 @@ class _Reader:
     def _break(self, *, empty: bool = False) -> None:
         """Ends the line, and leaves an empty one behind a paragraph; never two, nothing twice."""
         joined = "".join(self._line)
-        indent = joined[: len(joined) - len(joined.lstrip())] if self._lists else ""
-        line = indent + _SPACES.sub(" ", joined.strip()).replace("\xa0", " ")
         self._line.clear()
-        self._links = [(href, 0) for href, _ in self._links]
-        if line.strip() and line not in self._lines[-2:]:
-            self._lines.append(line)
+        if self._links:
+            self._links = [(href, 0) for href, _ in self._links]
+        if stripped := joined.strip():
+            indent = joined[: len(joined) - len(joined.lstrip())] if self._lists else ""
+            line = indent + _SPACES.sub(" ", stripped).replace("\xa0", " ")
+            if line not in self._lines[-2:]:
+                self._lines.append(line)
         if empty and self._lines and self._lines[-1]:
             self._lines.append("")
