@@ -16,16 +16,16 @@ from email.parser import BytesParser, Parser
 from typing import TypeAlias
 
 from lifecycle.outreach.replies import Ignored, News, Report
-from lifecycle.outreach.tokens import LETTER_KEY
+from lifecycle.outreach.tokens import keys_in
 
 MOST_BYTES = 1024 * 1024  # of a mail; a report with the letter in it has a tenth of that
 CHANNEL = "email"
+COMPLAINTS = frozenset({"abuse", "fraud", "opt-out"})  # of RFC 5965; the others are none of hers
 
 _MOST_PARTS = 20
 _MOST_BLOCKS = 20  # recipients in one report; ours have one
 _MOST_CANDIDATES = 20
 _STATUS = re.compile(r"(?<![0-9.])([245])\.([0-9]{1,3})\.([0-9]{1,3})(?![0-9.])")
-_KEY = re.compile(rf"(?<![A-Za-z0-9-])({LETTER_KEY})(?![A-Za-z0-9-])")
 _CODE_UNKNOWN = "no_status"
 
 _Mail: TypeAlias = "Message[str, str]"
@@ -48,6 +48,12 @@ def classed(status: str) -> News:
     if kind != 5:
         return News.SOFT
     return _EXACTLY.get((subject, detail)) or _BY_SUBJECT.get(subject, News.HARD)
+
+
+def status_in(text: str) -> str | None:
+    """The first enhanced status code (RFC 3463) that stands in it."""
+    found = _STATUS.search(text[:1000])
+    return ".".join(found.groups()) if found else None
 
 
 _EXACTLY = {
@@ -102,7 +108,7 @@ def _complaint(mail: _Mail) -> Report | Ignored:
     blocks = list(_blocks(mail, "message/feedback-report"))
     for block in blocks[:_MOST_BLOCKS]:
         kind = _field(block, "Feedback-Type").lower()
-        if kind in {"abuse", "fraud", "opt-out"}:
+        if kind in COMPLAINTS:
             return _report(mail, blocks, News.COMPLAINED, kind)
     return Ignored(why="no_complaint")
 
@@ -116,21 +122,17 @@ def _report(mail: _Mail, blocks: list[_Mail], news: News, code: str) -> Report |
 
 def _candidates(mail: _Mail, blocks: list[_Mail]) -> Iterator[str]:
     for block in blocks[:_MOST_BLOCKS]:
-        yield from _keys(_field(block, "Original-Envelope-Id"))
+        yield from keys_in(_field(block, "Original-Envelope-Id"))
     for part in _parts(mail):
         if part.get_content_type() == "message/rfc822" and part.is_multipart():
-            yield from _keys(_field(part.get_payload(0), "Message-ID"))
+            yield from keys_in(_field(part.get_payload(0), "Message-ID"))
         elif part.get_content_type() == "text/rfc822-headers":
             text = part.get_payload(decode=True)
             if isinstance(text, bytes):
                 headers = Parser().parsestr(text.decode("latin-1"), headersonly=True)
-                yield from _keys(_field(headers, "Message-ID"))
+                yield from keys_in(_field(headers, "Message-ID"))
     for name in ("To", "X-Original-To", "In-Reply-To"):
-        yield from _keys(_field(mail, name))
-
-
-def _keys(text: str) -> list[str]:
-    return _KEY.findall(text[:1000])[:_MOST_CANDIDATES]
+        yield from keys_in(_field(mail, name))
 
 
 def _blocks(mail: _Mail, kind: str) -> Iterator[_Mail]:
@@ -148,8 +150,8 @@ def _parts(mail: _Mail) -> list[_Mail]:
 
 def _status(block: _Mail) -> str | None:
     for name in ("Status", "Diagnostic-Code"):
-        if found := _STATUS.search(_field(block, name)[:1000]):
-            return ".".join(found.groups())
+        if found := status_in(_field(block, name)):
+            return found
     return None
 
 

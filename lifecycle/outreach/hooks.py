@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
@@ -21,6 +21,7 @@ from lifecycle.errors import Problem
 from lifecycle.outreach.replies import Ignored, News, Report, plain
 
 TOLERANCE = timedelta(minutes=5)  # of a signed timestamp, either way
+MOST_BYTES = 64 * 1024  # of what most providers post
 MOST_FIELDS = 100
 _LONGEST_CODE = 40
 
@@ -38,8 +39,14 @@ class Posted:
 
 
 class Hook(Protocol):
+    most_bytes: ClassVar[int]  # of a body; a larger one is not read
+
     def read(self, posted: Posted) -> Read:
-        """Raises Problem: 401 where it is not from the provider, 403 where of a foreign account."""
+        """May ask the provider something, so it is called where waiting holds nobody up.
+
+        Raises Problem: 401 where it is not from the provider, 403 where of a foreign account, 503 where
+        that cannot be found out just now and the provider should post it again.
+        """
         ...
 
 
@@ -51,6 +58,8 @@ class TwilioHook:
     the answer that says under which id Twilio knows the message.
     """
 
+    most_bytes: ClassVar[int] = MOST_BYTES
+
     account: str  # the SID of ours
     auth_token: str = field(repr=False)
     channel: str = "sms"
@@ -59,10 +68,10 @@ class TwilioHook:
         given = posted.headers.get("x-twilio-signature", "")
         fields = _form(posted.body)
         if not hmac.compare_digest(self._signature(posted.url, fields).encode(), given.encode()):
-            raise _not_signed()
+            raise not_signed()
         said = dict(fields)
         if said.get("AccountSid") != self.account:
-            raise _foreign(said.get("AccountSid", "none"))
+            raise foreign(said.get("AccountSid", "none"))
         letters = [value for name, value in _query(posted.url) if name == "letter"]
         sid = said.get("MessageSid") or said.get("SmsSid")
         news = _twilio_news(said.get("MessageStatus", ""), said.get("ErrorCode", ""))
@@ -70,7 +79,7 @@ class TwilioHook:
             return Ignored(why="no_outcome_yet")
         return Report(
             news=news,
-            code=_code(said.get("ErrorCode") or said["MessageStatus"]),
+            code=code_of(said.get("ErrorCode") or said["MessageStatus"]),
             letters=tuple(letters),
             provider_ids=(sid,) if sid else (),
             channel=self.channel,
@@ -90,6 +99,8 @@ class SignedHook:
     The body is `{"type": "message.bounced", "data": {"message_id": …, "kind": "hard", "code": …}}`.
     """
 
+    most_bytes: ClassVar[int] = MOST_BYTES
+
     secrets: tuple[bytes, ...] = field(repr=False)  # several while one is being replaced
     account: str | None = None  # that `data.account` must name; None: one secret, one account
     channel: str | None = None
@@ -100,18 +111,18 @@ class SignedHook:
         said = _json(posted.body)
         data = said.get("data")
         if not isinstance(data, dict):
-            raise _not_understood("data", "an object")
+            raise not_understood("data", "an object")
         if self.account is not None and data.get("account") != self.account:
-            raise _foreign(str(data.get("account", "none")))
+            raise foreign(str(data.get("account", "none")))
         news = _signed_news(str(said.get("type")), data)
         if news is None:
             return Ignored(why="other_type")
         named = data.get("message_id")
         if not isinstance(named, str) or not named:
-            raise _not_understood("data/message_id", "the id of a message")
+            raise not_understood("data/message_id", "the id of a message")
         return Report(
             news=news,
-            code=_code(str(data.get("code") or news.value)),
+            code=code_of(str(data.get("code") or news.value)),
             letters=(named,),
             provider_ids=(named,),
             channel=self.channel,
@@ -129,7 +140,7 @@ class SignedHook:
                 version, _, signature = each.partition(",")
                 good |= version == "v1" and hmac.compare_digest(expected, signature.encode())
         if not good or not headers.get("webhook-id"):
-            raise _not_signed()
+            raise not_signed()
 
 
 def standard_secret(text: str) -> bytes:
@@ -173,7 +184,7 @@ def _signed_news(kind: str, data: Mapping[str, Any]) -> News | None:
         return None
     said = data.get("kind")
     if said not in {News.HARD, News.SOFT, News.POLICY}:
-        raise _not_understood("data/kind", "hard, soft or policy")
+        raise not_understood("data/kind", "hard, soft or policy")
     return News(said)
 
 
@@ -199,7 +210,7 @@ def _form(body: bytes) -> list[tuple[str, str]]:
             body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"
         )
     except ValueError:  # not UTF-8, or too many
-        raise _not_signed() from None
+        raise not_signed() from None
 
 
 def _query(url: str) -> list[tuple[str, str]]:
@@ -215,15 +226,15 @@ def _json(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         said = None
     if not isinstance(said, dict):
-        raise _not_understood("", "a JSON object")
+        raise not_understood("", "a JSON object")
     return said
 
 
-def _code(text: str) -> str:
+def code_of(text: str) -> str:
     return plain(text, _LONGEST_CODE)
 
 
-def _not_signed() -> Problem:
+def not_signed() -> Problem:
     """One text for whatever is wrong: whoever forges learns nothing from it."""
     return Problem(
         "signature_invalid",
@@ -233,17 +244,17 @@ def _not_signed() -> Problem:
     )
 
 
-def _foreign(account: str) -> Problem:
+def foreign(account: str) -> Problem:
     return Problem(
         "account_foreign",
         "this is about an account that is not ours",
         status=403,
-        got=_code(account),
+        got=code_of(account),
         expected="the account that is configured",
     )
 
 
-def _not_understood(pointer: str, expected: str) -> Problem:
+def not_understood(pointer: str, expected: str) -> Problem:
     return Problem(
         "report_not_understood",
         "the report is signed, and cannot be read",

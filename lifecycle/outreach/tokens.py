@@ -32,6 +32,8 @@ _KEY_TAG = 20  # hex digits in the key of a letter: 80 bits that nobody can gues
 LETTER_KEY = (
     rf"m[0-9]{{1,18}}-[0-9a-f]{{{_KEY_TAG}}}"  # what one looks like, as a regular expression
 )
+_SHAPED = re.compile(rf"(?<![A-Za-z0-9-])({LETTER_KEY})(?![A-Za-z0-9-])")
+_MOST_SHAPED = 20
 
 
 class Survey(StrEnum):
@@ -207,6 +209,11 @@ def letter_key(secret: Secret, message: int) -> str:
     """
     *_, oldest = secret.all()
     return f"m{message}-{keyed_hash(oldest.key('letter'), str(message))[:_KEY_TAG]}"
+
+
+def keys_in(text: str) -> list[str]:
+    """What is shaped like the key of a letter in a header or an address; whether one is, `message_in` says."""
+    return _SHAPED.findall(text[:1000])[:_MOST_SHAPED]
 
 
 def message_in(secret: Secret | None, key: str) -> int | None:

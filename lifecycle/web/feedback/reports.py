@@ -29,7 +29,6 @@ from lifecycle.web.body import read_json_body
 from lifecycle.web.feedback.forms import FORM_BYTES, read_body
 from lifecycle.web.ports import Engine
 
-HOOK_BYTES = 64 * 1024
 _LONGEST = 100  # characters of a purpose, a source, a version
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -120,6 +119,10 @@ def router(
             },
             403: {"description": "it is about a foreign account", "content": _PROBLEM},
             404: {"description": "there is no such provider here", "content": _PROBLEM},
+            503: {
+                "description": "whether it is the provider's cannot be found out just now: post it again",
+                "content": _PROBLEM,
+            },
         },
         openapi_extra=needs(Open.TO_SIGNED),
     )
@@ -131,10 +134,10 @@ def router(
         posted = Posted(
             url=_told_url(feedback, request),
             headers={name.lower(): value for name, value in request.headers.items()},
-            body=await read_body(request, HOOK_BYTES),
+            body=await read_body(request, found.most_bytes),
             now=real(),
         )
-        return await taken(found.read(posted))
+        return await taken(await run_in_threadpool(found.read, posted))
 
     @routes.post(
         "/v1/consents",
