@@ -89,6 +89,9 @@ TITLES: Mapping[str, str] = {
     "timestamp_outside_tolerance": "The signed timestamp is too far from now",
     "account_foreign": "The report is about a foreign account",
     "report_not_understood": "The report cannot be read",
+    "certificate_refused": "The certificate is not this provider's, or not for now",
+    "provider_unreachable": "Whether it is this provider's cannot be found out just now",
+    "subscription_refused": "The provider does not take the confirmation that it asked for",
     # time
     "timestamp_needs_offset": "The time has no offset from UTC",
     "timestamp_invalid": "There is no such instant",

@@ -1,4 +1,6 @@
-"""Which channels report back, and how are their reports recognised? By what they send with anyway."""
+"""Which channels report back, and how are their reports recognised? By what they send with anyway,
+or, of a mail server, by who is named beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lifecycle.outreach.channels.opening import KINDS
+from lifecycle.outreach.channels.reporting import sns_hook
 from lifecycle.outreach.channels.settings import ChannelSettings, Kind, read_channels
 from lifecycle.outreach.channels.webhook import secret_of
 from lifecycle.outreach.hooks import Hook, SignedHook, TwilioHook
@@ -34,3 +37,5 @@ def _hooks(channels: tuple[ChannelSettings, ...]) -> Iterator[tuple[str, Hook]]:
         elif channel.kind == "webhook":
             secrets = tuple(secret_of(held.value.text) for held in fields.value("secrets"))
             yield channel.name, SignedHook(secrets=secrets, channel=channel.name)
+        elif channel.kind == "smtp" and (hook := sns_hook(channel)) is not None:
+            yield channel.name, hook

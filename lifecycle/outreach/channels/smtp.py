@@ -18,6 +18,7 @@ from lifecycle.outreach.channels import header
 from lifecycle.outreach.channels.letterhead import KEYS as LETTERHEAD_KEYS
 from lifecycle.outreach.channels.letterhead import Domain, Letterhead, letterhead
 from lifecycle.outreach.channels.mail import Mail, build
+from lifecycle.outreach.channels.reporting import REPORTS
 from lifecycle.outreach.channels.settings import (
     SECRET,
     Around,
@@ -321,6 +322,7 @@ KEYS = (
         about="The domain for which the server signs, where it does.",
     ),
     *LETTERHEAD_KEYS,
+    REPORTS,
 )
 
 
