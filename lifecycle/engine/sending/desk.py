@@ -45,6 +45,7 @@ from lifecycle.store.messages import MessageRow
 
 tell = Teller("lifecycle")
 
+HARMFUL = frozenset({"not_allowed", "tag_not_allowed", "unsafe_link"})  # findings of a template
 AT_ONCE = 8  # letters on their way by one channel, in one process; so many share a transaction
 RENDERING = 2  # processes that fill templates in
 NAMELESS = "Your company"  # until `channels.yaml` names it; no real channel is ready before that
@@ -362,4 +363,9 @@ def _keeping(inst: Installation) -> Callable[[Letter], None]:
 
 
 def _tell_of_broken(finding: Finding) -> None:
-    tell.error("template_broken", "{what}; the last good one goes on being used", what=str(finding))
+    """What hardly anybody writes by mistake has a name of its own, for whoever watches for it."""
+    sentence = "{what}; the last good one goes on being used"
+    if finding.code in HARMFUL:
+        tell.error("template_refused", sentence, what=str(finding), code=finding.code)
+    else:
+        tell.error("template_broken", sentence, what=str(finding), code=finding.code)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle.engine.sending import desk
 from lifecycle.errors import Finding
 from lifecycle.outreach.templates.catalogue import Catalogue, Template
 from lifecycle.outreach.templates.names import Supplied, Variables
+from tests.support.logs import heard
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
@@ -261,3 +263,24 @@ def test_a_name_that_the_policy_does_not_have_never_replaces_the_last_good_text(
     assert found is not None
     assert found.hash != (good.hash if good else None)
     assert catalogue.broken() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "event", "code"),
+    [
+        ("bad {{ customer.name ", "template_broken", "syntax_error"),
+        ("{{ ''.__class__ }}", "template_refused", "not_allowed"),
+        ("{{ cycler.__init__ }}", "template_refused", "not_allowed"),
+    ],
+)
+def test_what_no_template_may_ask_for_is_told_under_a_name_of_its_own(
+    tmp_path: Path, text: str, event: str, code: str
+) -> None:
+    """Row 50: whoever watches over the log finds it without reading what is merely misspelt."""
+    _write(tmp_path, {"m/sms.en.txt": text})
+    with heard() as log:
+        Catalogue(tmp_path, on_broken=desk._tell_of_broken, look_every=0).all()
+    lines = log.of("template_broken", "template_refused")
+    told = {(line["event"], line["code"]) for line in lines}
+    assert told - {("template_broken", "unknown_variable")} == {(event, code)}
+    assert all(str(line["what"]).startswith("m/sms.en.txt:1:") for line in lines)
