@@ -20,6 +20,14 @@ UNKNOWN = "lifecycle.unknown"  # nobody knows, and it is not tried again: the sa
 DELIVERED = "lifecycle.delivered"
 BOUNCED = "lifecycle.bounced"  # and {kind}: hard, soft, policy
 COMPLAINED = "lifecycle.complained"  # she called it spam
+# What came of a letter that is measured: properties {rule, step, channel, message}.
+OPENED = "lifecycle.opened"  # she looked at it
+CLICKED = (
+    "lifecycle.clicked"  # she followed a link: and {link}, its number, and {url}, without its query
+)
+PREFETCHED = "lifecycle.prefetched"  # a machine fetched it: and {what}: open, click; and {why}
+COUNTED = (SENT, FAILED, UNKNOWN, DELIVERED, BOUNCED, COMPLAINED, OPENED, CLICKED)
+"""Of ours, those that facts may look at: what became of letters, and nothing that a machine did."""
 
 
 class EventKey(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from lifecycle.domain.event import COUNTED
 from lifecycle.domain.money import CURRENCIES, minor_units
 from lifecycle.policy.records import Choice, Key, Record
 from lifecycle.policy.report import did_you_mean, found, nearest
@@ -17,6 +18,7 @@ from lifecycle.policy.words import (
     Clock,
     Day,
     Duration,
+    EventOfFact,
     Exactly,
     Line,
     Name,
@@ -82,6 +84,7 @@ EVENT = Name(
     taken={"interaction": "in a fact this means any event that counts as interaction"},
 )
 EVENT_REFERENCE = Name("the name of an event type")
+FACT_EVENT = EventOfFact("the name of an event type", COUNTED)
 PROPERTY = Name("the name of a property")
 VARIABLE = Name("the name of a fact or attribute", taken=VARIABLES_TAKEN)
 FACT_REFERENCE = Name("the name of a fact")
@@ -305,14 +308,14 @@ FACT = Choice(
             [
                 Key(
                     name="count",
-                    shape=EVENT_REFERENCE,
+                    shape=FACT_EVENT,
                     about=f"How many events there were. {_EVENT_OR_INTERACTION}.",
                     required=True,
                 ),
                 _WITHIN,
                 Key(
                     name="less",
-                    shape=EVENT_REFERENCE,
+                    shape=FACT_EVENT,
                     about=(
                         "An event type that takes one off the count. "
                         "For whole reversals only; a partial refund belongs to a sum."
@@ -342,7 +345,7 @@ FACT = Choice(
             [
                 Key(
                     name="first",
-                    shape=EVENT_REFERENCE,
+                    shape=FACT_EVENT,
                     about=f"When the earliest one happened. {_EVENT_OR_INTERACTION}.",
                     required=True,
                 )
@@ -353,7 +356,7 @@ FACT = Choice(
             [
                 Key(
                     name="last",
-                    shape=EVENT_REFERENCE,
+                    shape=FACT_EVENT,
                     about=f"When the newest one happened. {_EVENT_OR_INTERACTION}.",
                     required=True,
                 )
@@ -411,7 +414,7 @@ FACT = Choice(
             [
                 Key(
                     name="gap",
-                    shape=EVENT_REFERENCE,
+                    shape=FACT_EVENT,
                     about=(
                         "The time between one event and the next, as a quantile of all such "
                         f"times. {_EVENT_OR_INTERACTION}. Empty until there are two events."

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Generic
 
-from lifecycle.policy.report import found, nearest
+from lifecycle.domain.event import OUR_PREFIX
+from lifecycle.policy.report import did_you_mean, found, nearest
 from lifecycle.policy.shapes import JsonSchema, NotThis, S, Word
 from lifecycle.policy.source import Scalar
 
@@ -74,6 +75,28 @@ class Name(Word[str]):
         if self._taken:
             schema["not"] = {"enum": sorted(self._taken)}
         return schema
+
+
+class EventOfFact(Name):
+    """An event type that a fact looks at: also one of those that we record of letters."""
+
+    def __init__(self, what: str, ours: Sequence[str]) -> None:
+        super().__init__(what)
+        self._ours = tuple(ours)
+
+    def value(self, node: Scalar) -> str:
+        if node.text in self._ours:
+            return node.text
+        if node.text.startswith(OUR_PREFIX):
+            hint = did_you_mean(node.text, self._ours)
+            raise NotThis(
+                f"{found(node.text)}; allowed of the system's own: {', '.join(self._ours)}{hint}",
+                "reserved_name",
+            )
+        return super().value(node)
+
+    def schema(self) -> JsonSchema:
+        return {"anyOf": [super().schema(), {"enum": list(self._ours)}]}
 
 
 class OneWord(Word[str]):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from lifecycle.domain.event import MOVED, REQUESTED, Event
+from lifecycle.domain.event import MOVED, OUR_SOURCE, Event
 from lifecycle.domain.instant import instant_from, instant_text
 from lifecycle.engine import reading
 from lifecycle.engine.accept import Conflict, Result, accept
@@ -48,15 +48,15 @@ class EngineLife:
             assert not isinstance(answer, (Problem, Conflict)), answer
 
     def try_to_post(self, *events: Event, at: float) -> Sequence[Result | Problem]:
-        """One answer an event; an operator's move and a request go their own way in."""
+        """One answer an event; what the engine records itself goes its own way in."""
         self.reach(at)
         for event in (event for event in events if event.type == MOVED):
             to, by, why = (event.properties[name] for name in ("to", "by", "why"))
             move(self.inst, event.customer, to, by=by, why=why)
-        asked = [event for event in events if event.type == REQUESTED]
-        if asked:
-            engine.post(self.inst, *asked)
-        posted = [event for event in events if event.type not in {MOVED, REQUESTED}]
+        ours = [event for event in events if event.source == OUR_SOURCE and event.type != MOVED]
+        if ours:
+            engine.post(self.inst, *ours)
+        posted = [event for event in events if event.source != OUR_SOURCE]
         body = orjson.dumps({"events": [_wire(event) for event in posted]})
         items = read_batch(body, self.inst.policy(), self._now, "shop").items if posted else []
         taken = accept(self.inst, [item for item in items if not isinstance(item, Problem)])

@@ -305,3 +305,35 @@ def test_a_move_gives_no_time_to_a_check_that_was_never_armed(begin: Begin) -> N
     anna.post(moved("loyal", 1), at=1)
     assert anna.steps() == [("moved", 1)]
     assert anna.next_check() is None
+
+
+# What became of letters
+
+
+def ours(kind: str, on: float) -> Event:
+    """What the engine itself records of a letter."""
+    return happened(kind, on)._replace(source="lifecycle")
+
+
+def test_facts_count_what_became_of_letters_and_it_is_no_interaction(begin: Begin) -> None:
+    facts = ("clicks: {count: lifecycle.clicked, within: 90d}", "seen: {count: interaction}")
+    anna = begin(scenario_policy(facts=facts))
+    anna.post(order(0), ours("lifecycle.clicked", 1), ours("lifecycle.opened", 1), at=1)
+    assert (anna.fact("clicks"), anna.fact("seen")) == (1, 1)
+    anna.post(ours("lifecycle.prefetched", 2), ours("lifecycle.clicked", 2), at=2)
+    assert (anna.fact("clicks"), anna.fact("seen")) == (2, 1)
+    anna.reach(91.5)
+    assert anna.fact("clicks") == 1
+
+
+def test_a_timed_check_may_count_from_her_last_click(begin: Begin) -> None:
+    anna = begin(
+        scenario_policy(
+            facts=["last_click_at: {last: lifecycle.clicked}"],
+            transitions=["{name: cold, after: 20d, since: last_click_at, from: deal, to: dormant}"],
+        )
+    )
+    anna.post(order(0), ours("lifecycle.clicked", 5), at=5)
+    anna.post(ours("lifecycle.clicked", 10), at=10)
+    anna.reach(31)
+    assert anna.steps() == [("first", 0), ("cold", 30)]

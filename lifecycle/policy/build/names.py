@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from lifecycle.domain.event import COUNTED
 from lifecycle.domain.policy import INTERACTION, EventType, Fact, FactKind, State, ValueType
 from lifecycle.policy.build.draft import Path
 from lifecycle.policy.format import ANY
@@ -58,6 +59,8 @@ class Names:
                 f"themselves, such as {', '.join(types[:4])}",
             )
             return None
+        if name.value in COUNTED:  # only where a fact looks may it have been read
+            return name.value
         return self.known("unknown event type", "unknown_event", name, self.events)
 
     def path(self, path: At[tuple[str, str]]) -> tuple[str, str, ValueType] | None:
