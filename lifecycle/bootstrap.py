@@ -18,7 +18,7 @@ from lifecycle import policy as policy_file
 from lifecycle.clock import ClockSpec, Origin, begin
 from lifecycle.domain.policy import Policy
 from lifecycle.domain.timeline import Timeline
-from lifecycle.engine import accept, apply, decisions, once, policies
+from lifecycle.engine import accept, apply, decisions, fetches, once, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.backlog import Backlog
 from lifecycle.engine.feedback import Feedback
@@ -415,6 +415,10 @@ class Engine:
         they were about to send; how many these were."""
         sent = self._sender.reclaim() if self._sender else 0
         return apply.reclaim(self.installation) + sent
+
+    def settle_fetches(self) -> int:
+        """What was fetched of letters some seconds ago becomes events; how many these were."""
+        return fetches.settle(self.installation)
 
     @property
     def sends(self) -> bool:

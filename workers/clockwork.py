@@ -87,6 +87,7 @@ def ticks(
         Tick(name="sweep", every=SWEEP_EVERY, do=apply),
         Tick(name="expire", every=SWEEP_EVERY, do=engine.expire_messages),
         Tick(name="reclaim", every=RECLAIM_EVERY, do=engine.reclaim),
+        Tick(name="fetches", every=SWEEP_EVERY, do=engine.settle_fetches),
         Tick(name="night", every=nightly, do=engine.work_of_the_night),
     ]
     if engine.winds_clock:

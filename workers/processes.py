@@ -175,6 +175,7 @@ def _looks(engine: Engine, rounds: Rounds, line: Line) -> list[Tick]:
         Tick(name="sweep", every=SWEEP_EVERY, do=rounds.look),
         Tick(name="poll", every=POLL_EVERY, do=poll),
         Tick(name="reclaim", every=RECLAIM_EVERY, do=engine.reclaim),
+        Tick(name="fetches", every=SWEEP_EVERY, do=engine.settle_fetches),
     ]
 
 

@@ -18,7 +18,7 @@ class Rendered:
     sender: str | None = None  # named in the settings of the channel; None: its first
     language: str  # in which it is written
     template_hash: str  # SHA-256, in hex, of the files that it was made of
-    sha256: str  # of everything above, in hex
+    sha256: str  # of everything above as it was filled in, in hex; measuring comes after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ import orjson
 
 from lifecycle.domain.instant import instant_from, instant_text
 from lifecycle.outreach.letter import Links
+from lifecycle.outreach.rewriting import is_target
 from lifecycle.outreach.secret import Secret, keyed_hash
 
 LONGEST = 2000  # characters of a token; those of a letter have about 150
@@ -76,9 +77,30 @@ class Asked:
     address_hash: str  # of the address to which the link goes
 
 
-Link = Membership | Question | Asked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """The picture of a letter that is measured: whoever fetches it looks at the letter."""
+
+    letter: str
+    channel: str
+    consent: str | None  # the purpose without which nothing is recorded; None: it is not asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """A link of a letter that is measured. Where it leads stands inside, so it leads nowhere else."""
+
+    letter: str
+    channel: str
+    consent: str | None
+    number: int  # of the link in its letter, from 1
+    target: str
+
+
+Link = Membership | Question | Asked | Looked | Followed
 
 _UNSUBSCRIBE, _SURVEY, _CONFIRM = "unsubscribe", "survey", "confirm"
+_LOOK, _FOLLOW = "look", "follow"
 
 
 def survey_of(rule: str) -> Survey:
@@ -124,6 +146,17 @@ def asked_token(secret: Secret, link: Asked) -> str:
     return _sign(secret, _CONFIRM, [*said, link.address_hash])
 
 
+def looked_token(secret: Secret, link: Looked) -> str:
+    return _sign(secret, _LOOK, [link.letter, link.channel, link.consent])
+
+
+def followed_token(secret: Secret, link: Followed) -> str | None:
+    """None: its target is too long to be carried along."""
+    said = [link.letter, link.channel, link.consent, link.number, link.target]
+    token = _sign(secret, _FOLLOW, said)
+    return token if len(token) <= LONGEST else None
+
+
 def membership_in(secret: Secret | None, token: str) -> Membership | None:
     """None for whatever we did not sign to unsubscribe somebody."""
     said = _said(secret, _UNSUBSCRIBE, token)
@@ -155,6 +188,25 @@ def asked_in(secret: Secret | None, token: str) -> Asked | None:
         at=instant_from(at),
         address_hash=hashed,
     )
+
+
+def looked_in(secret: Secret | None, token: str) -> Looked | None:
+    said = _said(secret, _LOOK, token)
+    if said is None:
+        return None
+    letter, channel, consent = said
+    return Looked(letter=letter, channel=channel, consent=consent)
+
+
+def followed_in(secret: Secret | None, token: str) -> Followed | None:
+    """None also for what leads to no place on the web, whoever signed it."""
+    said = _said(secret, _FOLLOW, token)
+    if said is None:
+        return None
+    letter, channel, consent, number, target = said
+    if not is_target(target):
+        return None
+    return Followed(letter=letter, channel=channel, consent=consent, number=number, target=target)
 
 
 def name_of(token: str) -> str:

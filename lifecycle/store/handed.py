@@ -18,6 +18,9 @@ class Handed(NamedTuple):
     channel: str
     address_hash: str | None  # to which it went; None: without a secret, or no address
     began_at: datetime
+    ended_at: (
+        datetime | None
+    )  # when the provider's answer was written down; None: not yet, or never
     customer_id: int
     rule: str
     step: int  # of the series, from 1
@@ -64,17 +67,17 @@ def resolve(
 
 
 _COLUMNS = (
-    "a.message_id, a.number, a.channel, a.address_hash, a.began_at, m.customer_id, m.rule,"
+    "a.message_id, a.number, a.channel, a.address_hash, a.began_at, a.ended_at, m.customer_id, m.rule,"
     " m.number, m.message_class, m.fate, m.live"
 )
 _JOINED = f"SELECT {_COLUMNS} FROM send_attempt AS a JOIN message AS m ON m.id = a.message_id"
 # A definite no has never reached anybody, so nothing can be reported of it.
 _MAY_HAVE_LEFT = "(a.outcome IS NULL OR a.outcome IN ('accepted', 'ambiguous'))"
 _OF_MESSAGE = both(
-    f"{_JOINED} WHERE a.message_id = ? AND {_MAY_HAVE_LEFT} ORDER BY a.number", columns=11
+    f"{_JOINED} WHERE a.message_id = ? AND {_MAY_HAVE_LEFT} ORDER BY a.number", columns=12
 )
 _BY_PROVIDER = both(
-    f"{_JOINED} WHERE a.provider_id IN [texts] ORDER BY a.began_at, a.number", columns=11
+    f"{_JOINED} WHERE a.provider_id IN [texts] ORDER BY a.began_at, a.number", columns=12
 )
 _HASHES = both(
     "SELECT DISTINCT address_hash FROM send_attempt WHERE message_id = ? AND channel = ?"
@@ -100,10 +103,11 @@ def _handed(tx: Tx, row: Row) -> Handed:
         channel=row[2],
         address_hash=row[3],
         began_at=tx.from_db(row[4]),
-        customer_id=row[5],
-        rule=row[6],
-        step=row[7],
-        marketing=row[8] == "marketing",
-        fate=Fate(row[9]),
-        live=bool(row[10]),
+        ended_at=tx.from_db_or_none(row[5]),
+        customer_id=row[6],
+        rule=row[7],
+        step=row[8],
+        marketing=row[9] == "marketing",
+        fate=Fate(row[10]),
+        live=bool(row[11]),
     )

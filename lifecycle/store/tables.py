@@ -326,6 +326,23 @@ class UnmatchedReport(SQLModel, table=True):
     named: str = Field(sa_column=Column("named", Text(), nullable=False))  # JSON: what it calls it
 
 
+class LetterFetch(SQLModel, table=True):
+    """Something of a letter that is measured was fetched, and will be judged in some seconds."""
+
+    __tablename__: ClassVar[str] = "letter_fetch"
+
+    message_id: int = Field(
+        sa_column=Column("message_id", big(), primary_key=True, autoincrement=False)
+    )
+    link: int = Field(sa_column=Column("link", Integer(), primary_key=True, autoincrement=False))
+    why: str = Field(sa_column=Column("why", Text(), primary_key=True))
+    channel: str = Field(sa_column=Column("channel", Text(), nullable=False))
+    consent: str | None = Field(sa_column=Column("consent", Text()))
+    url: str | None = Field(sa_column=Column("url", Text()))
+    at: datetime = Field(sa_column=Column("at", instant(), nullable=False))
+    seen_at: datetime = Field(sa_column=Column("seen_at", instant(), nullable=False))
+
+
 class Pause(SQLModel, table=True):
     """What a person, or the surge breaker, has paused: everything, a rule, a channel, what is real."""
 

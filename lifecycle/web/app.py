@@ -20,7 +20,7 @@ from lifecycle.web.access import declared
 from lifecycle.web.door import Door, Keys
 from lifecycle.web.events import Intake
 from lifecycle.web.feed import Feed
-from lifecycle.web.feedback import reports, wishes
+from lifecycle.web.feedback import fetches, reports, wishes
 from lifecycle.web.guard import Guard
 from lifecycle.web.ports import Engine
 from lifecycle.web.reads import router
@@ -72,6 +72,7 @@ def create_app(engine: Engine) -> FastAPI:
     app.include_router(operations.router(engine))
     app.include_router(reports.router(engine))
     app.include_router(wishes.router(engine))
+    app.include_router(fetches.router(engine))
     app.include_router(reference.router(app))
     app.add_middleware(Door, keys=keys, routes=declared(app))
     app.add_middleware(Guard, observer=engine.observer)  # the last one added comes first

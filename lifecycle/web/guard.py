@@ -50,7 +50,7 @@ class Guard:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = request_ids.of(scope["headers"])
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update(request_id=request_id, method=scope["method"])
         with context.about(request_id=request_id):
             await self._answer_as(request_id, scope, receive, send)
 

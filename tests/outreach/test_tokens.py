@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from lifecycle.outreach import tokens
 from lifecycle.outreach.secret import Secret
-from lifecycle.outreach.tokens import Asked, Membership, Question, Survey
+from lifecycle.outreach.tokens import Asked, Followed, Looked, Membership, Question, Survey
 
 SECRET = Secret(b"x" * 32)
 OTHER = Secret(b"y" * 32)
@@ -25,15 +26,23 @@ ASKED = Asked(
     at=datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC),
     address_hash="ab" * 32,
 )
+LOOKED = Looked(letter="m1-abc", channel="email", consent="measurement")
+FOLLOWED = Followed(
+    letter="m1-abc", channel="email", consent=None, number=2, target="https://shop.example/?a=1&b=2"
+)
 MADE = {
     "unsubscribe": tokens.membership_token(SECRET, MEMBER),
     "survey": tokens.question_token(SECRET, QUESTION),
     "confirm": tokens.asked_token(SECRET, ASKED),
+    "look": tokens.looked_token(SECRET, LOOKED),
+    "follow": tokens.followed_token(SECRET, FOLLOWED) or "",
 }
 READERS = {
     "unsubscribe": tokens.membership_in,
     "survey": tokens.question_in,
     "confirm": tokens.asked_in,
+    "look": tokens.looked_in,
+    "follow": tokens.followed_in,
 }
 
 
@@ -41,6 +50,30 @@ def test_it_says_what_was_signed() -> None:
     assert tokens.membership_in(SECRET, MADE["unsubscribe"]) == MEMBER
     assert tokens.question_in(SECRET, MADE["survey"]) == QUESTION
     assert tokens.asked_in(SECRET, MADE["confirm"]) == ASKED
+    assert tokens.looked_in(SECRET, MADE["look"]) == LOOKED
+    assert tokens.followed_in(SECRET, MADE["follow"]) == FOLLOWED
+
+
+@pytest.mark.parametrize(
+    "target", ["javascript:alert(1)", "//evil.example", "https://a.example/\r\nX: y", "data:,x", ""]
+)
+def test_a_link_leads_to_the_web_only_whoever_signed_it(target: str) -> None:
+    signed = tokens.followed_token(SECRET, replace(FOLLOWED, target=target))
+    assert signed is not None
+    assert tokens.followed_in(SECRET, signed) is None
+
+
+def test_a_target_that_is_too_long_is_not_carried_along() -> None:
+    lengths = range(1200, 1600)
+    targets = ["https://shop.example/" + "x" * length for length in lengths]
+    made = [tokens.followed_token(SECRET, replace(FOLLOWED, target=target)) for target in targets]
+    assert made[0] is not None
+    assert made[-1] is None
+    for target, token in zip(targets, made, strict=True):
+        if token is not None:
+            found = tokens.followed_in(SECRET, token)
+            assert found is not None
+            assert found.target == target
 
 
 @pytest.mark.parametrize("kind", MADE)

@@ -129,6 +129,11 @@ class TestOffice:
     ) -> Links | None:
         return None
 
+    def measured(
+        self, content: Rendered, *, letter: str, channel: str, consents: Mapping[str, bool]
+    ) -> Rendered:
+        return content
+
     def owner(self, login: str | None) -> Mapping[str, str]:
         return {}
 

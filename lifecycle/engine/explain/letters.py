@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from lifecycle.domain.event import CLICKED, OPENED, PREFETCHED, Event
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.step import PlannedMessage
 from lifecycle.domain.timeline import Version
 from lifecycle.engine.explain.chapters import Planned
 from lifecycle.engine.explain.words import listed, moment, span
+from lifecycle.outreach import fetching
+from lifecycle.outreach.fetching import Why
 from lifecycle.outreach.reasons import told
 from lifecycle.outreach.verdict import Reason
 from lifecycle.store.messages import MessageRow
@@ -103,6 +107,24 @@ _WAITING: dict[Fate, Callable[[MessageRow], str]] = {
     Fate.CANCELLED: lambda row: f"but was cancelled on {moment(row.fate_at)}{_because(row)}",
 }
 """Of those that have not left."""
+
+
+def fetched(event: Event) -> str | None:
+    """What an open, a click or a machine's look at a letter is called; None for other events."""
+    said = event.properties
+    if event.type == OPENED:
+        return f"She opened {_measured(said)}"
+    if event.type == CLICKED:
+        return f"She followed link {said['link']} of {_measured(said)}, to {said['url']}"
+    if event.type == PREFETCHED:
+        what = "opened" if said["what"] == "open" else "followed a link of"
+        return f"A machine {what} {_measured(said)}: {fetching.told(Why(said['why']))}"
+    return None
+
+
+def _measured(said: Mapping[str, Any]) -> str:
+    series = f", letter {said['step']} of the series" if said["step"] > 1 else ""
+    return f"{said['rule']} ({said['channel']}{series})"
 
 
 def orphaned(row: MessageRow, version: Version) -> str:

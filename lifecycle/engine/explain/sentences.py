@@ -20,7 +20,7 @@ from lifecycle.domain.step import (
 from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.engine.explain.ahead import after, since, stay
 from lifecycle.engine.explain.chapters import Believed, Chapter, Dropped, Happened, Overturned
-from lifecycle.engine.explain.letters import became, message_name, orphaned
+from lifecycle.engine.explain.letters import became, fetched, message_name, orphaned
 from lifecycle.engine.explain.retold import Changed, Kind
 from lifecycle.engine.explain.words import NO_RHYTHM, Vocabulary, listed, moment, span
 from lifecycle.store.events import StoredEvent
@@ -147,6 +147,8 @@ class Sentences:
         elif event.type == REQUESTED:
             by = event.properties.get("by") or "Somebody"
             parts = [f"{by} asked for {event.properties['outreach']}"]
+        elif (letter := fetched(event)) is not None:
+            parts = [letter]
         elif told:
             parts.append(f"with {told}")
         if chapter.late:

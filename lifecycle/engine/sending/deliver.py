@@ -104,6 +104,11 @@ def _letter(office: Office, taken: Taken) -> Letter:
         zone=calendar.zone(snapshot.attributes.get("timezone"), taken.version.zone_name).key,
         currency=taken.version.policy.currency,
     )
+    marketing = rule.message_class is MessageClass.MARKETING
+    if marketing:
+        rendered = office.measured(
+            rendered, letter=key, channel=taken.channel, consents=snapshot.consents
+        )
     return Letter(
         key=key,
         channel=taken.channel,
@@ -115,7 +120,7 @@ def _letter(office: Office, taken: Taken) -> Letter:
             language=language,
         ),
         content=rendered,
-        marketing=rule.message_class is MessageClass.MARKETING,
+        marketing=marketing,
         links=links,
         due_at=taken.row.message.expires_at,
         facts=_facts(taken, context),

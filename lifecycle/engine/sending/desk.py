@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from lifecycle.errors import Finding
 from lifecycle.logs.lines import Teller
 from lifecycle.outreach.addresses import address_hashes
 from lifecycle.outreach.channels import Channel
+from lifecycle.outreach.channels.measuring import may_measure
 from lifecycle.outreach.channels.opening import KINDS, Channels, open_channels
 from lifecycle.outreach.channels.settings import (
     Assign,
@@ -29,10 +30,12 @@ from lifecycle.outreach.channels.settings import (
     read_channels,
 )
 from lifecycle.outreach.letter import Letter, Links, Rendered
+from lifecycle.outreach.measured import measured
 from lifecycle.outreach.outcome import Outcome
 from lifecycle.outreach.secret import Secret, secret_of
 from lifecycle.outreach.staff import Staff, staff_of
 from lifecycle.outreach.templates.catalogue import Catalogue
+from lifecycle.outreach.templates.mail import CLIPPED_AT
 from lifecycle.outreach.templates.names import Variables, supplied
 from lifecycle.outreach.templates.part import TemplateFailed
 from lifecycle.outreach.templates.renderer import Renderer
@@ -228,6 +231,28 @@ class Desk:
             channel,
             survey=survey_of(rule),
         )
+
+    def measured(
+        self, content: Rendered, *, letter: str, channel: str, consents: Mapping[str, bool]
+    ) -> Rendered:
+        measure = self._ways.measure(channel)
+        if measure is None or content.html is None:
+            return content
+        if self._secret is None or self._public_url is None:
+            return content
+        if not may_measure(measure.consent, channel, consents):
+            return content
+        html = measured(
+            content.html, measure, self._public_url, self._secret, letter=letter, channel=channel
+        )
+        if len(html.encode()) > CLIPPED_AT >= len(content.html.encode()):
+            tell.info(
+                "letter_not_measured",
+                "a letter by {channel} is not measured: with that it would be too large for Gmail",
+                channel=channel,
+            )
+            return content
+        return replace(content, html=html)
 
     def owner(self, login: str | None) -> Mapping[str, str]:
         known = (staff.known_of(login) for staff in self._staff)

@@ -92,6 +92,12 @@ class Office(Protocol):
     ) -> Links | None:
         """None: there is no public address, or no secret to sign them with."""
 
+    def measured(
+        self, content: Rendered, *, letter: str, channel: str, consents: Mapping[str, bool]
+    ) -> Rendered:
+        """Marketing as it leaves: where its channel is measured and she agreed to that, so that we are
+        told when it is opened and clicked; else as it was written."""
+
     def owner(self, login: str | None) -> Mapping[str, str]:
         """What is known of an employee; empty where nothing is."""
 

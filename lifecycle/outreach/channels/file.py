@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from lifecycle.outreach.channels import measuring
 from lifecycle.outreach.channels.letterhead import KEYS as LETTERHEAD_KEYS
 from lifecycle.outreach.channels.letterhead import Letterhead, letterhead
 from lifecycle.outreach.channels.mail import build
@@ -35,9 +36,11 @@ class FileChannel:
         self.name = settings.name
         self.address = settings.address
         self._folder, self._head, self._around = folder, head, around
+        self._measure = measuring.measure_of(settings.fields)
 
-    def unready(self, *, marketing: bool) -> Sequence[str]:  # noqa: ARG002 - nobody is written to
-        return ()
+    def unready(self, *, marketing: bool) -> Sequence[str]:
+        """Nobody is written to; but what is to be measured cannot be without an address of ours."""
+        return list(measuring.lacking(self._measure, self._around)) if marketing else ()
 
     def send(self, letter: Letter) -> Outcome:
         if not _KEY.fullmatch(letter.key):
@@ -101,6 +104,7 @@ KEYS = (
         about="Where the files go, from the config folder on. It is made where it is missing.",
         required=True,
     ),
+    measuring.KEY,
     *(
         Key(
             name=key.name,
@@ -121,4 +125,10 @@ def _open(settings: ChannelSettings, around: Around) -> FileChannel:
     return FileChannel(settings, folder, head, around)
 
 
-KIND = Kind(name="file", about="writes each letter as a file into a folder", keys=KEYS, open=_open)
+KIND = Kind(
+    name="file",
+    about="writes each letter as a file into a folder",
+    keys=KEYS,
+    open=_open,
+    check=measuring.check,
+)

@@ -11,6 +11,7 @@ from typing import Self
 from lifecycle.outreach.channels import Channel, file, outbox, smtp, task
 from lifecycle.outreach.channels.breaker import Breaker
 from lifecycle.outreach.channels.kinds import kinds as over_http
+from lifecycle.outreach.channels.measuring import Measure, measure_of
 from lifecycle.outreach.channels.outbox import Outbox
 from lifecycle.outreach.channels.settings import (
     ADDRESSES,
@@ -40,6 +41,7 @@ class _Way:
     channel: Channel
     throttle: Throttle
     breaker: Breaker
+    measure: Measure | None  # None: nothing of its letters is measured
 
 
 class Channels(Mapping[str, Channel]):
@@ -63,6 +65,9 @@ class Channels(Mapping[str, Channel]):
 
     def breaker(self, name: str) -> Breaker:
         return self._ways[name].breaker
+
+    def measure(self, name: str) -> Measure | None:
+        return self._ways[name].measure
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +102,8 @@ def open_channels(
         ways = {name: _shown(name, keep) for name in UNDESCRIBED}
     else:
         ways = {
-            s.name: _limited(kinds[s.kind].open(s, around), s.limits) for s in described.channels
+            s.name: _limited(kinds[s.kind].open(s, around), s.limits, measure_of(s.fields))
+            for s in described.channels
         }
     return Channels(described.company, ways)
 
@@ -106,10 +112,11 @@ def _shown(name: str, keep: Callable[[Letter], None]) -> _Way:
     return _limited(Outbox(name, ADDRESSES.get(name), keep), Limits())
 
 
-def _limited(channel: Channel, limits: Limits) -> _Way:
+def _limited(channel: Channel, limits: Limits, measure: Measure | None = None) -> _Way:
     breaker = Breaker(
         faults=limits.faults,
         pause=limits.pause.total_seconds(),
         longest=limits.longest_pause.total_seconds(),
     )
-    return _Way(channel=channel, throttle=Throttle(limits.rate, limits.burst), breaker=breaker)
+    throttle = Throttle(limits.rate, limits.burst)
+    return _Way(channel=channel, throttle=throttle, breaker=breaker, measure=measure)

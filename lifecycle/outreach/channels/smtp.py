@@ -14,7 +14,7 @@ from email.headerregistry import Address
 from pathlib import Path
 
 from lifecycle.loopback import is_loopback
-from lifecycle.outreach.channels import header
+from lifecycle.outreach.channels import header, measuring
 from lifecycle.outreach.channels.letterhead import KEYS as LETTERHEAD_KEYS
 from lifecycle.outreach.channels.letterhead import Domain, Letterhead, letterhead
 from lifecycle.outreach.channels.mail import Mail, build
@@ -79,11 +79,15 @@ class Smtp:
         self.name = settings.name
         self.address = settings.address
         self._head, self._route, self._around = head, route, around
+        self._measure = measuring.measure_of(settings.fields)
         self._pool = _Pool(route)
 
     def unready(self, *, marketing: bool) -> Sequence[str]:
         """Service messages may go at once; marketing only as law and mailbox providers want it."""
-        return list(_lacking(self._head, self._route, self._around)) if marketing else []
+        if not marketing:
+            return []
+        lacking = _lacking(self._head, self._route, self._around)
+        return [*lacking, *measuring.lacking(self._measure, self._around)]
 
     def send(self, letter: Letter) -> Outcome:
         mail = build(letter, self._head, at=self._around.now(), sign=self._route.signer)
@@ -321,6 +325,7 @@ KEYS = (
         shape=Domain(),
         about="The domain for which the server signs, where it does.",
     ),
+    measuring.KEY,
     *LETTERHEAD_KEYS,
     REPORTS,
 )
@@ -341,6 +346,7 @@ def _check(settings: ChannelSettings, report: Report) -> None:
         report.error(fields["dkim"].value.place("key", settings.place), "wrong_secret", trouble)
     if "ca_file" in fields:
         _check_authority(settings, report)
+    measuring.check(settings, report)
 
 
 def _check_clear(fields: Fields, report: Report) -> None:

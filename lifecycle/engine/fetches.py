@@ -1,0 +1,170 @@
+"""What follows from something of a letter being fetched? First a note, some seconds later an event.
+
+In between it shows whether others are fetched with it, as by a scanner that follows every link. So an
+open or a click is recorded once, late by those seconds, and never has to be taken back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from lifecycle.domain.event import CLICKED, OPENED, OUR_SOURCE, PREFETCHED
+from lifecycle.engine.accept import Accepted, accept_within
+from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending.register import IN_FLIGHT_FOR
+from lifecycle.intake.draft import Draft, draft_of_ours
+from lifecycle.outreach import fetching
+from lifecycle.outreach.channels.measuring import may_measure
+from lifecycle.outreach.fetching import Why
+from lifecycle.outreach.secret import Secret
+from lifecycle.outreach.tokens import Followed, Looked, message_in
+from lifecycle.store import consents, customers, events, fetches, handed
+from lifecycle.store.fetches import PICTURE, Fetch
+from lifecycle.store.handed import Handed
+from lifecycle.store.sql import Tx
+
+QUIET = fetching.TOGETHER + timedelta(seconds=3)  # the rest is for whoever commits late
+AT_ONCE = 100  # letters in one transaction
+MOST_URL = 500  # characters
+
+_PAGE = re.compile(r"(https?://)(?:[^/?#\\]*@)?([^?#]*)", re.IGNORECASE)
+
+
+def note(
+    inst: Installation, secret: Secret | None, link: Looked | Followed, why: Why | None
+) -> None:
+    """Somebody fetched it; `why` it was a machine, if the request tells. Durable on return.
+
+    Nobody is locked and nothing is judged, so that whoever follows a link need not wait.
+    """
+    message = message_in(secret, link.letter)
+    if message is None or _is_known(inst, message, link, why):
+        return
+
+    def unit(tx: Tx) -> None:
+        fetch = Fetch(
+            message_id=message,
+            link=link.number if isinstance(link, Followed) else PICTURE,
+            why="" if why is None else why.value,
+            channel=link.channel,
+            consent=link.consent,
+            url=page_of(link.target) if isinstance(link, Followed) else None,
+            at=inst.db.clock(tx),
+            seen_at=inst.now(tx),
+        )
+        fetches.add(tx, fetch)
+
+    inst.db.run(unit)
+
+
+def settle(inst: Installation, *, quiet: timedelta = QUIET) -> int:
+    """Judge what was fetched of letters that have been `quiet` since; how many events came of it.
+
+    Run twice, or by two processes at once, it records nothing twice.
+    """
+    recorded = 0
+    while True:
+        with inst.db.read() as tx:
+            until = inst.db.clock(tx) - quiet
+            found = fetches.quiet(tx, until, AT_ONCE)
+        if not found:
+            return recorded
+        recorded += inst.db.run(partial(_settle, inst, found, until))
+
+
+def page_of(target: str) -> str:
+    """Without query, fragment and login, in which anything of hers may stand."""
+    match = _PAGE.match(target)
+    return "" if match is None else f"{match[1]}{match[2]}"[:MOST_URL]
+
+
+def _is_known(inst: Installation, message: int, link: Looked | Followed, why: Why | None) -> bool:
+    """Whether an event says it already. A link is noted again: it may be one of several at once."""
+    if isinstance(link, Followed) and why is None:
+        return False
+    what = "click" if isinstance(link, Followed) else "open"
+    id = _opened(message) if why is None else _prefetched(message, what)
+    with inst.db.read() as tx:
+        return events.get(tx, OUR_SOURCE, id) is not None
+
+
+def _settle(inst: Installation, messages: Sequence[int], until: datetime, tx: Tx) -> int:
+    letters = _letters(tx, _quiet(tx, messages, until))
+    customers.wait_for_all(tx, {letter.customer_id for letter in letters.values()})
+    found = _quiet(tx, messages, until)  # as it is now that it is our turn
+    drafts = [
+        draft
+        for message, fetched in found.items()
+        if message in letters
+        for draft in _told(tx, letters[message], fetched)
+    ]
+    results = accept_within(inst, tx, drafts) if drafts else []
+    fetches.forget(tx, found, until)
+    return sum(isinstance(result, Accepted) for result in results)
+
+
+def _quiet(tx: Tx, messages: Sequence[int], until: datetime) -> dict[int, list[Fetch]]:
+    """What was fetched of these; without those of which more has been fetched since."""
+    found = fetches.of(tx, messages)
+    return {message: fetched for message, fetched in found.items() if fetched[-1].at <= until}
+
+
+def _letters(tx: Tx, found: Mapping[int, Sequence[Fetch]]) -> dict[int, Handed]:
+    """The letters that are still known."""
+    letters = {}
+    for message, fetched in found.items():
+        letter = handed.of_message(tx, message, fetched[0].channel)
+        if letter is not None:
+            letters[message] = letter
+    return letters
+
+
+def _told(tx: Tx, letter: Handed, found: Sequence[Fetch]) -> Iterator[Draft]:
+    """The events; none where she does not want to be measured, also if she did when it was sent."""
+    said = consents.standing(consents.ledger(tx, letter.customer_id))
+    if not all(may_measure(fetch.consent, letter.channel, said) for fetch in found):
+        return
+    key = customers.key_of(tx, letter.customer_id)
+    links = [(each.link, each.at) for each in found if each.link != PICTURE and not each.why]
+    times = fetching.together(links)
+    for fetch in found:
+        yield _event(letter, fetch, key, fetch.why or _why(letter, fetch, times))
+
+
+def _why(letter: Handed, fetch: Fetch, times: Sequence[tuple[datetime, datetime]]) -> str | None:
+    """Why it was a machine all the same, though its request looked like hers."""
+    over = letter.ended_at or letter.began_at + IN_FLIGHT_FOR
+    if fetching.is_soon(fetch.at, over):
+        return Why.SOON.value
+    return Why.TOGETHER.value if fetching.is_within(fetch.at, times) else None
+
+
+def _event(letter: Handed, fetch: Fetch, customer: str, why: str | None) -> Draft:
+    """Named by the letter and what was fetched: the first time counts."""
+    properties: dict[str, Any] = {
+        "rule": letter.rule,
+        "step": letter.step,
+        "channel": letter.channel,
+        "message": letter.message_id,
+    }
+    at, message = fetch.seen_at, letter.message_id
+    if why is not None:
+        what = "open" if fetch.link == PICTURE else "click"
+        properties |= {"what": what, "why": why}
+        return draft_of_ours(_prefetched(message, what), customer, PREFETCHED, at, properties)
+    if fetch.link == PICTURE:
+        return draft_of_ours(_opened(message), customer, OPENED, at, properties)
+    properties |= {"link": fetch.link, "url": fetch.url}
+    return draft_of_ours(f"clicked:{message}-{fetch.link}", customer, CLICKED, at, properties)
+
+
+def _opened(message: int) -> str:
+    return f"opened:{message}"
+
+
+def _prefetched(message: int, what: str) -> str:
+    return f"prefetched:{message}-{what}"

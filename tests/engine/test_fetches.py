@@ -1,0 +1,326 @@
+"""What becomes of fetches, on both databases: an event once, a machine's never as hers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lifecycle.bootstrap import Engine
+from lifecycle.engine import fetches
+from lifecycle.engine.explain import explain
+from lifecycle.engine.fetches import QUIET, page_of
+from lifecycle.engine.reading import customer
+from lifecycle.intake.native import read_batch
+from lifecycle.outreach.fetching import SOON, Why
+from lifecycle.outreach.tokens import Followed, Looked
+from lifecycle.store import events
+from lifecycle.store import fetches as store
+from lifecycle.store.sql import both
+from tests.intake.bad_input import POLICY, body, event
+from tests.web.conftest import running
+from tests.web.letters import Sent, secret_of, send
+
+MEASURED = POLICY.replace(
+    "states:",
+    "facts:\n  clicks: {count: lifecycle.clicked, within: 90d}\n  opens: {count: lifecycle.opened}\nstates:",
+)
+ENDED = both("UPDATE send_attempt SET began_at = ?, ended_at = ? WHERE message_id = ?")
+BACK = both("UPDATE letter_fetch SET at = ? WHERE link = ?")
+NOW = timedelta(0)
+
+
+@pytest.fixture
+def engine(database_url: str, tmp_path: Path) -> Iterator[Engine]:
+    with running(database_url, tmp_path, MEASURED, secret=b"s" * 32) as engine:
+        post(engine, event(id="1"))
+        yield engine
+
+
+@pytest.fixture
+def sent(engine: Engine) -> Sent:
+    """A letter that left a day ago."""
+    letter = send(engine)
+    left(engine, letter, timedelta(days=1))
+    return letter
+
+
+def post(engine: Engine, *posted: Any) -> None:
+    batch = read_batch(body(*posted), engine.policy(), engine.now(), "shop")
+    engine.accept([item for item in batch.items if not isinstance(item, Exception)])
+    engine.apply_pending()
+
+
+def left(engine: Engine, sent: Sent, ago: timedelta, *, answered: bool = True) -> None:
+    """By the real clock, as attempts are written down."""
+
+    def unit(tx: Any) -> None:
+        at = tx.to_db(engine.db.clock(tx) - ago)
+        tx.run(ENDED, at, at if answered else None, sent.message)
+
+    engine.db.run(unit)
+
+
+def look(engine: Engine, sent: Sent, why: Why | None = None, consent: str | None = None) -> None:
+    link = Looked(letter=sent.key, channel="email", consent=consent)
+    fetches.note(engine.installation, secret_of(engine), link, why)
+
+
+def follow(
+    engine: Engine,
+    sent: Sent,
+    number: int = 1,
+    why: Why | None = None,
+    *,
+    consent: str | None = None,
+    seconds: float = 0,
+) -> None:
+    """`seconds`: so long after what was followed just now."""
+    target = f"https://shop.example/{number}?customer=anna"
+    link = Followed(letter=sent.key, channel="email", consent=consent, number=number, target=target)
+    fetches.note(engine.installation, secret_of(engine), link, why)
+    if seconds:
+        engine.db.run(
+            lambda tx: tx.run(
+                BACK, tx.to_db(engine.db.clock(tx) + timedelta(seconds=seconds)), number
+            )
+        )
+
+
+def settle(engine: Engine) -> int:
+    return fetches.settle(engine.installation, quiet=timedelta(seconds=-60))
+
+
+def told(engine: Engine) -> list[tuple[str, dict[str, Any]]]:
+    """What is recorded of her letters, without what is said of every letter."""
+    with engine.db.read() as tx:
+        found = events.all_of(tx, customer(engine.installation, "c1").number)
+    plain = {"rule", "step", "channel", "message"}
+    return [
+        (
+            each.event.type.removeprefix("lifecycle."),
+            {name: v for name, v in each.event.properties.items() if name not in plain},
+        )
+        for each in found
+        if each.event.source == "lifecycle"
+    ]
+
+
+def waiting(engine: Engine) -> int:
+    with engine.db.read() as tx:
+        return sum(map(len, store.of(tx, store.quiet(tx, engine.db.clock(tx), 100)).values()))
+
+
+def test_an_open_and_a_click_are_events_that_facts_count(engine: Engine, sent: Sent) -> None:
+    look(engine, sent)
+    follow(engine, sent, 2)
+    assert settle(engine) == 2
+    with engine.db.read() as tx:
+        (opened,) = [
+            each.event
+            for each in events.all_of(tx, sent.customer)
+            if each.event.type == "lifecycle.opened"
+        ]
+    said = {"rule": "win-back", "step": 1, "channel": "email", "message": sent.message}
+    assert opened.properties == said
+    assert told(engine) == [
+        ("clicked", {"link": 2, "url": "https://shop.example/2"}),
+        ("opened", {}),
+    ]
+    assert waiting(engine) == 0
+    engine.apply_pending()
+    facts = customer(engine.installation, "c1").facts
+    assert (facts["clicks"], facts["opens"]) == (1, 1)
+
+
+def test_it_counts_once_however_often_she_looks(engine: Engine, sent: Sent) -> None:
+    for _ in range(3):
+        look(engine, sent)
+        look(engine, sent)
+        follow(engine, sent)
+        settle(engine)
+    assert [kind for kind, _ in told(engine)] == ["clicked", "opened"]
+    assert waiting(engine) == 0
+
+
+def test_nothing_is_judged_before_it_has_been_quiet(engine: Engine, sent: Sent) -> None:
+    follow(engine, sent)
+    assert fetches.settle(engine.installation, quiet=timedelta(hours=1)) == 0
+    assert (told(engine), waiting(engine)) == ([], 1)
+    assert settle(engine) == 1
+
+
+def test_a_letter_of_which_more_was_fetched_since_waits_as_a_whole(
+    engine: Engine, sent: Sent
+) -> None:
+    follow(engine, sent, 1)
+    follow(engine, sent, 2, seconds=30)
+    assert fetches.settle(engine.installation, quiet=NOW) == 0
+    assert told(engine) == []
+    settle(engine)
+    assert [kind for kind, _ in told(engine)] == ["clicked", "clicked"]
+
+
+@pytest.mark.parametrize("why", Why)
+def test_what_a_machine_fetched_is_none_of_hers(engine: Engine, sent: Sent, why: Why) -> None:
+    look(engine, sent, why)
+    follow(engine, sent, 1, why)
+    follow(engine, sent, 2, why, seconds=30)
+    assert settle(engine) == 2
+    machine = [("prefetched", {"what": what, "why": why.value}) for what in ("click", "open")]
+    assert told(engine) == machine
+    engine.apply_pending()
+    facts = customer(engine.installation, "c1").facts
+    assert (facts["clicks"], facts["opens"]) == (0, 0)
+
+
+def test_she_may_still_open_what_a_machine_has_fetched_before(engine: Engine, sent: Sent) -> None:
+    look(engine, sent, Why.PRIVACY)
+    settle(engine)
+    look(engine, sent, Why.PRIVACY)
+    assert waiting(engine) == 0
+    look(engine, sent)
+    settle(engine)
+    assert [kind for kind, _ in told(engine)] == ["opened", "prefetched"]
+
+
+def test_nobody_has_read_a_letter_that_has_just_left(engine: Engine, sent: Sent) -> None:
+    left(engine, sent, SOON - timedelta(seconds=9))
+    look(engine, sent)
+    follow(engine, sent)
+    settle(engine)
+    assert told(engine) == [
+        ("prefetched", {"what": "click", "why": "soon"}),
+        ("prefetched", {"what": "open", "why": "soon"}),
+    ]
+    left(engine, sent, SOON)
+    look(engine, sent)
+    settle(engine)
+    assert ("opened", {}) in told(engine)
+
+
+def test_a_letter_that_is_on_its_way_still_has_been_read_by_nobody(
+    engine: Engine, sent: Sent
+) -> None:
+    """A filter looks at it before its server says that it takes it."""
+    left(engine, sent, SOON * 3, answered=False)
+    look(engine, sent)
+    settle(engine)
+    assert told(engine) == [("prefetched", {"what": "open", "why": "soon"})]
+
+
+def test_who_follows_all_links_at_once_is_a_scanner(engine: Engine, sent: Sent) -> None:
+    look(engine, sent)
+    for number in (1, 2, 3):
+        follow(engine, sent, number)
+    settle(engine)
+    assert told(engine) == [
+        ("prefetched", {"what": "click", "why": "together"}),
+        ("prefetched", {"what": "open", "why": "together"}),
+    ]
+
+
+def test_she_follows_one_after_the_other(engine: Engine, sent: Sent) -> None:
+    follow(engine, sent, 1)
+    follow(engine, sent, 2, seconds=10)
+    settle(engine)
+    assert [kind for kind, _ in told(engine)] == ["clicked", "clicked"]
+
+
+def test_a_scanner_is_known_though_she_followed_one_of_the_links_before(
+    engine: Engine, sent: Sent
+) -> None:
+    follow(engine, sent, 1)
+    settle(engine)
+    follow(engine, sent, 1)
+    follow(engine, sent, 2)
+    settle(engine)
+    assert [kind for kind, _ in told(engine)] == ["clicked", "prefetched"]
+
+
+def agreed(id: str, *, given: bool = True, channel: str = "email") -> Any:
+    kind = "consent_given" if given else "consent_withdrawn"
+    return event(id=id, type=kind, properties={"purpose": "measurement", "channel": channel})
+
+
+def test_of_her_who_has_not_agreed_to_be_measured_nothing_is_recorded(
+    engine: Engine, sent: Sent
+) -> None:
+    """Also where she has taken it back since the letter left."""
+
+    def come(letter: Sent) -> int:
+        look(engine, letter, consent="measurement")
+        follow(engine, letter, consent="measurement")
+        look(engine, letter, Why.PRIVACY, consent="measurement")
+        recorded = settle(engine)
+        assert waiting(engine) == 0
+        return recorded
+
+    other = send(engine, 2)
+    left(engine, other, timedelta(days=1))
+    assert come(sent) == 0
+    post(engine, agreed("agreed", channel="all"))
+    assert come(sent) == 3
+    post(engine, agreed("withdrawn", given=False))
+    assert come(other) == 0
+
+
+def test_of_a_letter_that_is_known_no_more_nothing_is_left(engine: Engine, sent: Sent) -> None:
+    follow(engine, sent)
+    engine.db.run(
+        lambda tx: tx.run(both("DELETE FROM send_attempt WHERE message_id = ?"), sent.message)
+    )
+    assert settle(engine) == 0
+    assert (told(engine), waiting(engine)) == ([], 0)
+
+
+def test_many_letters_are_judged_by_many_at_once_and_each_once(engine: Engine) -> None:
+    letters = [send(engine, number) for number in range(1, 9)]
+    for letter in letters:
+        left(engine, letter, timedelta(days=1))
+        look(engine, letter)
+        follow(engine, letter)
+    with ThreadPoolExecutor(4) as pool:
+        recorded = sum(pool.map(lambda _: settle(engine), range(4)))
+    assert recorded == len(told(engine)) == 2 * len(letters)
+    assert waiting(engine) == 0
+
+
+def test_explain_tells_of_it_in_words(engine: Engine, sent: Sent) -> None:
+    look(engine, sent)
+    follow(engine, sent, 2)
+    follow(engine, sent, 3, Why.SCANNER)
+    settle(engine)
+    engine.apply_pending()
+    story = "\n".join(explain(engine.installation, "c1").lines())
+    assert "She opened win-back (email)." in story
+    assert "She followed link 2 of win-back (email), to https://shop.example/2." in story
+    assert (
+        "A machine followed a link of win-back (email): a filter, a crawler or a previewer by its"
+        " name." in story
+    )
+    assert "anna" not in story
+
+
+@pytest.mark.parametrize(
+    ("target", "page"),
+    [
+        ("https://shop.example/a?b=c#d", "https://shop.example/a"),
+        ("https://anna:secret@shop.example/a@b", "https://shop.example/a@b"),
+        ("https://shop.example#a", "https://shop.example"),
+        ("https://shop.example?a@b", "https://shop.example"),
+        ("HTTP://shop.example/" + "a" * 900, "HTTP://shop.example/" + "a" * 480),
+    ],
+)
+def test_of_a_link_only_its_page_is_kept(target: str, page: str) -> None:
+    assert page_of(target) == page
+
+
+def test_it_waits_longer_than_a_scanner_takes_from_one_link_to_the_next() -> None:
+    from lifecycle.outreach.fetching import TOGETHER
+
+    assert QUIET > TOGETHER
