@@ -23,13 +23,12 @@ from lifecycle.store import fetches as store
 from lifecycle.store.sql import both
 from tests.intake.bad_input import POLICY, body, event
 from tests.web.conftest import running
-from tests.web.letters import Sent, secret_of, send
+from tests.web.letters import Sent, left, secret_of, send
 
 MEASURED = POLICY.replace(
     "states:",
     "facts:\n  clicks: {count: lifecycle.clicked, within: 90d}\n  opens: {count: lifecycle.opened}\nstates:",
 )
-ENDED = both("UPDATE send_attempt SET began_at = ?, ended_at = ? WHERE message_id = ?")
 BACK = both("UPDATE letter_fetch SET at = ? WHERE link = ?")
 NOW = timedelta(0)
 
@@ -53,16 +52,6 @@ def post(engine: Engine, *posted: Any) -> None:
     batch = read_batch(body(*posted), engine.policy(), engine.now(), "shop")
     engine.accept([item for item in batch.items if not isinstance(item, Exception)])
     engine.apply_pending()
-
-
-def left(engine: Engine, sent: Sent, ago: timedelta, *, answered: bool = True) -> None:
-    """By the real clock, as attempts are written down."""
-
-    def unit(tx: Any) -> None:
-        at = tx.to_db(engine.db.clock(tx) - ago)
-        tx.run(ENDED, at, at if answered else None, sent.message)
-
-    engine.db.run(unit)
 
 
 def look(engine: Engine, sent: Sent, why: Why | None = None, consent: str | None = None) -> None:

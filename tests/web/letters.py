@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from lifecycle.bootstrap import Engine
 from lifecycle.domain.fate import Fate
@@ -11,7 +12,7 @@ from lifecycle.outreach.addresses import address_hash
 from lifecycle.outreach.secret import Secret
 from lifecycle.outreach.tokens import Membership, Question, Survey
 from lifecycle.store import customers, messages, suppressions
-from lifecycle.store.sql import both
+from lifecycle.store.sql import Tx, both
 from tests.store.made import day, message
 
 ATTEMPT = both(
@@ -19,6 +20,8 @@ ATTEMPT = both(
     " content_hash, began_at, ended_at, outcome, provider_id)"
     " VALUES (?, 1, '', ?, ?, 'en', '', '', ?, ?, 'accepted', ?)"
 )
+
+LEFT = both("UPDATE send_attempt SET began_at = ?, ended_at = ? WHERE message_id = ?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,16 @@ def send(
         key=tokens.letter_key(secret, stored.row_id),
         address_hash=hashed,
     )
+
+
+def left(engine: Engine, sent: Sent, ago: timedelta, *, answered: bool = True) -> None:
+    """It left so long ago, by the real clock; without an answer nobody knows yet whether it arrived."""
+
+    def unit(tx: Tx) -> None:
+        at = tx.to_db(engine.db.clock(tx) - ago)
+        tx.run(LEFT, at, at if answered else None, sent.message)
+
+    engine.db.run(unit)
 
 
 def leaving(engine: Engine, sent: Sent, *, purpose: str = "marketing") -> str:
