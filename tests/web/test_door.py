@@ -49,6 +49,8 @@ ROUTES = {  # what is asked of whom, told once more: a route that is not here fa
     ("GET", "/u"): Open.TO_SIGNED,
     ("POST", "/u"): Open.TO_SIGNED,
     ("GET", "/u/{token}"): Open.TO_SIGNED,
+    ("GET", "/r/{token}"): Open.TO_SIGNED,
+    ("GET", "/o/{token}"): Open.TO_SIGNED,
     ("POST", "/u/{token}"): Open.TO_SIGNED,
     ("GET", "/u/{token}/preferences"): Open.TO_SIGNED,
     ("POST", "/u/{token}/preferences"): Open.TO_SIGNED,

@@ -40,7 +40,7 @@ class FileChannel:
 
     def unready(self, *, marketing: bool) -> Sequence[str]:
         """Nobody is written to; but what is to be measured cannot be without an address of ours."""
-        return list(measuring.lacking(self._measure, self._around)) if marketing else ()
+        return tuple(measuring.lacking(self._measure, self._around)) if marketing else ()
 
     def send(self, letter: Letter) -> Outcome:
         if not _KEY.fullmatch(letter.key):

@@ -119,6 +119,10 @@ _PURPOSES = {
     "marketing": {"en": "offers and news", "zh": "优惠与资讯"},
     "survey": {"en": "surveys", "zh": "问卷"},
     "service": {"en": "service messages", "zh": "服务信息"},
+    "measurement": {
+        "en": "letters that tell us what you open and click",
+        "zh": "可统计打开与点击的信息",
+    },
 }
 
 _CHANNELS = {

@@ -12,6 +12,7 @@ import pytest
 from lifecycle.cli import exits
 from lifecycle.errors import ChannelsRefused, Finding, Unusable
 from lifecycle.outreach.channels import reference
+from lifecycle.outreach.channels.measuring import Measure, may_measure
 from lifecycle.outreach.channels.opening import KINDS, UNDESCRIBED
 from lifecycle.outreach.channels.settings import CHANNELS_FILE, read_channels
 from tests.conftest import ROOT
@@ -91,6 +92,12 @@ WRONG = [
     ("wrong_address", changed("    burst: 5", f"    burst: 5\n    return_path: ¦{'b' * 30}{{key}}@example.com"), "this is no e-mail address"),
     ("password_in_clear", changed("    burst: 5", "    burst: 5\n    security: ¦none"), "would travel in clear"),
     ("two_kinds", changed("signed_by: example.com", "signed_by: ¦example.com\n    dkim: {domain: example.com, selector: s1, key: {env: SMTP_PASSWORD}}"), "found dkim and signed_by"),
+    ("missing_key", changed("    burst: 5", "    burst: 5\n    measure: ¦{opens: true}"), 'what is measured needs "consent"'),
+    ("nothing_measured", changed("    burst: 5", "    burst: 5\n    measure: ¦{opens: false, consent: none}"), "found neither opens nor clicks"),
+    ("wrong_value", changed("    burst: 5", "    burst: 5\n    measure: ¦true"), "a map with the keys opens, clicks, consent"),
+    ("wrong_word", changed("    burst: 5", "    burst: 5\n    measure: {clicks: ¦yes, consent: none}"), "did you mean true?"),
+    ("wrong_name", changed("    burst: 5", "    burst: 5\n    measure: {clicks: true, consent: ¦Mail-Reading}"), "a purpose"),
+    ("unknown_key", changed("    burst: 5", "    burst: 5\n    measure: {¦click: true, opens: true, consent: none}"), 'did you mean "clicks"?'),
     ("unreadable_file", changed("    burst: 5", "    burst: 5\n    ca_file: ¦nowhere.pem"), "No such file"),
     ("anchor_refused", changed("host: smtp.example.com", "host: ¦&a smtp.example.com"), "not allowed here"),
     ("not_yaml", changed("    rate: 120/min", "    rate¦:120/min"), "no blank behind the colon"),
@@ -262,3 +269,65 @@ def test_a_signature_of_the_same_organisation_is_the_senders(domain: str, tmp_pa
     company = "company: {address: 1 Example Road}\n"
     text = f"{company}channels:\n  email:\n{BARE}    signed_by: {domain}\n"
     assert channels_of(tmp_path, text)["email"].unready(marketing=True) == []
+
+
+MEASURED = """\
+channels:
+  email: {kind: file, folder: letters, measure: {clicks: true, consent: none}}
+"""
+NEEDED = [
+    ({}, ()),
+    ({"public_url": None}, ("LIFECYCLE_PUBLIC_URL",)),
+    ({"signs": False}, ("LIFECYCLE_SECRET",)),
+    ({"public_url": None, "signs": False}, ("LIFECYCLE_PUBLIC_URL", "LIFECYCLE_SECRET")),
+]
+
+
+@pytest.mark.parametrize(("around", "named"), NEEDED)
+def test_what_is_to_be_measured_waits_until_it_can_be(
+    around: dict[str, Any], named: tuple[str, ...], tmp_path: Path
+) -> None:
+    smtp = WHOLE.replace(
+        "rate: 120/min", "rate: 120/min\n    measure: {opens: true, consent: none}"
+    )
+    for text in (MEASURED, smtp):
+        channel = channels_of(tmp_path, text, ENVIRONMENT, **around)["email"]
+        lacking = [one for one in channel.unready(marketing=True) if "measured" in one]
+        assert len(lacking) == len(named)
+        assert all(name in one for name, one in zip(named, lacking, strict=True))
+        assert not channel.unready(marketing=False)
+
+
+def test_nothing_is_measured_unless_it_is_said(tmp_path: Path) -> None:
+    assert channels_of(tmp_path, WHOLE, ENVIRONMENT).measure("email") is None
+    undescribed = tmp_path / "undescribed"
+    undescribed.mkdir()
+    assert channels_of(undescribed, None).measure("email") is None
+    found = channels_of(tmp_path, MEASURED).measure("email")
+    assert found == Measure(opens=False, clicks=True, consent=None)
+    asked = channels_of(tmp_path, MEASURED.replace("none", "measurement")).measure("email")
+    assert asked == Measure(opens=False, clicks=True, consent="measurement")
+
+
+def test_other_kinds_cannot_be_measured(tmp_path: Path) -> None:
+    text = "channels:\n  email: {kind: outbox, measure: {opens: true, consent: none}}\n"
+    (found,) = findings(tmp_path, text)
+    assert found.code == "unknown_key"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "consents", "may"),
+    [
+        (None, {}, True),
+        ("measurement", {}, False),
+        ("measurement", {"marketing/email": True}, False),
+        ("measurement", {"measurement/sms": True}, False),
+        ("measurement", {"measurement/email": True}, True),
+        ("measurement", {"measurement/all": True}, True),
+        ("measurement", {"measurement/all": True, "measurement/email": False}, False),
+    ],
+)
+def test_she_is_measured_where_she_agreed_to_it(
+    purpose: str | None, consents: dict[str, bool], may: bool
+) -> None:
+    assert may_measure(purpose, "email", consents) is may
