@@ -154,6 +154,20 @@ def test_a_letter_of_which_more_was_fetched_since_waits_as_a_whole(
     assert [kind for kind, _ in told(engine)] == ["clicked", "clicked"]
 
 
+def test_what_is_fetched_while_it_is_being_judged_is_judged_with_the_rest(
+    engine: Engine, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was quiet when somebody looked, and is not any more once it is her turn."""
+    follow(engine, sent, 1)
+    follow(engine, sent, 2, seconds=30)
+    with monkeypatch.context() as late:
+        looked = iter([[sent.message], []])
+        late.setattr("lifecycle.store.fetches.quiet", lambda *_: next(looked))
+        assert fetches.settle(engine.installation, quiet=NOW) == 0
+    assert told(engine) == []
+    assert settle(engine) == 2
+
+
 @pytest.mark.parametrize("why", Why)
 def test_what_a_machine_fetched_is_none_of_hers(engine: Engine, sent: Sent, why: Why) -> None:
     look(engine, sent, why)

@@ -106,6 +106,11 @@ def test_links_that_stay_take_no_number() -> None:
     assert found == document.replace("https://b.example/", "R1")
 
 
+def test_what_it_is_exchanged_for_is_an_address_and_not_markup() -> None:
+    found = measured('<a href="https://a.example/">x</a>', lead=lambda *_: 'https://b/?a&b"<')
+    assert found == '<a href="https://b/?a&amp;b&quot;&lt;">x</a>'
+
+
 PICTURE = (
     '<img src="https://we.example/o/t?a&amp;b" alt="" width="1" height="1"'
     ' style="display:block;width:1px;height:1px;border:0">'
