@@ -140,6 +140,8 @@ class Client:
         self._batch = batch
         self._linger = linger
         self._wait = wait
+        # Of its own: a program that seeds Python's, in each of its processes, would undo the spread.
+        self._chance = random.Random()  # noqa: S311 - no secret
         shown = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._sender = _Sender(url, {**(headers or {}), **shown}, timeout, tls)
         self._lock = threading.Lock()
@@ -305,7 +307,7 @@ class Client:
                 self._divide(events) if answer.is_too_long(events) else self._settle(events, answer)
                 return
             # Spread, so that many clients do not come back at the same moment.
-            spread = random.uniform(pause / 2, pause)  # noqa: S311 - no secret
+            spread = self._chance.uniform(pause / 2, pause)
             with self._changed:
                 self._trouble = answer.said
                 self._changed.wait_for(

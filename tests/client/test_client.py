@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import random
 import subprocess
 import sys
 import threading
@@ -273,6 +274,17 @@ def test_the_engine_says_when_to_come_again(desk: Desk) -> None:
     first, second, third = desk.times
     assert second - first >= 1
     assert third - second >= 0.9  # a date has whole seconds
+
+
+def test_pauses_are_spread_in_a_program_that_seeds_its_own_chance(desk: Desk) -> None:
+    """Each of its processes would come back at the same moment; and what it draws next is its own."""
+    random.seed(7)
+    mine = random.getstate()
+    desk.script += [says(503)]
+    with posting(desk) as events:
+        post(events, "e1")
+    assert len(desk.asked) == 2
+    assert random.getstate() == mine
 
 
 def test_a_key_is_shown_with_every_request(engine: Engine, desk: Desk) -> None:  # noqa: F811
