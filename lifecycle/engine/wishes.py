@@ -30,6 +30,7 @@ from lifecycle.errors import Problem
 from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.intake.properties import PropertyReader
 from lifecycle.intake.strict_json import LIMITS
+from lifecycle.intake.values import unlisted
 from lifecycle.outreach.addresses import address_hash
 from lifecycle.outreach.secret import Secret
 from lifecycle.outreach.tokens import Asked, Membership, Question, message_in
@@ -209,11 +210,13 @@ class Wanted:
 def ask(inst: Installation, secret: Secret, wanted: Wanted) -> Asked:
     """Nothing is given yet, and nothing is stored: the link itself is all that is pending.
 
-    Raises NotFound for a customer that there is not.
+    Raises NotFound for a customer that there is not, Problem for a purpose that the policy does not name.
     """
     with inst.db.read() as tx:
+        customer = find(tx, wanted.customer)
+        _refuse_unknown_purpose(inst, tx, wanted.purpose)
         return Asked(
-            customer=find(tx, wanted.customer),
+            customer=customer,
             purpose=wanted.purpose,
             channel=wanted.channel,
             source=wanted.source,
@@ -221,6 +224,23 @@ def ask(inst: Installation, secret: Secret, wanted: Wanted) -> Asked:
             at=inst.now(tx),
             address_hash=address_hash(secret, wanted.channel, wanted.address),
         )
+
+
+def _refuse_unknown_purpose(inst: Installation, tx: Tx, purpose: str) -> None:
+    """Where rules name purposes, a consent to another one lets nothing be sent: it is a slip.
+
+    Of every version of the policy, as one may come into force until she confirms. A policy that names
+    none has no need of consents yet, and whoever collects them knows what for.
+    """
+    versions = inst.timeline(tx).versions
+    rules = [rule for version in versions for rule in version.policy.outreach]
+    known = {rule.purpose for rule in rules if rule.purpose is not None}
+    if known and purpose not in known:
+        problem = unlisted(
+            "unknown_purpose", "no rule of the policy has this purpose", purpose, known
+        )
+        problem.pointer = "/purpose"
+        raise problem
 
 
 def is_too_old(inst: Installation, link: Asked) -> bool:

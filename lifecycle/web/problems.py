@@ -46,6 +46,7 @@ TITLES: Mapping[str, str] = {
     "field_not_filterable": "This listing has no such filter",
     "unknown_state": "The policy has no such state",
     "unknown_rule": "The policy has no such rule",
+    "unknown_purpose": "The policy has no such purpose",
     "idempotency_key_format": "The Idempotency-Key cannot be used",
     "idempotency_mismatch": "The Idempotency-Key was used for another request",
     "in_progress": "The same request is being answered just now",

@@ -22,6 +22,7 @@ from lifecycle.outreach.tokens import Survey
 from lifecycle.store import consents, events
 from lifecycle.web.feedback.words import every_word
 from tests.intake.bad_input import POLICY, event
+from tests.policies import scenario_policy
 from tests.web.conftest import running, serving
 from tests.web.letters import Sent, leaving, scopes, secret_of, send, survey
 
@@ -35,6 +36,7 @@ HOSTILE = (
     "javascript:alert(1)",
     "<!--<base href=//evil.example>",
 )
+MARKETING = {"purpose": "marketing", "channel": "email"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -64,7 +66,7 @@ def agreed(id: str, *, days: float = 0, **more: Any) -> Any:
         id=id,
         type="consent_given",
         occurred_at=instant_text(datetime.now(UTC) + timedelta(days=days)),
-        properties={"purpose": "marketing", "channel": "email"},
+        properties=MARKETING,
         **more,
     )
 
@@ -444,6 +446,27 @@ def test_what_cannot_be_asked_is_refused(
     asked = dict.fromkeys(("purpose", "channel", "address", "source", "text_version"), "x")
     answer = client.post("/v1/consents", json={"customer_id": "c1", **asked, **changes})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_a_purpose_that_no_rule_names_is_told_with_those_that_one_does(tmp_path: Path) -> None:
+    """A consent to it would let nothing be sent, and nobody would find out. By an event it may come,
+    and where no rule names any, all may be asked for, as the tests above do."""
+    rules = ["{name: offer, on: request, channels: [email], class: marketing}"]
+    rules += ["{name: ask, on: request, channels: [email], class: service, purpose: survey}"]
+    url, policy = f"sqlite:///{tmp_path / 'own.db'}", scenario_policy(outreach=rules)
+    with running(url, tmp_path, policy=policy, clock=None) as engine, serving(engine) as client:
+        post(client, event(id="1", type="consent_given", properties=MARKETING))
+        wanted = dict.fromkeys(("channel", "address", "source", "text_version"), "x")
+        wanted |= {"customer_id": "c1", "purpose": "marketting"}
+        answer = client.post("/v1/consents", json=wanted)
+        told = answer.json()
+        assert (answer.status_code, told["code"]) == (422, "unknown_purpose")
+        assert told["pointer"] == "/purpose"
+        assert told["expected"] == "one of marketing, survey"
+        assert told["hint"] == 'did you mean "marketing"?'
+        assert client.post("/v1/consents", json={**wanted, "purpose": "survey"}).status_code == 200
+        misspelt = {**MARKETING, "purpose": "marketting"}
+        post(client, event(id="2", type="consent_given", properties=misspelt))
 
 
 # -- what pages are like
