@@ -62,7 +62,6 @@ def list_messages(
     from lifecycle.engine.sending import overview, pausing
 
     with opened(settings, Access.READ) as engine:
-        _refuse_unknown(rule, engine.policy())
         listed = overview.newest(
             engine.installation, limit, fate=fate, rule=rule, customer=customer
         )
@@ -252,7 +251,8 @@ def bounce(settings: Settings, *, json: Json = False) -> None:
 
     read = dsn.read(sys.stdin.buffer.read())
     if isinstance(read, Ignored):
-        _say(json=json, done=None, told=f"Nothing was changed: {read.why}.")
+        told = f"Nothing was changed: {read.why}."
+        _report(json=json, told=told, status="ignored", why=read.why)
         return
     with beside(settings) as db:
         taken = feedback.take(installation_of(db), secret_of(settings, make=False), read)
@@ -261,11 +261,21 @@ def bounce(settings: Settings, *, json: Json = False) -> None:
             bounced = read.news not in {News.DELIVERED, News.COMPLAINED}
             what = f"{read.news.value} bounce" if bounced else read.news.value
             told = f"{what.capitalize()}: {taken.rule} by {taken.channel} ({read.code})."
-            _say(json=json, done=read.news.value, told=told)
+            _report(
+                json=json,
+                told=told,
+                status="recorded",
+                news=read.news.value,
+                rule=taken.rule,
+                channel=taken.channel,
+                code=read.code,
+            )
         case feedback.KnownAlready():
-            _say(json=json, done=None, told="Nothing was changed: it was reported before.")
+            told = "Nothing was changed: it was reported before."
+            _report(json=json, told=told, status="duplicate", news=read.news.value, code=read.code)
         case feedback.Unmatched():
-            _say(json=json, done=None, told="Nothing was changed: it names no letter of ours.")
+            told = "Nothing was changed: it names no letter of ours."
+            _report(json=json, told=told, status="unmatched", news=read.news.value, code=read.code)
 
 
 @app.command("unmatched")
@@ -366,12 +376,12 @@ def _read(file: Path) -> str:
         raise Problem("not_utf_8", f"{file}:{line}: this is not UTF-8 text; {UNCHANGED}") from error
 
 
-def _refuse_unknown(rule: str | None, policy: Policy) -> None:
-    from lifecycle.policy.report import unlisted
-
-    names = [each.name for each in policy.outreach]
-    if rule is not None and rule not in names:
-        raise NotFound(unlisted("outreach rule", rule, names))
+def _report(*, json: bool, told: str, **reported: str) -> None:
+    """As a document, in the words of `POST /v1/feedback/mail`, with what the mail said besides."""
+    if json:
+        output.json_document(reported)
+    else:
+        output.show(told)
 
 
 def _say(*, json: bool, done: str | None, told: str) -> None:

@@ -148,8 +148,10 @@ def test_the_list_is_narrowed(shop: Lifecycle) -> None:
     assert {m["customer"] for m in listed(shop, "--customer", "carl")} == {"carl"}
     assert len(listed(shop, "--limit", "2")) == 2
     misspelt = shop("outreach", "list", "--rule", "nurtur")
-    assert misspelt.code == Code.REFUSED
+    assert misspelt.code == Code.BAD_INPUT
     assert 'did you mean "nurture"?' in misspelt.err
+    told = misspelt.err.replace("--rule", "RULE")
+    assert shop("outreach", "again", "nurtur").err == told, "the same words, wherever it is named"
     assert listed(shop, "--rule", "early-access") == []
 
 
@@ -367,7 +369,7 @@ def test_a_letter_that_bounced_silences_its_address_until_a_person_lifts_that(
     ran = piped(monkeypatch, filing, mail, "bounce")
     assert (ran.code, ran.out) == (Code.OK, "Hard bounce: nurture by email (5.1.1).\n")
     ran = piped(monkeypatch, filing, mail, "bounce", "--json")
-    assert ran.json == {"done": None}
+    assert ran.json == {"status": "duplicate", "news": "hard", "code": "5.1.1"}
     told = filing("outreach", "suppressed", "Anna@Example.org").out
     assert told.startswith("all since ")
     assert told.endswith(" UTC: hard_bounce\n")
@@ -378,6 +380,12 @@ def test_a_letter_that_bounced_silences_its_address_until_a_person_lifts_that(
     with build(settings) as engine:
         engine.apply_pending()
     assert "bounced" in filing("explain", "anna").out
+
+
+def test_a_bounce_is_told_as_a_document(filing: Lifecycle, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = piped(monkeypatch, filing, returned(filing), "bounce", "--json")
+    said = {"news": "hard", "rule": "nurture", "channel": "email", "code": "5.1.1"}
+    assert ran.json == {"status": "recorded", **said}
 
 
 @pytest.mark.parametrize(
@@ -395,6 +403,8 @@ def test_a_mail_that_reports_nothing_changes_nothing(
 ) -> None:
     ran = piped(monkeypatch, filing, mail, "bounce")
     assert (ran.code, ran.out) == (Code.OK, f"Nothing was changed: {why}.\n")
+    ran = piped(monkeypatch, filing, mail, "bounce", "--json")
+    assert ran.json == {"status": "ignored", "why": why}
 
 
 def test_a_report_of_a_letter_that_is_not_ours_changes_nothing(
@@ -403,7 +413,7 @@ def test_a_report_of_a_letter_that_is_not_ours_changes_nothing(
     ran = piped(monkeypatch, filing, test_dsn.bounce(), "bounce")
     assert (ran.code, ran.out) == (Code.OK, "Nothing was changed: it names no letter of ours.\n")
     ran = piped(monkeypatch, filing, test_dsn.bounce(), "bounce", "--json")
-    assert ran.json == {"done": None}
+    assert ran.json == {"status": "unmatched", "news": "hard", "code": "5.1.1"}
     assert "it may be written to" in filing("outreach", "suppressed", "anna@example.org").out
 
 

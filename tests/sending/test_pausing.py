@@ -13,6 +13,7 @@ import pytest
 
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending import pausing
+from lifecycle.engine.sending.again import send_again
 from lifecycle.engine.sending.pausing import (
     hold_if_restored,
     pause,
@@ -178,6 +179,11 @@ def test_a_misspelt_scope_is_refused_with_what_was_meant(database_url: str) -> N
             pause(inst, "rule:win-bakc", by="olga", why="")
         assert refused.value.code == "unknown_scope"
         assert refused.value.hint == 'did you mean "rule:win-back"?'
+        with pytest.raises(
+            Problem, match=r"no version of the policy has a rule .*'win-bakc'"
+        ) as other:
+            send_again(inst, "win-bakc")
+        assert (other.value.code, other.value.hint) == ("unknown_rule", 'did you mean "win-back"?')
 
 
 def test_a_rule_that_a_newer_policy_dropped_can_still_be_stopped(database_url: str) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from lifecycle.engine.installation import Installation
-from lifecycle.errors import UNCHANGED, Problem
-from lifecycle.intake.values import did_you_mean
+from lifecycle.engine.sending.known import refuse_unknown_rule
 from lifecycle.store import customers, sending
 from lifecycle.store.sql import Tx
 
@@ -17,7 +16,7 @@ def send_again(inst: Installation, rule: str) -> int:
 
     None of them had left. Raises Problem for a rule that no policy has. Run twice, the second finds none.
     """
-    inst.db.run(lambda tx: _refuse_unknown(inst, tx, rule))
+    inst.db.run(lambda tx: refuse_unknown_rule(inst, tx, rule, "RULE"))
     done = 0
     while found := inst.db.run(lambda tx: _again(inst, tx, rule)):
         done += found
@@ -29,17 +28,3 @@ def _again(inst: Installation, tx: Tx, rule: str) -> int:
     rows = sending.failed(tx, rule, BROKEN, now, AT_ONCE)
     locked = set(customers.lock(tx, dict.fromkeys(row.customer_id for row in rows)))
     return sending.try_again(tx, [row.row_id for row in rows if row.customer_id in locked], now)
-
-
-def _refuse_unknown(inst: Installation, tx: Tx, rule: str) -> None:
-    versions = inst.timeline(tx).versions
-    names = tuple({each.name for version in versions for each in version.policy.outreach})
-    if rule not in names:
-        raise Problem(
-            "unknown_rule",
-            f"no policy has a rule of outreach {rule!r}; {UNCHANGED}",
-            pointer="RULE",
-            got=rule,
-            expected=", ".join(sorted(names)),
-            hint=did_you_mean(rule, names),
-        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lifecycle.domain.fate import Fate
 from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.sending.known import refuse_unknown_rule
 from lifecycle.errors import NotFound
 from lifecycle.store import customers, mailroom, sending
 from lifecycle.store.mailroom import Listed, Shown
@@ -32,8 +33,13 @@ def newest(
     rule: str | None = None,
     customer: str | None = None,
 ) -> list[Listed]:
-    """The messages of which something was decided last. Raises NotFound for an unknown customer."""
+    """The messages of which something was decided last.
+
+    Raises NotFound for an unknown customer, Problem for a rule that no policy has.
+    """
     with inst.db.read() as tx:
+        if rule is not None:
+            refuse_unknown_rule(inst, tx, rule, "--rule")
         who = None if customer is None else find(tx, customer)
         return mailroom.newest(tx, limit, fate=fate, rule=rule, customer_id=who)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from lifecycle.engine.installation import Installation
-from lifecycle.errors import UNCHANGED, Problem
-from lifecycle.intake.values import did_you_mean
+from lifecycle.engine.sending.known import refuse_unknown_scope
 from lifecycle.store import instance, pauses, sending
 from lifecycle.store.database import Database
-from lifecycle.store.pauses import ALL, CHANNEL, MARKETING, REAL, RULE, Paused
+from lifecycle.store.pauses import ALL, MARKETING, RULE, Paused
 from lifecycle.store.sql import Tx
 
 AT_ONCE = 1000  # messages in one transaction
-SCOPES = "all, real, rule:<name>, channel:<name> or marketing:<channel>"
 
 
 def paused(db: Database) -> list[Paused]:
@@ -27,7 +25,7 @@ def pause(inst: Installation, scope: str, *, by: str, why: str) -> bool:
     """
 
     def unit(tx: Tx) -> bool:
-        _refuse_unknown(inst, tx, scope)
+        refuse_unknown_scope(inst, tx, scope)
         pauses.wait_for_claims(tx)
         return pauses.add(tx, Paused(scope=scope, by=by, why=why, since=inst.now(tx)))
 
@@ -42,7 +40,7 @@ def resume(inst: Installation, scope: str, *, by: str, why: str) -> bool:
     """
 
     def unit(tx: Tx) -> bool:
-        _refuse_unknown(inst, tx, scope)
+        refuse_unknown_scope(inst, tx, scope)
         pauses.wait_for_claims(tx)
         now = inst.now(tx)
         was = pauses.remove(tx, scope)
@@ -87,28 +85,3 @@ def tell_from_backups(inst: Installation) -> None:
     """
     if inst.db.dialect == "sqlite":
         inst.db.run(instance.record)
-
-
-def _refuse_unknown(inst: Installation, tx: Tx, scope: str) -> None:
-    if scope in {ALL, REAL}:
-        return
-    # A rule that a newer policy has dropped may have messages that wait.
-    rules = [rule for version in inst.timeline(tx).versions for rule in version.policy.outreach]
-    names = tuple(
-        dict.fromkeys(
-            (
-                *(f"{RULE}{rule.name}" for rule in rules),
-                *(f"{CHANNEL}{name}" for rule in rules for name in rule.channels),
-                *(f"{MARKETING}{name}" for rule in rules for name in rule.channels),
-            )
-        )
-    )
-    if scope not in names:
-        raise Problem(
-            "unknown_scope",
-            f"there is nothing to pause that is called {scope!r}; {UNCHANGED}",
-            pointer="SCOPE",
-            got=scope,
-            expected=SCOPES,
-            hint=did_you_mean(scope, names),
-        )
