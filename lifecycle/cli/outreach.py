@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -107,8 +108,9 @@ def show(
     if html:
         sys.stdout.write(f"{_html_of(message)}\n")
         return
+    waits = _text_of(settings, message)
     if json:
-        output.json_document(_whole(message))
+        output.json_document({**_whole(message), "waits": waits})
         return
     table = output.table("", "", title=f"message {number}")
     table.show_header = False
@@ -116,6 +118,10 @@ def show(
     for name, value in _rows(message):
         table.add_row(name, value)
     output.show(table)
+    if waits:
+        told = f"Its text is written when it leaves, from {waits['template']} as of now:"
+        output.show(Text(tame(f"{told if waits['template'] else 'There is no text for it yet:'}")))
+        output.out().print(Text(tame(f"  {waits['preview']}")), soft_wrap=True)
     if message.letter:
         for line in message.letter.content["text"].splitlines():
             output.out().print(Text(tame(line)), soft_wrap=True)  # a link stays in one piece
@@ -205,14 +211,33 @@ def send(
     with beside(settings) as db:
         done = request.request(installation_of(db), rule, keys, name=name, by=by or login())
     if json:
-        output.json_document({"new": done.new, "before": done.before, "unknown": done.unknown})
+        output.json_document(
+            {
+                "new": done.new,
+                "before": done.before,
+                "repeated": done.repeated,
+                "unknown": done.unknown,
+                "paused": [_pause(one) for one in done.paused],
+            }
+        )
         return
     before = f"; {done.before:,} had been asked for before" if done.before else ""
-    output.show(f"{output.count(done.new, 'message')} of {rule} asked for{before}.")
+    repeated = f"; {done.repeated:,} named more than once" if done.repeated else ""
+    output.show(f"{output.count(done.new, 'message')} of {rule} asked for{before}{repeated}.")
     if done.unknown:
         shown = ", ".join(f"“{key}”" for key in done.unknown[:10])
         more = f" and {len(done.unknown) - 10:,} more" if len(done.unknown) > 10 else ""
         output.show(Text(tame(f"Nobody is known as {shown}{more}."), "yellow"))
+    for one in done.paused:
+        output.show(_told(one))
+    if done.new:
+        output.show(
+            Text(
+                "Each leaves when its rule, consent, caps and quiet hours allow it: `lifecycle outreach"
+                f" list --rule {rule}` shows when, or why not.",
+                "dim",
+            )
+        )
 
 
 @app.command("again")
@@ -484,6 +509,28 @@ def _rows(message: Message) -> Iterator[tuple[str, str | Text]]:
             yield "to", content["address"]
         if content.get("subject"):
             yield "subject", content["subject"]
+
+
+def _text_of(settings: Settings, message: Message) -> dict[str, str | None] | None:
+    """Which text a message would have that waits, and how to see it. None: it does not wait."""
+    from lifecycle.outreach.templates.catalogue import Catalogue
+
+    row = message.row
+    if row.fate not in {Fate.QUEUED, Fate.DEFERRED}:
+        return None
+    rule, number = row.message.rule, row.message.number
+    channel = row.channel or row.message.channels[0]
+    found = Catalogue(settings.templates_dir).find(
+        rule, number, row.variant, channel, [message.language]
+    )
+    words = ["lifecycle", "template", "preview", rule, "--customer", message.customer]
+    words += ["--channel", channel, "--step", str(number)]
+    words += ["--variant", row.variant] if row.variant else []
+    return {
+        "template": found.path if found else None,
+        "language": found.language if found else message.language,
+        "preview": shlex.join(words),
+    }
 
 
 def _html_of(message: Message) -> str:

@@ -296,16 +296,52 @@ def test_whoever_is_named_twice_under_one_name_gets_it_once(
     (home / "to.txt").write_text("\ufeffanna\n\n  bert \nanna\nzoe\x1b[2J\n", encoding="utf-8")
     asking = ("outreach", "send", "product-news", "--to", "to.txt", "--name", "march")
     assert shop(*asking).out == (
-        "2 messages of product-news asked for.\nNobody is known as “zoe\\u001b[2J”.\n"
+        "2 messages of product-news asked for; 1 named more than once.\n"
+        "Nobody is known as “zoe\\u001b[2J”.\n"
+        "Each leaves when its rule, consent, caps and quiet hours allow it: `lifecycle outreach list"
+        " --rule product-news` shows when, or why not.\n"
     )
     assert shop(*asking).out.startswith(
-        "0 messages of product-news asked for; 2 had been asked for before.\n"
+        "0 messages of product-news asked for; 2 had been asked for before; 1 named more than once.\n"
     )
     more = shop(*asking, "--customer", "carl", "--json").json
-    assert more == {"new": 1, "before": 2, "unknown": ["zoe\x1b[2J"]}
+    counts = {"new": 1, "before": 2, "repeated": 1}
+    assert more == {**counts, "unknown": ["zoe\x1b[2J"], "paused": []}
     with build(settings) as engine:
         engine.apply_pending()
     assert len(listed(shop, "--rule", "product-news")) == 3
+
+
+def test_who_asks_while_it_is_paused_is_told_what_keeps_it(shop: Lifecycle) -> None:
+    for scope in ("rule:product-news", "channel:email", "channel:sms", "rule:nurture"):
+        assert shop("outreach", "pause", scope, "--by", "olga").code == Code.OK
+    asking = ("outreach", "send", "product-news", "--customer", "anna", "--name", "march")
+    told = shop(*asking).out
+    assert told.count("is paused since") == 2
+    assert "rule:product-news is paused since" in told
+    paused = shop(*asking, "--json").json["paused"]
+    assert [one["scope"] for one in paused] == ["channel:email", "rule:product-news"]
+
+
+def test_of_a_message_that_waits_the_text_it_would_have_is_named(
+    shop: Lifecycle, settings: Settings
+) -> None:
+    """It is written by who sends it; how it reads so far is shown by the command that is told."""
+    assert shop("outreach", "pause", "all").code == Code.OK
+    shop("outreach", "send", "product-news", "--customer", "anna", "--name", "march")
+    with build(settings) as engine:
+        engine.apply_pending()
+    number = number_of(shop, "product-news")
+    waits = shop("outreach", "show", number, "--json").json["waits"]
+    assert waits == {
+        "template": "product-news/email.en.mjml",
+        "language": "en",
+        "preview": "lifecycle template preview product-news --customer anna --channel email --step 1",
+    }
+    told = shop("outreach", "show", number).out
+    assert f"from {waits['template']} as of now:\n  {waits['preview']}\n" in told
+    assert "Anna" in shop(*waits["preview"].split()[1:]).out
+    assert shop("outreach", "show", number_of(shop, "nurture"), "--json").json["waits"] is None
 
 
 def test_of_many_whom_nobody_knows_ten_are_named(shop: Lifecycle, home: Path) -> None:
@@ -319,7 +355,7 @@ def test_keys_may_come_through_a_pipe(shop: Lifecycle, monkeypatch: pytest.Monke
     ran = piped(
         monkeypatch, shop, b"bert\n", "send", "product-news", "--to", "-", "--name", "march"
     )
-    assert ran.out == "1 message of product-news asked for.\n"
+    assert ran.out.startswith("1 message of product-news asked for.\nEach leaves when")
 
 
 @pytest.mark.parametrize("rule", ["nurture", "product-new"])

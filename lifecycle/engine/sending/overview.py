@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lifecycle.domain.fate import Fate
+from lifecycle.engine.addressing import known_of
 from lifecycle.engine.identities import find
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.reading import snapshot_of
 from lifecycle.engine.sending.known import refuse_unknown_rule
 from lifecycle.errors import NotFound
 from lifecycle.store import customers, mailroom, sending
 from lifecycle.store.mailroom import Listed, Shown
 from lifecycle.store.messages import MessageRow
 from lifecycle.store.sending import Tried
+from lifecycle.store.sql import Tx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,7 @@ class Message:
     row: MessageRow
     tried: tuple[Tried, ...]
     letter: Shown | None
+    language: str  # in which she would be written to now
 
 
 def newest(
@@ -57,4 +61,12 @@ def message(inst: Installation, number: int) -> Message:
             row=row,
             tried=tried,
             letter=mailroom.shown(tx, tried[-1].letter) if tried else None,
+            language=_language(inst, tx, row.customer_id),
         )
+
+
+def _language(inst: Installation, tx: Tx, customer_id: int) -> str:
+    now, policies = inst.now(tx), inst.timeline(tx)
+    row = customers.rows(tx, [customer_id])[customer_id]
+    known = known_of(snapshot_of(tx, policies, row), policies.at(now), now, customer=row.key)
+    return str(known["customer"]["language"])

@@ -9,13 +9,14 @@ from functools import partial
 from itertools import islice
 
 from lifecycle.domain.event import REQUESTED
-from lifecycle.domain.policy import OnRequest
+from lifecycle.domain.policy import MessageClass, OnRequest
 from lifecycle.engine.accept import Accepted, accept_within
 from lifecycle.engine.installation import Installation
 from lifecycle.errors import UNCHANGED, Problem
 from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.intake.values import did_you_mean
-from lifecycle.store import customers, identities
+from lifecycle.store import customers, identities, pauses
+from lifecycle.store.pauses import ALL, CHANNEL, MARKETING, RULE, Paused
 from lifecycle.store.sql import Tx
 
 AT_ONCE = 500  # customers in one transaction
@@ -25,7 +26,9 @@ AT_ONCE = 500  # customers in one transaction
 class Requested:
     new: int  # customers for whom it is planned, if the rule's guard holds
     before: int  # who had been named under this name of the request before
+    repeated: int  # who had been named already just now
     unknown: tuple[str, ...]  # identifiers that are nobody's; nothing was done for them
+    paused: tuple[Paused, ...]  # what keeps these messages from leaving until a person resumes it
 
 
 def request(inst: Installation, rule: str, keys: Iterable[str], *, name: str, by: str) -> Requested:
@@ -36,13 +39,31 @@ def request(inst: Installation, rule: str, keys: Iterable[str], *, name: str, by
     """
     new = before = 0
     unknown: list[str] = []
+    keys = list(keys)
     inst.db.run(lambda tx: _refuse_others(inst, tx, rule))
     for portion in _portions(keys):
         store = partial(_store, inst, rule=rule, keys=portion, name=name, by=by)
         found, missing, accepted = inst.db.run(store)
         new, before = new + accepted, before + found - accepted
         unknown += missing
-    return Requested(new=new, before=before, unknown=tuple(unknown))
+    return Requested(
+        new=new,
+        before=before,
+        repeated=len(keys) - new - before - len(unknown),
+        unknown=tuple(unknown),
+        paused=tuple(_paused(inst, rule)),
+    )
+
+
+def _paused(inst: Installation, name: str) -> Iterator[Paused]:
+    """`real` is left out: of the channels, only who sends knows which are."""
+    with inst.db.read() as tx:
+        rules = inst.timeline(tx).at(inst.now(tx)).policy.outreach
+        rule = next(each for each in rules if each.name == name)
+        by = [f"{CHANNEL}{each}" for each in rule.channels]
+        if rule.message_class is MessageClass.MARKETING:
+            by += [f"{MARKETING}{each}" for each in rule.channels]
+        yield from (one for one in pauses.read(tx) if one.scope in {ALL, f"{RULE}{name}", *by})
 
 
 def _portions(keys: Iterable[str]) -> Iterator[list[str]]:
