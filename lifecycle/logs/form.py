@@ -66,10 +66,10 @@ class TextForm(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         thread = f"[{record.threadName}] " if self._threads else ""
-        head = f"{self.formatTime(record)} {thread}{record.levelname} {record.name}: "
+        head = f"{self.formatTime(record)} {thread}{record.levelname} {record.name}"
         error = _error(record)
         more = context.current()
-        written = [f"{head}{_sentence(line, more, error)}" for line in _lines(record)]
+        written = [f"{head}{_event(line)}: {_sentence(line, more, error)}" for line in _lines(record)]
         if error is not None and self._stacks:
             written += _stack(failure(error))
         return "\n".join(map(plain, written))
@@ -121,6 +121,11 @@ def _second(seconds: int) -> str:
 
 
 # -- text
+
+
+def _event(line: Line) -> str:
+    """Its name, by which it is looked for; what a library says has none."""
+    return "" if line.event == LIBRARY else f" {line.event}"
 
 
 def _sentence(line: Line, more: context.Context, error: BaseException | None) -> str:

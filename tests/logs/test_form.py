@@ -152,8 +152,19 @@ def test_a_sentence_is_followed_by_what_it_does_not_say_itself(log: Log, written
     )
     (line,) = written()
     assert line.endswith(
-        "WARNING lifecycle.somewhere: events: a batch (codes=json_syntax:2, refused=2)"
+        "WARNING lifecycle.somewhere batch_taken: events: a batch (codes=json_syntax:2, refused=2)"
     )
+
+
+def test_as_text_a_line_has_its_name_to_be_looked_for_unless_it_is_a_librarys(
+    log: Log, written: Written
+) -> None:
+    log(LogForm.TEXT, serving=False)
+    tell.warning("broker_unfit", "it is too old")
+    logging.getLogger("uvicorn.error").error("bad header")
+    ours, theirs = written()
+    assert ours.endswith(" WARNING lifecycle.somewhere broker_unfit: it is too old")
+    assert theirs.endswith(" ERROR uvicorn.error: bad header")
 
 
 def test_only_a_server_names_its_threads(log: Log, written: Written) -> None:
