@@ -39,6 +39,32 @@ BROKERS = ("redis", "rediss", "amqp", "amqps")
 CA_OPTION = (
     "ssl_ca_certs"  # of a broker's URL: the file of the authority that signs its certificate
 )
+CERT_OPTION, KEY_OPTION = "ssl_certfile", "ssl_keyfile"  # one of our own, where it asks for it
+CERTIFICATE_OPTIONS = (CA_OPTION, CERT_OPTION, KEY_OPTION)
+BROKER_OPTIONS = {
+    "redis": (
+        "client_name",
+        "db",
+        "health_check_interval",
+        "socket_connect_timeout",
+        "socket_keepalive",
+        "socket_timeout",
+    ),
+    "amqp": (
+        "channel_max",
+        "client_properties",
+        "connection_attempts",
+        "frame_max",
+        "heartbeat",
+        "locale",
+        "retry_delay",
+        "socket_timeout",
+        "stack_timeout",
+        "tcp_options",
+    ),
+}
+"""Of a broker's URL, by the first of its schemes. Its client knows more of them, such as one by which
+no certificate is verified, or another host."""
 HIGHEST_PORT = 65535
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -280,12 +306,43 @@ def _broker_url(value: _Value) -> str:
         raise Unusable(
             f"{value.where}: no host is named; write {parts.scheme}://host or {parts.scheme}://host:port"
         )
-    for file in parse_qs(parts.query).get(CA_OPTION, ()):
-        if not Path(file).is_absolute() or not Path(file).is_file():
-            raise Unusable(
-                f"{value.where}: {CA_OPTION} names {file!r}, where no file is; write its whole path"
-            )
+    _refuse_options(value.where, parts)
+    _refuse_database(value.where, parts)
     return value.text
+
+
+def _refuse_options(where: str, parts: SplitResult) -> None:
+    """Whoever connects would tell of them in the words of a client's library, or never."""
+    plain = "redis" if parts.scheme.startswith("redis") else "amqp"
+    encrypted = parts.scheme != plain
+    allowed = sorted((*BROKER_OPTIONS[plain], *(CERTIFICATE_OPTIONS if encrypted else ())))
+    for name, values in parse_qs(parts.query, keep_blank_values=True).items():
+        if name in CERTIFICATE_OPTIONS and not encrypted:
+            raise Unusable(f"{where}: {name} is for {plain}s://, and this is {plain}://")
+        if name not in allowed:
+            meant = difflib.get_close_matches(name, allowed, n=1)
+            raise Unusable(
+                f"{where}: unknown option {name[:40]!r} behind the ?"
+                + (f", did you mean {meant[0]!r}?" if meant else "")
+                + f"; allowed with {parts.scheme}://: {', '.join(allowed)}"
+            )
+        for file in values if name in CERTIFICATE_OPTIONS else ():
+            if not Path(file).is_absolute() or not Path(file).is_file():
+                raise Unusable(
+                    f"{where}: {name} names {file!r}, where no file is; write its whole path"
+                )
+
+
+def _refuse_database(where: str, parts: SplitResult) -> None:
+    """Redis's client takes whatever is no number for database 0, in silence."""
+    if not parts.scheme.startswith("redis"):
+        return
+    for named in (parts.path.removeprefix("/"), *parse_qs(parts.query).get("db", ())):
+        if named and not re.fullmatch(r"[0-9]{1,9}", named):
+            raise Unusable(
+                f"{where}: {named[:40]!r} is no database of a Redis; allowed: its number, as in"
+                f" {parts.scheme}://host:6379/0"
+            )
 
 
 def _prefix(value: _Value) -> str:

@@ -129,6 +129,33 @@ def test_a_broker_is_named_by_a_url_and_a_prefix() -> None:
         ("amqp://:hush@[broker", "this is not a URL"),
         ("redis://u:hush/x@broker", "this is not a URL .*%2F"),
         ("redis://u:123/hush@broker", "an @ stands after the host; write / .* as %2F"),
+        ("redis://:hush@broker/abc", "'abc' is no database of a Redis; allowed: its number, as in"),
+        ("rediss://:hush@broker/1.5", "'1.5' is no database .*, as in rediss://host:6379/0"),
+        ("redis://:hush@broker/-1", "'-1' is no database of a Redis"),
+        ("redis://:hush@broker/0/1", "'0/1' is no database of a Redis"),
+        ("redis://:hush@broker?db=one", "'one' is no database of a Redis"),
+        (
+            "redis://:hush@broker/1?foo=bar",
+            "unknown option 'foo' .*; allowed with redis://: client_",
+        ),
+        (
+            "redis://:hush@broker?socket_timout=3",
+            "'socket_timout' .*, did you mean 'socket_timeout'",
+        ),
+        ("redis://:hush@broker?host=elsewhere", "unknown option 'host'"),
+        (
+            "rediss://:hush@broker?ssl_cert_reqs=none",
+            "unknown option 'ssl_cert_reqs'.*ssl_ca_certs",
+        ),
+        (
+            "amqps://:hush@broker?ssl_options=1",
+            "unknown option 'ssl_options' .*amqps://: channel_max",
+        ),
+        ("amqp://:hush@broker?foo=", "unknown option 'foo' .*; allowed with amqp://: .*heartbeat"),
+        (
+            "redis://:hush@broker?ssl_ca_certs=/ca",
+            "ssl_ca_certs is for rediss://, and this is redis",
+        ),
     ],
 )
 def test_a_broker_that_cannot_be_is_refused_without_repeating_its_password(
@@ -149,6 +176,21 @@ def test_a_broker_is_required_only_where_somebody_says_so(tmp_path: Path) -> Non
     assert not read_settings(config(tmp_path, "require_broker: true"), not_here).require_broker
     with pytest.raises(Unusable, match="LIFECYCLE_REQUIRE_BROKER: 'yes' is neither true nor false"):
         read_settings({}, {"LIFECYCLE_REQUIRE_BROKER": "yes"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://broker",
+        "redis://broker/",
+        "redis://broker/15",
+        "redis://broker?db=3&socket_timeout=9",
+        "amqp://broker/%2F?heartbeat=30",
+        "amqp://broker/abc",  # a virtual host has a name
+    ],
+)
+def test_a_broker_that_may_be_is_taken_as_it_is_written(url: str) -> None:
+    assert read_settings({}, {"LIFECYCLE_BROKER_URL": url}).broker_url == url
 
 
 @pytest.mark.parametrize("named", ["ca.pem", "/nowhere/ca.pem"])

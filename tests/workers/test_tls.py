@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from lifecycle.bootstrap import Engine
-from lifecycle.errors import Unusable
+from lifecycle.errors import LifecycleError, Unusable
 from lifecycle.settings import Settings
 from tests.intake.bad_input import event
 from tests.support import rabbitmq
@@ -38,6 +38,7 @@ class Encrypted:
     settings: Settings  # that name nobody's authority
     plain: str  # the URL of the server behind it
     proxy: Proxy
+    speaking: ssl.SSLContext  # of the proxy
     authority: Path  # the file of whoever signed the certificate
     stranger: Path  # of another one
 
@@ -73,6 +74,7 @@ def encrypted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Encryp
             ),
             plain=url,
             proxy=proxy,
+            speaking=speaking,
             authority=tmp_path / "authority.pem",
             stranger=tmp_path / "stranger.pem",
         )
@@ -90,6 +92,21 @@ def test_a_bell_rings_over_a_line_whose_certificate_is_trusted(encrypted: Encryp
         ring(ringing, settings.broker_prefix, "apply")
         assert answers.came.acquire(timeout=PATIENCE)
     ringing.close()
+
+
+def test_who_is_asked_for_a_certificate_of_his_own_shows_the_one_that_is_named(
+    encrypted: Encrypted, tmp_path: Path
+) -> None:
+    strict = trustme.CA()
+    strict.configure_trust(encrypted.speaking)
+    encrypted.speaking.verify_mode = ssl.CERT_REQUIRED
+    ours, named = strict.issue_cert("engine@example.com"), encrypted.trusting(encrypted.authority)
+    ours.cert_chain_pems[0].write_to_path(tmp_path / "engine.pem")
+    ours.private_key_pem.write_to_path(tmp_path / "engine.key")
+    own = f"&ssl_certfile={tmp_path / 'engine.pem'}&ssl_keyfile={tmp_path / 'engine.key'}"
+    with pytest.raises(LifecycleError):
+        examine(replace(named, require_broker=True))
+    examine(replace(named, broker_url=f"{named.broker_url}{own}", require_broker=True))
 
 
 @pytest.mark.parametrize("who", ["nobody", "stranger", "another host"])
@@ -125,6 +142,6 @@ def test_a_consumer_that_does_not_trust_the_certificate_says_so_and_waits(
 ) -> None:
     url, stop = encrypted.settings.broker_url or "", threading.Event()
     consumer = consumer_of(small, url, encrypted.settings.broker_prefix, stop)
-    with caplog.at_level(logging.ERROR), consuming(stop, consumer.run):
+    with caplog.at_level(logging.WARNING), consuming(stop, consumer.run):
         until(lambda: "certificate is not trusted" in caplog.text)
     assert all(not one.exc_info for one in caplog.records if one.name == "lifecycle")
