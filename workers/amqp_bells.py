@@ -11,12 +11,11 @@ import time
 from typing import Any
 
 import pika
-import pika.exceptions
 from dramatiq import Consumer, MessageProxy
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.middleware import Middleware
 
-from workers.amqp import parameters_of
+from workers.amqp import FAILURES, parameters_of
 from workers.line import Line
 from workers.troubles import Unfit
 
@@ -38,8 +37,8 @@ class AmqpBells(RabbitmqBroker):
         """Asks the server, which may take some seconds."""
         try:
             pika.BlockingConnection(self.parameters).close()
-        except (pika.exceptions.AMQPError, OSError) as error:
-            return Unfit.by(error)
+        except FAILURES as error:
+            return self.line.diagnose(error)
         return None
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:

@@ -6,6 +6,7 @@ Redis, RabbitMQ, or none, and then everyone polls.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from urllib.parse import urlsplit
 
 from dramatiq import Broker
@@ -15,7 +16,8 @@ from dramatiq.middleware import Middleware
 from lifecycle.errors import Unavailable, Unusable
 from lifecycle.logs.lines import Teller
 from lifecycle.settings import FLAGS, VARIABLES, Settings
-from workers.line import Line
+from workers.diagnosis import diagnosed
+from workers.line import POLLING, Line
 from workers.troubles import Trouble, Unfit
 
 tell = Teller("lifecycle")
@@ -24,10 +26,10 @@ NONE = "none"
 REQUIRED = VARIABLES["require_broker"]
 
 
-def examine(settings: Settings, *, listens: bool = True) -> None:
-    """Asked once, when a process starts: refuses what must not be used, warns of what does not serve.
+def examine(settings: Settings) -> None:
+    """Asked once, when a process starts: refuses what must not be used, warns of what is too old.
 
-    `listens`: somebody in this process listens to the broker, and tells by himself when it is away.
+    That it is away is told by the line of the process, as it may be so at any time.
     Raises Unusable, or Unavailable where a broker is required that may yet come.
     """
     if settings.broker_url is None:
@@ -45,8 +47,11 @@ def examine(settings: Settings, *, listens: bool = True) -> None:
         raise Unusable(told)
     if settings.require_broker:
         refused = f"{told}; nothing was started, as {REQUIRED} is set"
-        raise Unavailable(refused) if unfit.trouble is Trouble.AWAY else Unusable(refused)
-    if unfit.trouble is Trouble.OLD or not listens:
+        without = "unset that to begin without, and find work up to a second later"
+        if unfit.trouble is Trouble.AWAY:
+            raise Unavailable(f"{refused}: start this again when it answers, or {without}")
+        raise Unusable(f"{refused}: put it right and start this again, or {without}")
+    if unfit.trouble is Trouble.OLD:
         tell.warning(
             "broker_unfit",
             "{told}; done without it as far as it fails, work is found within seconds all the same",
@@ -62,15 +67,28 @@ def _unfit(settings: Settings) -> Unfit | None:
         broker.close()
 
 
-def broker_for(settings: Settings, middleware: Iterable[Middleware] = ()) -> tuple[Broker, Line]:
+def line_of(settings: Settings, without: str | None = None) -> Line:
+    """How a process knows whether its broker answers; `without` says what it does while it does not."""
+    return Line(NONE) if settings.broker_url is None else line_to(settings.broker_url, without)
+
+
+def line_to(url: str, without: str | None = None) -> Line:
+    """The same for a broker that is known by its URL."""
+    return Line(shown(url), without=without or POLLING, diagnose=partial(diagnosed, url))
+
+
+def broker_for(
+    settings: Settings, middleware: Iterable[Middleware] = (), line: Line | None = None
+) -> tuple[Broker, Line]:
     """The broker, and whether it answers. Without a URL: one in memory, whose line is always away.
 
-    It need not be there yet. Raises Unusable where the URL or its package is not right.
+    It need not be there yet. `line` is the one of the process, where others of it tell of the broker
+    as well. Raises Unusable where the URL or its package is not right.
     """
     url = settings.broker_url
+    line = line or line_of(settings)
     if url is None:
-        return StubBroker(middleware=list(middleware)), Line(NONE)
-    line = Line(shown(url))
+        return StubBroker(middleware=list(middleware)), line
     try:
         broker = _named(url, line, list(middleware))
     except ModuleNotFoundError as error:

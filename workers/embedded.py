@@ -10,7 +10,7 @@ from lifecycle.bootstrap import Access, Complaints, Engine, build
 from lifecycle.metrics import Metrics
 from lifecycle.settings import Settings
 from workers.bells import APPLY, DELIVER, DUE
-from workers.broker import examine
+from workers.broker import examine, line_of
 from workers.clockwork import Clockwork, ticks
 from workers.inprocess import InProcessWorkers
 from workers.intake import intake_of
@@ -26,6 +26,7 @@ def running(settings: Settings) -> Iterator[Engine]:
     """
     complaints = Complaints()
     examine(settings)
+    line = line_of(settings, "what systems post to it waits there")
     workers = InProcessWorkers(complaints)
     ring_apply = partial(workers.ring, APPLY)
     with build(
@@ -43,7 +44,7 @@ def running(settings: Settings) -> Iterator[Engine]:
             deliver=partial(workers.ring, DELIVER),
         )
         clockwork = Clockwork(needed, complaints)
-        intake = intake_of(engine, settings)
+        intake = intake_of(engine, settings, line)
         try:
             workers.start(batches_of(engine))
             clockwork.start()

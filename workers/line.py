@@ -7,23 +7,34 @@ import time
 from collections.abc import Callable
 
 from lifecycle.logs.lines import Teller
-from workers.troubles import why
+from workers.troubles import Unfit
 
 tell = Teller("lifecycle")
+
+POLLING = "looking into the database instead, every second"
 
 
 class Line:
     """The line to the broker: away until it has been heard, and again while any of its queues fails.
 
-    Losing it and finding it again is one line in the log each, however many listen.
+    Losing it and finding it again is one line in the log each, however many of a process use it.
     """
 
-    def __init__(self, shown: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        shown: str,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        without: str = POLLING,
+        diagnose: Callable[[BaseException], Unfit] = Unfit.by,
+    ) -> None:
         self.shown = shown  # the broker's URL without its password
+        self.diagnose = diagnose  # what an error of it means; may ask it
+        self._without = without  # what is done while it is away
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._heard = False
-        self._silent: set[str] = set()  # queues
+        self._silent: set[str] = set()  # queues, and whoever else has failed
         self._since = 0.0
 
     @property
@@ -38,10 +49,12 @@ class Line:
         if not told:
             tell.warning(
                 "broker_lost",
-                "the broker at {broker} does not answer ({why});"
-                " looking into the database instead, every second, until it does",
+                "the broker at {broker} does not answer ({why}); {without}, until it does",
                 broker=self.shown,
-                why=why(error),  # of a ring, which carries nothing
+                why=self.diagnose(
+                    error
+                ).why,  # of a connection, or of a ring, which carries nothing
+                without=self._without,
             )
 
     def found(self, queue: str) -> None:

@@ -22,7 +22,7 @@ from lifecycle.metrics import Metrics
 from lifecycle.settings import VARIABLES, Settings
 from workers import bells
 from workers.bells import APPLY, DELIVER, DUE
-from workers.broker import broker_for, examine
+from workers.broker import broker_for, examine, line_of
 from workers.clockwork import RECLAIM_EVERY, SWEEP_EVERY, Clockwork, Tick, ticks
 from workers.intake import intake_of
 from workers.line import Line
@@ -44,22 +44,26 @@ Ring = Callable[[str], object]
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[Engine]:
     """An engine that rings for what it accepts. It does no work, and needs no broker to accept."""
-    examine(settings, listens=False)
-    complaints = Complaints()
+    _refuse_file(settings)
+    examine(settings)
+    line = line_of(settings, "workers find what is accepted by themselves, within seconds")
     with (
-        _ringing(settings, complaints) as ringer,
-        _engine(settings, complaints, ringer.ring, ringer.broker, Metrics()) as engine,
+        _ringing(settings, line) as ringer,
+        _engine(settings, Complaints(), ringer.ring, ringer.broker, Metrics()) as engine,
     ):
+        ringer.ring(APPLY)  # or nobody would know before the first post whether the broker answers
         yield engine
 
 
 @contextlib.contextmanager
 def scheduling(settings: Settings) -> Iterator[Engine]:
     """Ticks that ring. Any number of such processes do the work of one; without a broker, it is theirs."""
+    _refuse_file(settings)
     examine(settings)
     complaints = Complaints()
+    line = line_of(settings, "ticking without it, and workers look into the database by themselves")
     with contextlib.ExitStack() as opened:
-        ringer = opened.enter_context(_ringing(settings, complaints))
+        ringer = opened.enter_context(_ringing(settings, line))
         engine = opened.enter_context(
             _engine(
                 settings,
@@ -107,11 +111,12 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
     With the workers start the sweeps of this process, and its intake of what systems post to the broker;
     with them they end; then the engine is closed.
     """
+    _refuse_file(settings)
     examine(settings)
     with contextlib.ExitStack() as opened:
         complaints = Complaints()
-        ring = opened.enter_context(_ringing(settings, complaints)).ring
         broker, line = broker_for(settings)
+        ring = opened.enter_context(_ringing(settings, line)).ring
         heard = partial(_heard, settings, line)
         engine = opened.enter_context(
             _engine(settings, complaints, ring, heard, _counting(settings), sends=True)
@@ -119,7 +124,7 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
         opened.enter_context(metrics_served(engine, settings.metrics_port, settings.metrics_host))
         rounds = Rounds(batches_of(engine), ring=ring, complaints=complaints)
         clockwork = Clockwork(_looks(engine, rounds, line), complaints)
-        intake = intake_of(engine, settings)
+        intake = intake_of(engine, settings, line)
         closing = opened.pop_all()
 
     def start() -> None:
@@ -143,6 +148,16 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
         broker.add_middleware(middleware)
     _declare(broker, settings.broker_prefix, rounds)
     return broker
+
+
+def _refuse_file(settings: Settings) -> None:
+    """First of all: nobody is told of a broker or a port by a process that will not be."""
+    if settings.database_url.startswith("sqlite:"):
+        raise Unusable(
+            f"{settings.database_url}: an SQLite file is for one process, so run `lifecycle up`, which"
+            f" does everything in one; or name a PostgreSQL database with"
+            f" {VARIABLES['database_url']}=postgresql://…"
+        )
 
 
 def _declare(broker: dramatiq.Broker, prefix: str, rounds: Rounds) -> None:
@@ -187,13 +202,13 @@ def _heard(settings: Settings, line: Line) -> Broker:
 
 
 @contextlib.contextmanager
-def _ringing(settings: Settings, complaints: Complaints) -> Iterator[Ringer | NoRinger]:
+def _ringing(settings: Settings, line: Line) -> Iterator[Ringer | NoRinger]:
     """How this process rings, without ever waiting for it; without a broker nobody hears it."""
     if settings.broker_url is None:
         yield NoRinger()
         return
-    broker, _ = broker_for(settings)
-    ringer = Ringer(partial(bells.ring, broker, settings.broker_prefix), complaints)
+    broker, _ = broker_for(settings, line=line)
+    ringer = Ringer(partial(bells.ring, broker, settings.broker_prefix), line)
     ringer.start()
     try:
         yield ringer
@@ -216,12 +231,6 @@ def _engine(
     *,
     sends: bool = False,
 ) -> Engine:
-    if settings.database_url.startswith("sqlite:"):
-        raise Unusable(
-            f"{settings.database_url}: an SQLite file is for one process, so run `lifecycle up`, which"
-            f" does everything in one; or name a PostgreSQL database with"
-            f" {VARIABLES['database_url']}=postgresql://…"
-        )
     return build(
         settings,
         access=Access.RUN,

@@ -11,10 +11,12 @@ finds whatever a lost ring was for.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import redis
@@ -25,7 +27,7 @@ from redis.retry import Retry
 
 from workers.bells import ring_for
 from workers.line import Line
-from workers.troubles import Trouble, Unfit
+from workers.troubles import NO_DATABASE, Trouble, Unfit
 
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 5  # longer than a worker waits for a ring, so that silence means a lost connection
@@ -56,8 +58,21 @@ class RedisBells(Broker):
         except redis.exceptions.NoPermissionError:
             return None
         except redis.RedisError as error:
-            return Unfit.by(error)
+            return self._numbered(self.line.diagnose(error))
         return _forgets(info) or _is_old(info)
+
+    def _numbered(self, found: Unfit) -> Unfit:
+        """With the databases that it has, where it lacks the one that is named."""
+        if NO_DATABASE not in found.why:
+            return found
+        pool = self.client.connection_pool
+        first = redis.ConnectionPool(pool.connection_class, **pool.connection_kwargs | {"db": 0})
+        with contextlib.closing(redis.Redis(connection_pool=first)) as asking:
+            try:
+                count = asking.config_get("databases").get("databases")
+            except redis.RedisError:  # one that must not be asked
+                count = None
+        return replace(found, why=f"{found.why}; it has 0 to {int(count) - 1}") if count else found
 
     def declare_queue(self, queue_name: str) -> None:
         """No queue for delayed messages goes with it: what is due lies in the database.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from lifecycle.bootstrap import Complaints
 from lifecycle.engine.readiness import Broker
-from lifecycle.errors import Unavailable
 from workers.bells import APPLY
-from workers.troubles import why
+from workers.line import Line
 
 STOP_SECONDS = 5.0
+AGAIN_SECONDS = 5.0  # after a failure, where nobody asks for a ring before
+RINGS = "rings"  # what fails or not, beside the queues, on the line of this process
 
 
 class NoRinger:
@@ -28,13 +28,13 @@ class Ringer:
     """Rings the bells that were asked for, each at most once at a time.
 
     While the broker takes its time, further wishes for the same bell become one. A ring that fails
-    is counted, told once a minute, and not repeated unless somebody asks for the `broker`: the sweep
-    finds what it was for.
+    is told to the `line`, as the sweep finds what it was for. It is repeated every few seconds until
+    one goes well: a process that nobody posts to would never find out that the broker is back.
     """
 
-    def __init__(self, send: Callable[[str], object], complaints: Complaints) -> None:
+    def __init__(self, send: Callable[[str], object], line: Line) -> None:
         self._send = send
-        self._complaints = complaints
+        self._line = line
         self._wanted: dict[str, None] = {}  # bells, in the order in which they were asked for
         self._stopping = False
         self._broker = Broker.UNHEARD
@@ -52,10 +52,7 @@ class Ringer:
             self._changed.notify()
 
     def broker(self) -> Broker:
-        """How the last ring fared. Unless it went well it rings, so that the next who asks knows more.
-
-        Otherwise a process that nobody posts to would never find out that the broker is back.
-        """
+        """How the last ring fared. Unless it went well it rings, so that the next who asks knows more."""
         found, unsure = self._broker, self._unsure
         if unsure is not None:
             self.ring(unsure)
@@ -75,11 +72,12 @@ class Ringer:
             return False
         try:
             self._send(bell)
-        except Exception as error:  # noqa: BLE001 - the next ring must come; the complaint is logged
+        except Exception as error:  # noqa: BLE001 - the next ring must come; the line tells of it
             self._broker, self._unsure = Broker.AWAY, bell
-            self._complaints.about("ring_failed", "a ring", _told(error))
+            self._line.lost(RINGS, error)
         else:
             self._broker, self._unsure = Broker.ANSWERS, None
+            self._line.found(RINGS)
         return True
 
     def _run(self) -> None:
@@ -87,18 +85,12 @@ class Ringer:
             pass
 
     def _next(self) -> str | None:
-        """Waits for a wish; None once all are done and no more will come."""
+        """Waits for a wish, or until it is time to try again; None once no more will come."""
+        patience = AGAIN_SECONDS if self._broker is Broker.AWAY else None
         with self._changed:
-            self._changed.wait_for(lambda: self._wanted or self._stopping)
+            self._changed.wait_for(lambda: self._wanted or self._stopping, patience)
             if not self._wanted:
-                return None
+                return None if self._stopping else self._unsure
             bell = next(iter(self._wanted))
             del self._wanted[bell]  # before it rings: who asks from now on has put down more work
             return bell
-
-
-def _told(error: Exception) -> Unavailable:
-    """In its own words: a ring carries nothing that they could quote."""
-    told = Unavailable(f"the broker did not take it ({why(error)})")
-    told.__traceback__ = error.__traceback__  # by which complaints are told apart
-    return told

@@ -20,9 +20,10 @@ _SHUT_OUT = frozenset(
     {
         "AuthenticationError",  # Redis
         "ProbableAuthenticationError",  # RabbitMQ
-        "ProbableAccessDeniedError",  # likewise, to its virtual host
     }
 )
+_NO_HOST = "ProbableAccessDeniedError"  # RabbitMQ again: to its virtual host
+NO_DATABASE = "DB index is out of range"  # Redis, of the number behind its host
 
 
 class Trouble(Enum):
@@ -61,9 +62,27 @@ def _advice(error: BaseException) -> str | None:
             "its certificate is not trusted: name the file of the authority that signed it,"
             f" {URL}=…?{CA_OPTION}=/path/to/ca.pem"
         )
-    if any(type(each).__name__ in _SHUT_OUT for each in whole):
+    names = {type(each).__name__ for each in whole}
+    if names & _SHUT_OUT:
         return f"it does not let us in: correct the name and password in {URL}"
+    if _NO_HOST in names:
+        return _about_the_virtual_host(_said(error))
+    if any(NO_DATABASE in str(each) for each in whole):
+        return f"it has no database of that number: correct what stands behind the host in {URL}"
     return None
+
+
+def _about_the_virtual_host(said: str) -> str:
+    """The name and password were right, or RabbitMQ would have said so first."""
+    if "not found" in said:
+        return (
+            "it has no such virtual host: correct what stands behind the host and port in"
+            f" {URL}, where / is written %2F, or make it with `rabbitmqctl add_vhost`"
+        )
+    return (
+        "its virtual host is closed to us: give our user the right to it with `rabbitmqctl"
+        f" set_permissions`, or name another behind the host and port in {URL}"
+    )
 
 
 def _kind(error: BaseException) -> str:

@@ -43,8 +43,8 @@ def serve(
     log_to_stderr(settings, logging.INFO, serving=True)
     has_keys = partial(is_any_key, settings)
     with (
-        server.listen(host, settings.port, is_any_key=has_keys) as listening,
         serving(settings) as engine,
+        server.listen(host, settings.port, is_any_key=has_keys) as listening,
     ):
         server.serve(engine, listening, started=lambda at: _say(f"answering on {at}", settings))
     tell.info("stopped", "stopped")

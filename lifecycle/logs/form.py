@@ -69,7 +69,9 @@ class TextForm(logging.Formatter):
         head = f"{self.formatTime(record)} {thread}{record.levelname} {record.name}"
         error = _error(record)
         more = context.current()
-        written = [f"{head}{_event(line)}: {_sentence(line, more, error)}" for line in _lines(record)]
+        written = [
+            f"{head}{_event(line)}: {_sentence(line, more, error)}" for line in _lines(record)
+        ]
         if error is not None and self._stacks:
             written += _stack(failure(error))
         return "\n".join(map(plain, written))

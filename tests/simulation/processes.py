@@ -127,7 +127,7 @@ def _ringer(world: World, process: Process) -> Ringer:
             super().ring(bell)
             world.loop.start(process, "ringer", ring_later)
 
-    ringer = Asked(world.broker.ring, world.complaints())
+    ringer = Asked(world.broker.ring, Line("the broker"))
     return ringer
 
 

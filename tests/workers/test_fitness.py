@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
+import ssl
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pika.exceptions
 import pytest
+import redis
+import trustme
 
 from lifecycle.errors import LifecycleError, Unavailable, Unusable
 from lifecycle.settings import Settings
 from tests.support.proxy import Proxy
 from tests.support.redis import WheelServer
 from tests.workers.conftest import Many, post, until
-from workers.broker import examine
+from workers.broker import examine, line_of
+from workers.troubles import why
 
 CONFIGURATION, AWAY = 78, 69
 NOWHERE = "redis://:hush@127.0.0.1:1/0"
@@ -36,11 +42,11 @@ def refused(found: Settings, kind: type[LifecycleError]) -> str:
     return told
 
 
-def warned(found: Settings, caplog: pytest.LogCaptureFixture, *, listens: bool) -> list[str]:
+def warned(found: Settings, caplog: pytest.LogCaptureFixture) -> list[str]:
     """What is said where it is not."""
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        examine(found, listens=listens)
+        examine(found)
     return caplog.messages
 
 
@@ -52,12 +58,12 @@ def with_password(url: str, password: str) -> str:
 
 
 def test_one_that_is_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It may yet come, so whoever starts us may try again. Who listens to it tells by himself."""
+    """It may yet come, so whoever starts us may try again. The line of the process tells by itself."""
     found = settings(tmp_path, NOWHERE)
-    assert "ConnectionError" in refused(found, Unavailable)
-    assert warned(found, caplog, listens=True) == []
-    (line,) = warned(found, caplog, listens=False)
-    assert "the broker at redis://127.0.0.1:1/0 does not serve: ConnectionError" in line
+    told = refused(found, Unavailable)
+    assert "the broker at redis://127.0.0.1:1/0 does not serve: ConnectionError" in told
+    assert "start this again when it answers, or unset that to begin without" in told
+    assert warned(found, caplog) == []
 
 
 def test_none_where_one_is_required(tmp_path: Path) -> None:
@@ -80,18 +86,86 @@ def test_a_redis_that_refuses_our_password(
         assert (
             "it does not let us in: correct the name and password in LIFECYCLE_BROKER_URL" in told
         )
-        assert len(warned(found, caplog, listens=False)) == 1
+        assert "put it right and start this again, or unset that to begin without" in told
+        assert warned(found, caplog) == []
 
 
 @pytest.mark.rabbitmq
-@pytest.mark.parametrize("path", ["/%2F", "/nowhere"])
-def test_a_rabbitmq_that_does_not_let_us_in(amqp_url: str, path: str, tmp_path: Path) -> None:
-    """By a wrong password, or to a virtual host that is not there."""
-    parts = urlsplit(amqp_url)._replace(path=path).geturl()
-    told = refused(
-        settings(tmp_path, with_password(parts, "hush") if path == "/%2F" else parts), Unusable
-    )
+def test_a_rabbitmq_that_refuses_our_password(amqp_url: str, tmp_path: Path) -> None:
+    told = refused(settings(tmp_path, with_password(amqp_url, "hush")), Unusable)
     assert "it does not let us in: correct the name and password in LIFECYCLE_BROKER_URL" in told
+
+
+@pytest.mark.rabbitmq
+def test_a_rabbitmq_without_the_virtual_host(amqp_url: str, tmp_path: Path) -> None:
+    """It asks for the password first, so who hears of the host has the right one."""
+    told = refused(settings(tmp_path, urlsplit(amqp_url)._replace(path="/no").geturl()), Unusable)
+    assert "vhost no not found" in told
+    assert "it has no such virtual host: correct what stands behind the host and port" in told
+    assert "password" not in told
+
+
+def test_a_virtual_host_that_is_closed_to_us() -> None:
+    said = (
+        "ConnectionClosedByBroker: (530) \"NOT_ALLOWED - access to vhost 'v' refused for user 'u'\""
+    )
+    told = why(pika.exceptions.ProbableAccessDeniedError(said))
+    assert "refused for user 'u'" in told
+    assert "give our user the right to it with `rabbitmqctl set_permissions`" in told
+
+
+@pytest.mark.redis
+def test_a_redis_without_the_database(own_redis: WheelServer, tmp_path: Path) -> None:
+    """The server says how many it has, unless it must not be asked."""
+    found = settings(tmp_path, own_redis.url.removesuffix("/0") + "/99")
+    told = refused(found, Unusable)
+    assert "it has no database of that number: correct what stands behind the host" in told
+    assert "; it has 0 to 15; nothing was started" in told
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.execute_command("ACL", "SETUSER", "default", "-config")
+    assert "behind the host in LIFECYCLE_BROKER_URL; nothing was" in refused(found, Unusable)
+
+
+def speaking() -> ssl.SSLContext:
+    context, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), trustme.CA()
+    ours.issue_cert("localhost").configure_cert(context)
+    return context
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("amqp", marks=pytest.mark.rabbitmq),
+    ],
+)
+def test_a_port_that_speaks_tls_or_none_otherwise_than_the_url_says(
+    scheme: str, request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would look as if it were away, by a time-out or a lost connection."""
+    url = request.getfixturevalue(f"{scheme}_url")
+    with Proxy(url) as plain:
+        encrypted = settings(tmp_path, plain.instead_of(url, scheme=f"{scheme}s"))
+        told = refused(encrypted, Unusable)
+        assert "it speaks no TLS at this port: name the one at which it does" in told
+        assert f"begin LIFECYCLE_BROKER_URL with {scheme}://" in told
+    with Proxy(url, tls=speaking()) as proxy:
+        clear = settings(tmp_path, proxy.instead_of(url))
+        assert f"it speaks TLS at this port: begin LIFECYCLE_BROKER_URL with {scheme}s://" in (
+            refused(clear, Unusable)
+        )
+        line_of(clear).lost("apply", ConnectionResetError("by peer"))
+    assert f"begin LIFECYCLE_BROKER_URL with {scheme}s://" in caplog.text
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "amqp", "amqps"])
+def test_a_port_that_says_nothing_is_taken_for_away(scheme: str, tmp_path: Path) -> None:
+    """It takes connections and tells nothing, so nothing is known of it; pika has an error of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        quick = "?socket_timeout=1" if scheme.startswith("redis") else ""
+        told = refused(settings(tmp_path, f"{scheme}://127.0.0.1:{port}{quick}"), Unavailable)
+    assert "TLS at this port" not in told
 
 
 @pytest.mark.redis
@@ -108,8 +182,7 @@ def test_a_redis_too_old_for_streams(
         told = refused(found, Unusable)
         assert "it is Redis 5." in told
         assert "before 6.2; install a newer one, or name another" in told
-        for listens in (True, False):
-            assert len(warned(found, caplog, listens=listens)) == 1
+        assert len(warned(found, caplog)) == 1
     examine(replace(settings(tmp_path, own_redis.url), require_broker=True))
 
 
@@ -139,7 +212,8 @@ def test_with_a_wrong_password_workers_say_so_once_and_poll(
     post(address, "anna")
     until(lambda: many.count("step") == 1)
     _, _, log = worker.end(signal.SIGTERM)
-    assert "looking into the database instead" not in log
+    assert "broker" not in log
+    assert "Redis" not in log
     assert "hush" not in log
 
 

@@ -13,6 +13,7 @@ from tests.web.conftest import running
 from tests.workers.queues import Watched
 from workers import intake
 from workers.intake import Intake
+from workers.line import Line
 
 
 class Told:
@@ -37,7 +38,7 @@ def test_a_consumer_that_ends_by_a_defect_begins_anew_and_stops_when_told(
     began: list[str] = []
     waits = threading.Event()
 
-    def consumer_of(_engine: Engine, _url: str, stop: threading.Event, _prefix: str) -> Told:
+    def consumer_of(_engine: Engine, _url: str, stop: threading.Event, *_: object) -> Told:
         consumer = Told(stop, began)
         consumer.waits = waits
         return consumer
@@ -57,16 +58,31 @@ def test_a_consumer_that_ends_by_a_defect_begins_anew_and_stops_when_told(
     assert not any(thread.name == "intake" for thread in threading.enumerate())
 
 
-def test_a_server_that_is_not_there_keeps_nobody_from_stopping(tmp_path: Path) -> None:
+class Noticed(Line):
+    """The line of a process, which waits for the first who fails."""
+
+    def __init__(self) -> None:
+        super().__init__("the broker")
+        self.silent = threading.Event()
+
+    def lost(self, queue: str, error: BaseException) -> None:
+        super().lost(queue, error)
+        self.silent.set()
+
+
+def test_a_server_that_is_not_there_keeps_nobody_from_stopping_and_is_told_by_the_line(
+    tmp_path: Path,
+) -> None:
+    """Of a process that does more with the broker than take events in, it is still one line."""
     with running(f"sqlite:///{tmp_path / 'test.db'}", tmp_path) as engine:
         for url in ("redis://127.0.0.1:1", "amqp://127.0.0.1:1"):
             watched = Watched(engine, lambda _: None)
-            complained = threading.Event()
-            watched.complaints.about = lambda *_, told=complained: told.set()  # type: ignore[method-assign]
-            beside = Intake(watched, url)
+            line = Noticed()
+            beside = Intake(watched, url, line=line)
             beside.start()
-            assert complained.wait(30)
+            assert line.silent.wait(30)
             beside.stop()
+            assert watched.complaints.total == 0
     assert not any(thread.name == "intake" for thread in threading.enumerate())
 
 

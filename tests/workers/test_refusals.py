@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
@@ -46,6 +47,30 @@ def test_an_sqlite_file_is_for_one_process(
     assert "an SQLite file is for one process, so run `lifecycle up`" in told[0]
     assert "Traceback" not in log
     assert not (tmp_path / "test.db").exists()
+
+
+def test_nothing_is_said_of_a_port_or_a_broker_by_a_process_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever puts those right first would only then hear that it was for nothing."""
+    monkeypatch.setenv("LIFECYCLE_DATABASE_URL", f"sqlite:///{tmp_path / 'test.db'}")
+    monkeypatch.setenv("LIFECYCLE_BROKER_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("LIFECYCLE_REQUIRE_BROKER", "true")
+    with socket.create_server(("127.0.0.1", 0)) as taken, started() as start:
+        code, _, log = start("serve", "--port", str(taken.getsockname()[1])).ended()
+    assert code == CONFIGURATION
+    (told,) = log.splitlines()
+    assert "an SQLite file is for one process" in told
+
+
+@pytest.mark.postgres
+def test_a_port_that_is_taken_is_told_once_the_database_is_there(many: Many) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, log = many.start("serve", "--port", str(port)).ended()
+    assert code == CONFIGURATION
+    assert f"port {port} of 127.0.0.1 cannot be opened" in log
+    assert "answering on" not in log
 
 
 @pytest.mark.postgres

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lifecycle.bootstrap import Complaints
 from lifecycle.engine.readiness import Broker as Heard
 from tests.workers.conftest import until
+from workers import ringer as module
+from workers.line import Line
 from workers.ringer import Ringer
 
 PATIENCE = 30
@@ -40,7 +41,7 @@ def ringer() -> Iterator[Make]:
     made: list[Ringer] = []
 
     def make(send: Callable[[str], object]) -> Ringer:
-        made.append(Ringer(send, Complaints()))
+        made.append(Ringer(send, Line("redis://broker")))
         made[-1].start()
         return made[-1]
 
@@ -84,15 +85,32 @@ def test_a_ring_that_fails_is_told_once_and_stops_no_other(
         raise ConnectionError("refused")
 
     each = ringer(refuse)
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.WARNING):
         for _ in range(5):
             each.ring("apply")
             assert tried.acquire(timeout=PATIENCE)
         each.stop()
     assert len(caplog.messages) == 1
-    assert caplog.messages[0] == (
-        "a ring failed: the broker did not take it (ConnectionError: refused)"
-    )
+    assert "the broker at redis://broker does not answer (ConnectionError: refused)" in caplog.text
+
+
+def test_a_ring_that_failed_is_repeated_until_one_goes_well_and_both_are_told(
+    ringer: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asks meanwhile: a process that nothing is posted to finds the broker all the same."""
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.01)
+    failures, answered = iter(range(3)), threading.Event()
+
+    def send(bell: str) -> None:
+        if next(failures, None) is not None:
+            raise ConnectionError("refused")
+        answered.set()
+
+    with caplog.at_level(logging.WARNING):
+        ringer(send).ring("apply")
+        assert answered.wait(PATIENCE)
+        until(lambda: "answers again" in caplog.text)
+    assert len(caplog.messages) == 2
 
 
 def test_a_stop_rings_what_was_asked_for_before(ringer: Make) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 from lifecycle.errors import Unusable
 from lifecycle.settings import Settings
 from workers.intake.taking import Engine
+from workers.line import Line
 
 REDIS, AMQP = ("redis", "rediss", "unix"), ("amqp", "amqps")
 AGAIN_AFTER = 5.0  # seconds, where a consumer ended by a defect of ours
@@ -26,22 +27,33 @@ class Consumer(Protocol):
         ...
 
 
-def consumer_of(engine: Engine, url: str, stop: threading.Event, prefix: str) -> Consumer:
-    """Raises Unusable for a URL of anything else."""
+def consumer_of(
+    engine: Engine, url: str, stop: threading.Event, prefix: str, line: Line | None = None
+) -> Consumer:
+    """`line` is the one of the process, where others of it tell of the broker as well.
+
+    Raises Unusable for a URL of anything else.
+    """
     scheme = url.partition(":")[0]
     if scheme in REDIS:
         from workers.intake.redis_stream import RedisStream
 
-        return RedisStream(engine, url, stop, prefix=prefix)
+        return RedisStream(engine, url, stop, prefix=prefix, line=line)
     if scheme in AMQP:
         from workers.intake.amqp_queue import AmqpQueue
 
-        return AmqpQueue(engine, url, stop, prefix=prefix)
+        return AmqpQueue(engine, url, stop, prefix=prefix, line=line)
     allowed = ", ".join(REDIS + AMQP)
     raise Unusable(f"{scheme!r} is no queue that events can come from; use one of {allowed}")
 
 
-def run(engine: Engine, url: str, stop: threading.Event, prefix: str = "lifecycle") -> None:
+def run(
+    engine: Engine,
+    url: str,
+    stop: threading.Event,
+    prefix: str = "lifecycle",
+    line: Line | None = None,
+) -> None:
     """Takes events in until `stop` is set, and returns when what was in hand is done.
 
     `prefix` begins every name on the server: events come by `lifecycle:events` of Redis, or
@@ -50,7 +62,7 @@ def run(engine: Engine, url: str, stop: threading.Event, prefix: str = "lifecycl
     Raises Unusable for a URL of anything else.
     """
     while not stop.is_set():
-        consumer = consumer_of(engine, url, stop, prefix)
+        consumer = consumer_of(engine, url, stop, prefix, line)
         try:
             consumer.run()
         except Exception as error:  # noqa: BLE001 - the queue must not stand still for it
@@ -58,11 +70,11 @@ def run(engine: Engine, url: str, stop: threading.Event, prefix: str = "lifecycl
             stop.wait(AGAIN_AFTER)
 
 
-def intake_of(engine: Engine, settings: Settings) -> Intake | NoIntake:
+def intake_of(engine: Engine, settings: Settings, line: Line) -> Intake | NoIntake:
     """What a process takes in from the broker that is named, if one is."""
     if settings.broker_url is None:
         return NoIntake()
-    return Intake(engine, settings.broker_url, settings.broker_prefix)
+    return Intake(engine, settings.broker_url, settings.broker_prefix, line)
 
 
 class NoIntake:
@@ -78,10 +90,12 @@ class NoIntake:
 class Intake:
     """The same on a thread of its own, beside whatever else a process does."""
 
-    def __init__(self, engine: Engine, url: str, prefix: str = "lifecycle") -> None:
+    def __init__(
+        self, engine: Engine, url: str, prefix: str = "lifecycle", line: Line | None = None
+    ) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=run, args=(engine, url, self._stop, prefix), name="intake", daemon=True
+            target=run, args=(engine, url, self._stop, prefix, line), name="intake", daemon=True
         )
 
     def start(self) -> None:

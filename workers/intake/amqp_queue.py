@@ -22,7 +22,8 @@ import pika.exceptions
 from lifecycle.errors import Unavailable
 from lifecycle.intake.queued import read_message
 from lifecycle.logs.lines import Teller
-from workers.amqp import parameters_of
+from workers.amqp import FAILURES, parameters_of
+from workers.broker import line_to
 from workers.intake.taking import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -32,6 +33,7 @@ from workers.intake.taking import (
     Taker,
     told,
 )
+from workers.line import Line
 from workers.troubles import why
 
 tell = Teller("lifecycle")
@@ -56,42 +58,48 @@ class AmqpQueue:
     """One consumer of the queue, for one thread."""
 
     def __init__(
-        self, engine: Engine, url: str, stop: threading.Event, *, prefix: str = "lifecycle"
+        self,
+        engine: Engine,
+        url: str,
+        stop: threading.Event,
+        *,
+        prefix: str = "lifecycle",
+        line: Line | None = None,
     ) -> None:
         self._engine = engine
+        self._line = line or line_to(url)
         self._parameters = parameters_of(url)
         # A RabbitMQ short of memory blocks whoever publishes; a stop must not wait for that.
         self._parameters.blocked_connection_timeout = BLOCKED.total_seconds()
         self._stop = stop
         self._queue = f"{prefix}.events"
         self._rejected = f"{prefix}.rejected"
+        self._takes = False
 
     def run(self) -> None:
         """Until told to stop; a RabbitMQ that is away is no reason to end."""
-        tell.info("intake_started", "taking events from the AMQP queue {queue}", queue=self._queue)
         pause = FIRST_PAUSE
         while not self._stop.is_set():
             began = time.monotonic()
             try:
-                self._told_connected()
+                self._connected()
             except Stopped:
                 return  # what was in hand is delivered to another
-            except Unavailable as error:
-                self._engine.complaints.about(
-                    "intake_failed", "taking events from an AMQP queue", error
-                )
+            except FAILURES as error:
+                self._complain(error)
                 if time.monotonic() - began > LONGEST_PAUSE:
                     pause = FIRST_PAUSE
                 self._stop.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _told_connected(self) -> None:
-        try:
-            self._connected()
-        except (pika.exceptions.AMQPError, OSError) as error:
-            raise Unavailable(
-                f"{self._queue}: RabbitMQ failed ({why(error)}); trying again"
-            ) from error
+    def _complain(self, error: Exception) -> None:
+        """In one line: it is the world that failed, so nobody needs the traceback."""
+        if not isinstance(error, pika.exceptions.AMQPChannelError):
+            self._line.lost(self._queue, error)
+            return
+        told = Unavailable(f"{self._queue}: RabbitMQ failed ({why(error)}); trying again")
+        told.__traceback__ = error.__traceback__  # by which complaints are told apart
+        self._engine.complaints.about("intake_failed", "taking events from an AMQP queue", told)
 
     def _connected(self) -> None:
         """For as long as the connection lasts."""
@@ -99,9 +107,19 @@ class AmqpQueue:
         try:
             _declare(connection, self._rejected, _KEPT)
             _declare(connection, self._queue, {**_KEPT, **_dead_letters_to(self._rejected)})
+            self._line.found(self._queue)
+            self._tell_started()
             self._consume(connection)
         finally:
             _close(connection)
+
+    def _tell_started(self) -> None:
+        """Once, however often it connects anew."""
+        if not self._takes:
+            self._takes = True
+            tell.info(
+                "intake_started", "taking events from the AMQP queue {queue}", queue=self._queue
+            )
 
     def _consume(self, connection: Any) -> None:
         channel = connection.channel()

@@ -29,6 +29,7 @@ from lifecycle.errors import Problem, Unavailable
 from lifecycle.intake.queued import ENTRY_FIELDS, Fields, read_entry
 from lifecycle.logs.failure import code_of
 from lifecycle.logs.lines import Teller
+from workers.broker import line_to
 from workers.intake.taking import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -38,7 +39,8 @@ from workers.intake.taking import (
     Taker,
     told,
 )
-from workers.troubles import why
+from workers.line import Line
+from workers.troubles import NO_DATABASE
 
 tell = Teller("lifecycle")
 
@@ -79,12 +81,14 @@ class RedisStream:
         stop: threading.Event,
         *,
         prefix: str = "lifecycle",
+        line: Line | None = None,
         abandoned_after: timedelta = ABANDONED_AFTER,
         look_every: timedelta = LOOK_EVERY,
         wait: timedelta = WAIT,
     ) -> None:
         self._engine = engine
         self._stop = stop
+        self._line = line or line_to(url)
         self._stream = f"{prefix}:events"
         self._rejected = (
             f"{prefix}:rejected"  # a stream as well; only people take entries out of it
@@ -100,15 +104,13 @@ class RedisStream:
 
     def run(self) -> None:
         """Until told to stop; a Redis that is away, or has lost everything, is no reason to end."""
-        tell.info(
-            "intake_started", "taking events from the Redis stream {queue}", queue=self._stream
-        )
-        pause = FIRST_PAUSE
+        pause, takes = FIRST_PAUSE, False
         try:
             while not self._stop.is_set():
                 try:
                     self._round()
-                    pause = FIRST_PAUSE
+                    self._line.found(self._stream)
+                    pause, takes = FIRST_PAUSE, takes or self._told_started()
                 except redis.RedisError as error:
                     self._complain(error)
                     self._pause(pause)
@@ -117,6 +119,12 @@ class RedisStream:
             pass  # what was in hand stays pending
         finally:
             self._leave()
+
+    def _told_started(self) -> bool:
+        tell.info(
+            "intake_started", "taking events from the Redis stream {queue}", queue=self._stream
+        )
+        return True
 
     def _round(self) -> None:
         """One look for abandoned entries, if it is time, and one batch of new ones."""
@@ -251,7 +259,10 @@ class RedisStream:
 
     def _complain(self, error: redis.RedisError) -> None:
         """In one line: it is the world that failed, so nobody needs the traceback."""
-        told = Unavailable(f"{self._stream}: Redis failed ({_why(error)}); trying again")
+        if _is_of_the_line(error):
+            self._line.lost(self._stream, error)
+            return
+        told = Unavailable(f"{self._stream}: Redis failed ({code_of(error)}); trying again")
         told.__traceback__ = error.__traceback__  # by which complaints are told apart
         self._engine.complaints.about("intake_failed", "taking events from a Redis stream", told)
 
@@ -346,11 +357,11 @@ def _entries(reply: Any, **_: object) -> list[Entry]:
     ]
 
 
-def _why(error: redis.RedisError) -> str:
-    """What Redis refuses it may quote, with what was posted; of a connection only we speak."""
+def _is_of_the_line(error: redis.RedisError) -> bool:
+    """Whether there is no way to this Redis. What else it refuses may quote what was posted."""
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return why(error)
-    return code_of(error)
+        return True
+    return NO_DATABASE in str(error)
 
 
 def _is_lost(error: redis.ResponseError) -> bool:
