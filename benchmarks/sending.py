@@ -2,7 +2,7 @@
 
 The real sender, the shipped texts of a rule, the processes that fill them in, and a mail server in a
 process of its own that takes everything. Only the instants of the rule are moved, so that whoever measures
-at night does not measure quiet hours.
+at night does not measure quiet hours. On PostgreSQL two workers send as well, as they do in production.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,11 +25,13 @@ from typing import Any
 from benchmarks import databases
 from benchmarks.material import ROOT, drafts
 from benchmarks.measure import Result, cpu_of, watched
+from benchmarks.served import await_done, begun
 from lifecycle.bootstrap import Engine, build
 from lifecycle.domain.builtin import CONSENT_GIVEN, PROFILE_CHANGED
 from lifecycle.domain.event import Event
 from lifecycle.domain.fate import Fate
 from lifecycle.engine.sending.desk import Desk, open_desk
+from lifecycle.engine.sending.pausing import pause, resume
 from lifecycle.engine.sending.sender import Sender
 from lifecycle.resources import config_dir
 from lifecycle.settings import Settings
@@ -37,6 +39,8 @@ from lifecycle.store import messages, pauses
 
 FLOOR, GOAL = 300, 1_000
 LETTERS = 5_000
+WORKERS = 2
+LOOK_EVERY = 0.2  # seconds
 WARMING = 200  # before the clock runs: processes start, and templates are read
 PATIENCE = 600.0
 RULE = "win-back-first"
@@ -103,7 +107,7 @@ class Shares:
 
 def run(scale: float) -> list[Result]:
     count = max(int(LETTERS * scale), 100)
-    return [_measured(kind, count) for kind in databases.KINDS]
+    return [*(_measured(kind, count) for kind in databases.KINDS), _by_workers(count)]
 
 
 def _measured(kind: str, count: int) -> Result:
@@ -119,12 +123,12 @@ def _measured(kind: str, count: int) -> Result:
         _send(sender)
         _fall_due(engine, WARMING, count)
         shares.forget()
-        before = cpu_of(sink), cpu_of(*_children(sink))
+        before = cpu_of(sink), cpu_of(*_renderers(os.getpid()))
         with watched() as watch:
             _send(sender)
         load = cpu_of(sink) - before[0]
-        rendering = cpu_of(*_children(sink)) - before[1]
-        sent = _sent(engine)
+        rendering = cpu_of(*_renderers(os.getpid())) - before[1]
+        sent = _counted(engine, Fate.SENT)
     assert sent == WARMING + count, f"{sent} of {WARMING + count} letters were sent"
     cpu = watch.cpu_seconds + rendering
     return Result(
@@ -145,6 +149,73 @@ def _measured(kind: str, count: int) -> Result:
             )
         ],
     )
+
+
+def _by_workers(count: int) -> Result:
+    """They have sent some letters before, and wait while what is measured falls due."""
+    with ExitStack() as stack:
+        url = stack.enter_context(databases.empty("postgresql"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        sink, port = stack.enter_context(_sink())
+        engine = stack.enter_context(build(_settings(url, folder, port)))
+        _fall_due(engine, 0, WARMING)
+        environment = {
+            "LIFECYCLE_DATABASE_URL": url,
+            "LIFECYCLE_CONFIG_DIR": str(folder),
+            "LIFECYCLE_PUBLIC_URL": PUBLIC_URL,
+            "LIFECYCLE_SECRET": SECRET.decode(),
+        }
+        command = [sys.executable, "-m", "lifecycle", "work"]
+        workers = [stack.enter_context(begun(command, environment)).pid for _ in range(WORKERS)]
+        await_done(lambda: _all_render(workers))
+        _await_sent(engine, WARMING)
+        pause(engine.installation, pauses.ALL, by="bench", why="until all are due")
+        _fall_due(engine, WARMING, count)
+        before = _cpu(workers, sink)
+        started = time.perf_counter()
+        resume(engine.installation, pauses.ALL, by="bench", why="all are due")
+        _await_sent(engine, WARMING + count)
+        seconds = time.perf_counter() - started
+        sending, rendering, load = (
+            after - was for was, after in zip(before, _cpu(workers, sink), strict=True)
+        )
+    cpu = sending + rendering
+    return Result(
+        name=f"render and send, postgresql, {WORKERS} workers",
+        what="letters/s",
+        rate=count / seconds,
+        count=count,
+        seconds=seconds,
+        floor=FLOOR,
+        goal=GOAL,
+        cpu_seconds=cpu,
+        load_cpu_seconds=load,
+        beside="render and send, postgresql",
+        notes=[
+            (
+                f"{count:,} of {RULE}, by SMTP; CPU seconds for 1,000: {cpu / count * 1000:.2f}, of these"
+                f" {rendering / count * 1000:.2f} in the processes that render"
+            )
+        ],
+    )
+
+
+def _await_sent(engine: Engine, count: int) -> None:
+    """Looks now and then only: to count costs the server what it needs for letters."""
+    deadline = time.monotonic() + PATIENCE
+    while (sent := _counted(engine, Fate.SENT)) < count:
+        assert time.monotonic() < deadline, f"{sent} of {count} letters were sent"
+        time.sleep(LOOK_EVERY)
+
+
+def _cpu(workers: Sequence[int], sink: int) -> tuple[float, float, float]:
+    """Of those who send, those who render for them, and the mail server."""
+    renderers = [pid for worker in workers for pid in _renderers(worker)]
+    return cpu_of(*workers), cpu_of(*renderers), cpu_of(sink)
+
+
+def _all_render(workers: Sequence[int]) -> bool:
+    return all(_renderers(worker) for worker in workers)
 
 
 # -- who sends, and to whom ------------------------------------------------------------------
@@ -191,12 +262,12 @@ def _send(sender: Sender) -> None:
     assert sender.send_due(PATIENCE), "it took too long"
 
 
-def _children(without: int) -> list[int]:
-    """The processes that this one has started; Linux only, else none."""
+def _renderers(of: int) -> list[int]:
+    """The processes that one has started to fill texts in; Linux only, else none."""
     found: list[int] = []
-    for thread in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
+    for thread in Path(f"/proc/{of}/task").glob("*/children"):
         found += map(int, thread.read_text(encoding="ascii").split())
-    return [pid for pid in found if pid != without and _is_renderer(pid)]
+    return [pid for pid in found if _is_renderer(pid)]
 
 
 def _is_renderer(pid: int) -> bool:
@@ -230,8 +301,7 @@ def _fall_due(engine: Engine, first: int, count: int) -> None:
         pauses.allow(
             tx, RULE, by="bench", why="a crowd on purpose", since=engine.installation.now(tx)
         )
-    due = _counted(engine, Fate.QUEUED)
-    assert due == count, f"{due} of {count} letters are due"
+    await_done(lambda: _counted(engine, Fate.QUEUED) == count)  # others may be at some of them
 
 
 def _told(number: int, now: datetime) -> Iterator[Event]:
@@ -257,10 +327,6 @@ def _told(number: int, now: datetime) -> Iterator[Event]:
             received_at=now,
             properties=properties,
         )
-
-
-def _sent(engine: Engine) -> int:
-    return _counted(engine, Fate.SENT)
 
 
 def _counted(engine: Engine, fate: Fate) -> int:
