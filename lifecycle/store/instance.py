@@ -1,9 +1,9 @@
 """Is this the database that it was, or a copy of it? Backups are restored, and files are copied for a try.
 
-A PostgreSQL database is known by its server and its number there, and by that of a table of ours, as a
-dump that is restored over it makes the tables anew. An SQLite file is known by where it
-lies, by its inode and by a mark: a file beside it has the same one, and both get another now and then. A
-backup that is copied back has an old one, whether it took over the inode or not.
+A PostgreSQL database is known by its server, by its number there, and by a mark: the number of a table of
+ours, which a dump that is restored over it makes anew. An SQLite file is known by where it lies, by its
+inode and by a mark: a file beside it has the same one, and both get another now and then. A backup that is
+copied back has an old one, whether it took over the inode or not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lifecycle.errors import Unusable
 from lifecycle.store.sql import Tx, both, either
 
 MARK_FILE = ".mark"  # after the name of the database
-FORGOTTEN = 1_000_000  # rows of a table that a backup may be behind
+FORGOTTEN = 1_000_000_000  # rows of a table that a backup may be behind
 _MARKED = " mark "
 
 
@@ -28,7 +28,7 @@ def is_as_recorded(tx: Tx) -> bool | None:
     if row is None:
         return None
     place, _, mark = row[0].partition(_MARKED)
-    return place == _place(tx) and (tx.dialect == "postgresql" or mark in _marks(tx))
+    return place == _place(tx) and mark in _marks(tx)
 
 
 def record(tx: Tx) -> None:
@@ -36,16 +36,19 @@ def record(tx: Tx) -> None:
 
     Raises Unusable where nothing can be written beside the database.
     """
-    named = _place(tx)
-    if tx.dialect == "sqlite":
-        row, mark = tx.row(_READ), secrets.token_hex(8)
+    row = tx.row(_READ)
+    if tx.dialect == "postgresql":
+        mark = tx.value(_TABLE)
+    else:
+        mark = secrets.token_hex(8)
         before = row[0].partition(_MARKED)[2] if row else ""
         # Either is right until the commit, whatever becomes of it.
         _write(_mark_file(tx), f"{before} {mark}")
         tx.after_commit(partial(_write, _mark_file(tx), mark))
-        named += f"{_MARKED}{mark}"
-    tx.run(_FORGET)
-    tx.run(_WRITE, named)
+    named = f"{_place(tx)}{_MARKED}{mark}"
+    if row is None or row[0] != named:
+        tx.run(_FORGET)
+        tx.run(_WRITE, named)
 
 
 def skip_numbers(tx: Tx) -> None:
@@ -59,7 +62,8 @@ def skip_numbers(tx: Tx) -> None:
 
 def _place(tx: Tx) -> str:
     if tx.dialect == "postgresql":
-        return " ".join(("postgresql", *tx.rows(_SERVER)[0]))
+        server, number = tx.rows(_SERVER)[0]
+        return f"postgresql {server} {number}"
     path = Path(tx.value(_FILE))
     return f"sqlite {path} {path.stat().st_ino}"
 
@@ -69,6 +73,9 @@ def _mark_file(tx: Tx) -> Path:
 
 
 def _marks(tx: Tx) -> list[str]:
+    """Any of these is right."""
+    if tx.dialect == "postgresql":
+        return [tx.value(_TABLE), ""]  # none: a program recorded it that knew of no mark here
     try:
         return _mark_file(tx).read_text().split()
     except OSError:
@@ -96,13 +103,13 @@ def _write(path: Path, marks: str) -> None:
 
 
 _SERVER = either(
-    sqlite="SELECT '', '', ''",
+    sqlite="SELECT '', ''",
     postgresql=(
         "SELECT (SELECT system_identifier FROM pg_control_system())::text,"
-        " (SELECT oid FROM pg_database WHERE datname = current_database())::text,"
-        " 'instance'::regclass::oid::text"
+        " (SELECT oid FROM pg_database WHERE datname = current_database())::text"
     ),
 )
+_TABLE = either(sqlite="SELECT ''", postgresql="SELECT 'instance'::regclass::oid::text")
 _SKIP = {
     table: either(
         sqlite=f"UPDATE sqlite_sequence SET seq = seq + ? WHERE name = '{table}' RETURNING seq",

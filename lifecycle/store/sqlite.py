@@ -109,6 +109,7 @@ class Sqlite:
         """A table that others refer to can be made anew; `schema.migrate` looks at the references."""
         connection = connect(self._path, writing=True)
         connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("PRAGMA temp_store = FILE")  # its indexes are sorted: not in memory
         return connection
 
     def is_worth_another_try(self, error: BaseException) -> bool:

@@ -99,6 +99,27 @@ def test_a_dump_restored_over_its_database_holds_everything(postgres_database_ur
         assert not hold_if_restored(inst)
 
 
+@pytest.mark.postgres
+def test_what_a_program_without_marks_recorded_is_no_other_database(
+    postgres_database_url: str,
+) -> None:
+    """After an upgrade nothing is held; and while both run, neither takes the other's word for foreign."""
+    with installation(postgres_database_url, clock=None) as inst:
+        hold_if_restored(inst)
+        resume(inst, "real", by="olga", why="")
+        inst.db.run(
+            partial(_run, "UPDATE instance SET identity = split_part(identity, ' mark ', 1)")
+        )
+        with inst.db.read() as tx:
+            as_then: str = tx.value(both("SELECT identity FROM instance"))
+        assert not hold_if_restored(inst)
+        assert paused(inst.db) == []
+        with inst.db.read() as tx:
+            now: str = tx.value(both("SELECT identity FROM instance"))
+        assert now.partition(" mark ")[0] == as_then  # all that a program of then compares
+        assert now != as_then
+
+
 def test_what_a_restored_database_forgot_is_nobody_elses_number(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,8 +62,6 @@ def hold_if_restored(inst: Installation) -> bool:
 
     def unit(tx: Tx) -> bool:
         known = instance.is_as_recorded(tx)
-        if known and tx.dialect == "postgresql":
-            return False
         instance.record(tx)
         if known is not False:
             return False
