@@ -115,7 +115,7 @@ def bulk(columns: str, change: str) -> Bulk:
 class Tx:
     """One open transaction, or one snapshot for reading; not to be shared between threads."""
 
-    __slots__ = ("_after", "_last", "_run", "connection", "dialect", "from_db", "to_db")
+    __slots__ = ("_after", "_asks", "_last", "_run", "connection", "dialect", "from_db", "to_db")
 
     def __init__(
         self,
@@ -126,6 +126,7 @@ class Tx:
         self.connection = connection
         self._last: list[Callable[[], None]] = []
         self._after: list[Callable[[], object]] = []
+        self._asks = True  # whether answers are waited for
         self._run: Callable[[str, Sequence[Any]], Any]
         self.to_db: Callable[[datetime], Any]  # an aware instant, as a parameter
         self.from_db: Callable[[Any], datetime]  # a column's value, as an aware instant in UTC
@@ -141,6 +142,7 @@ class Tx:
 
     def rows(self, statement: Statement, *parameters: Any) -> list[Row]:
         """Everything that the statement answers."""
+        assert self._asks
         found: list[Row]
         if self.dialect == "postgresql":
             found = self._run(statement.postgresql, parameters).fetchall()
@@ -152,6 +154,7 @@ class Tx:
 
     def row(self, statement: Statement, *parameters: Any) -> Row | None:
         """The first row of the answer."""
+        assert self._asks
         assert not statement.packed
         found: Row | None = self._run(getattr(statement, self.dialect), parameters).fetchone()
         return found
@@ -184,9 +187,27 @@ class Tx:
 
     def bulk_rows(self, change: Bulk, rows: Sequence[Row]) -> list[Row]:
         """What a bulk change with RETURNING answers; for PostgreSQL alone."""
+        assert self._asks
         assert self.dialect == "postgresql"
         found: list[Row] = self._run(change.postgresql, _arrays(rows)).fetchall()
         return found
+
+    @contextmanager
+    def unanswered(self) -> Iterator[None]:
+        """Within the block changes are sent one behind the other, and waited for together at its end.
+
+        Each wait costs a thread its turn among many. How many rows were changed nobody hears: what `run`
+        and `bulk` say within the block means nothing, and nothing can be asked in it.
+        """
+        self._asks = False
+        try:
+            if isinstance(self.connection, sqlite3.Connection):
+                yield
+            else:
+                with self.connection.pipeline():
+                    yield
+        finally:
+            self._asks = True
 
     @contextmanager
     def whole_tables(self) -> Iterator[None]:

@@ -189,13 +189,15 @@ class _Page:
         begun = [one for one in self._entries if isinstance(one, _Beginning) and self._begins(one)]
         ended = [one for one in self._entries if isinstance(one, _Conclusion)]
         settled = [(one, after) for one in ended if (after := self._settled(one)) is not None]
-        sending.end(self._tx, list(self._ends(ended)), self._real)
-        sending.settle_all(self._tx, [after for _, after in settled])
-        self._silence(ended)
-        self._tell(settled)
         lease = self._real + IN_FLIGHT_FOR
         attempts = [one.attempt for one in begun]
-        sending.begin(self._tx, attempts, real=self._real, lease_until=lease)
+        ends = list(self._ends(ended))
+        with self._tx.unanswered():
+            sending.end(self._tx, ends, self._real)
+            sending.settle_all(self._tx, [after for _, after in settled])
+            sending.begin(self._tx, attempts, real=self._real, lease_until=lease)
+        self._silence(ended)
+        self._tell(settled)
         if ended:
             killpoint(Point.SEND_BEFORE_SENT)
         ours = {id(one) for one in begun} | {id(one) for one, _ in settled}
