@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -216,6 +217,15 @@ def _rule(policy: Policy, name: str) -> OutreachRule:
     return next(rule for rule in policy.outreach if rule.name == name)
 
 
+def _refuse_unknown(rule: OutreachRule, step: int, variant: str | None) -> None:
+    from lifecycle.policy.report import unlisted
+
+    if variant is not None and variant not in rule.variants:
+        raise NotFound(unlisted(f"variant of {rule.name}", variant, rule.variants))
+    if step > len(rule.delays):
+        raise NotFound(f"step of {rule.name}: found {step}; allowed: 1 to {len(rule.delays)}")
+
+
 def _filled_in(
     settings: Settings,
     message: str,
@@ -228,6 +238,7 @@ def _filled_in(
     """The rule, the channel that was chosen for it, and how the message reads there."""
     policy = _policy(settings)
     rule = _rule(policy, message)
+    _refuse_unknown(rule, step, variant)
     wanted = channel or rule.channels[0]
     chosen = variant or next(iter(rule.variants), None)
     context, hers = _context(settings, policy, rule, customer, language, step, chosen)
@@ -282,6 +293,7 @@ def _rendered(
     catalogue = Catalogue(settings.templates_dir)
     template = catalogue.find(rule.name, step, variant, channel, [language])
     if template is None:
+        _refuse_unusable(catalogue, rule, channel)
         raise NotFound(_no_text(catalogue, rule, step, variant, channel))
     _warn_of_others(catalogue, template)
     zone = context["customer"].get("timezone") or policy.timezone
@@ -294,6 +306,24 @@ def _rendered(
     return made
 
 
+def _refuse_unusable(catalogue: Catalogue, rule: OutreachRule, channel: str) -> None:
+    """Where the text that she would get is wrong, no other one is shown instead."""
+    wrong = [finding for finding in catalogue.broken() if not finding.warning]
+    own = [each for each in wrong if each.file.startswith(f"{rule.name}/")]
+    if catalogue.has_unusable(rule.name, channel) and wrong:
+        _print_findings(own or wrong)
+        raise Problem(
+            "template_broken",
+            f"the text of {rule.name} for {channel} is wrong, and nothing is shown in its place",
+            hint=f"lifecycle template check {rule.name}",
+        )
+
+
+def _print_findings(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        output.err().print(Text(str(finding), "yellow"), soft_wrap=True)
+
+
 def _no_text(
     catalogue: Catalogue, rule: OutreachRule, step: int, variant: str | None, channel: str
 ) -> str:
@@ -303,9 +333,7 @@ def _no_text(
 
 
 def _warn_of_others(catalogue: Catalogue, template: Template) -> None:
-    for finding in catalogue.broken():
-        if finding.file == template.path:
-            output.err().print(Text(str(finding), "yellow"), soft_wrap=True)
+    _print_findings(each for each in catalogue.broken() if each.file == template.path)
 
 
 def _shown(rendered: Rendered, to: To) -> str:

@@ -90,6 +90,21 @@ def test_a_message_that_no_rule_has_is_refused(shop: Lifecycle) -> None:
         assert 'did you mean "thanks"?' in ran.err
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--step", "9"), "step of thanks: found 9; allowed: 1 to 1"),
+        (("--variant", "nope"), 'variant of thanks: found "nope"; none is declared'),
+    ],
+)
+def test_a_step_or_a_variant_that_the_rule_does_not_have_is_refused(
+    shop: Lifecycle, flags: tuple[str, str], told: str
+) -> None:
+    ran = shop("template", "preview", "thanks", *flags)
+    assert ran.code == Code.REFUSED
+    assert told in ran.err
+
+
 def test_a_preview_shows_what_a_made_up_customer_would_get(shop: Lifecycle, home: Path) -> None:
     ran = shop("template", "preview", "thanks")
     assert ran.code == Code.OK

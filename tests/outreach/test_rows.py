@@ -234,6 +234,31 @@ def test_row_50_while_it_runs_the_last_good_text_stays_and_the_log_has_the_line(
     assert "Good day" in shop("outreach", "show", str(listed[0]["id"])).out
 
 
+def test_row_50_after_a_restart_whoever_has_no_good_text_waits_for_one(shop: Shop) -> None:
+    """And gets it in her language, not in the one that happens to be right."""
+    written("thanks/email.zh.mjml", MAIL_TEXT.replace("Good day", "你好"))
+    written("thanks/email.en.mjml", MAIL_TEXT.replace("Good day", "{{ ''.__class__ }}"))
+    with build(settings(), sends=True) as engine:
+        for name, language in (("anna", "en"), ("mei", "zh")):
+            go_on(
+                engine, known(name, email=f"{name}@example.org", language=language), news(name, 0)
+            )
+        engine.stop_sending()
+    listed = shop("outreach", "list", "--json").json["messages"]
+    assert {each["customer"]: (each["fate"], each["reason"]) for each in listed} == {
+        "anna": ("deferred", "not_ready"),
+        "mei": ("sent", None),
+    }
+    preview = shop("template", "preview", "thanks", "--language", "en")
+    assert preview.code == Code.BAD_INPUT
+    assert "thanks/email.en.mjml:5:7: error not_allowed" in preview.err
+    assert "nothing is shown in its place" in preview.err
+    assert "你好" in shop("template", "preview", "thanks", "--language", "zh").out
+    checked = shop("template", "check", "thanks").out
+    assert "not_allowed" in checked
+    assert "language en missing" not in checked
+
+
 LOOPS = (
     "{% for i in [1] %}{% for j in [1] %}{% for k in [1] %}x{% endfor %}{% endfor %}{% endfor %}"
 )

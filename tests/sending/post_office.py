@@ -69,7 +69,9 @@ class PlainTexts:
         self.broken: set[str] = set()
         self.wrong: set[tuple[str, str]] = set()
 
-    def has(self, rule: str, step: int, variant: str | None, channel: str) -> bool:
+    def has(
+        self, rule: str, step: int, variant: str | None, channel: str, language: str | None
+    ) -> bool:
         return (rule, channel) not in self.missing
 
     def is_broken(self, rule: str, channel: str) -> bool:

@@ -428,7 +428,8 @@ class _Judging:
         scopes = {scope for each in hashes for scope in self._suppressed.get(each, ())}
         real = channel.is_real and (self._held.real or self._inst.is_made_up)
         marketing = rule.message_class is MessageClass.MARKETING
-        written = self._office.texts.has(rule.name, row.message.number, text, name)
+        language = person.snapshot.attributes.get("language")
+        written = self._office.texts.has(rule.name, row.message.number, text, name, language)
         broken = not written and self._office.texts.is_broken(rule.name, name)
         return Option(
             channel=name,

@@ -34,7 +34,7 @@ from lifecycle.outreach.measured import measured
 from lifecycle.outreach.outcome import Outcome
 from lifecycle.outreach.secret import Secret, secret_of
 from lifecycle.outreach.staff import Staff, staff_of
-from lifecycle.outreach.templates.catalogue import Catalogue
+from lifecycle.outreach.templates.catalogue import Catalogue, Template
 from lifecycle.outreach.templates.mail import CLIPPED_AT
 from lifecycle.outreach.templates.names import Variables, supplied
 from lifecycle.outreach.templates.part import TemplateFailed
@@ -109,15 +109,17 @@ class Templates:
         self._renderer = renderer
 
     def is_broken(self, rule: str, channel: str) -> bool:
-        return any(
+        return self._catalogue.has_unusable(rule, channel) or any(
             finding.file.startswith(f"{rule}/")
             and finding.file.rpartition("/")[2].startswith(f"{channel}.")
             and not finding.warning
             for finding in self._catalogue.broken()
         )
 
-    def has(self, rule: str, step: int, variant: str | None, channel: str) -> bool:
-        return bool(self._catalogue.languages_of(rule, step, variant, channel))
+    def has(
+        self, rule: str, step: int, variant: str | None, channel: str, language: str | None
+    ) -> bool:
+        return self._found(rule, step, variant, channel, language) is not None
 
     def write(
         self,
@@ -131,8 +133,7 @@ class Templates:
         zone: str,
         currency: str,
     ) -> Rendered:
-        languages = [language] if language else []
-        template = self._catalogue.find(rule, step, variant, channel, languages)
+        template = self._found(rule, step, variant, channel, language)
         if template is None:
             raise NotWritten("no_template", f"{rule}: there is no text for {channel}")
         written = self._renderer.render(
@@ -141,6 +142,12 @@ class Templates:
         if isinstance(written, TemplateFailed):
             raise NotWritten(written.code, f"{written.where}: {written.detail}")
         return written
+
+    def _found(
+        self, rule: str, step: int, variant: str | None, channel: str, language: str | None
+    ) -> Template | None:
+        languages = [language] if language else []
+        return self._catalogue.find(rule, step, variant, channel, languages)
 
     def close(self) -> None:
         self._renderer.close()
@@ -389,7 +396,7 @@ def _keeping(inst: Installation) -> Callable[[Letter], None]:
 
 def _tell_of_broken(finding: Finding) -> None:
     """What hardly anybody writes by mistake has a name of its own, for whoever watches for it."""
-    sentence = "{what}; the last good one goes on being used"
+    sentence = "{what}; the last good one goes on being used, and without one its messages wait"
     if finding.code in HARMFUL:
         tell.error("template_refused", sentence, what=str(finding), code=finding.code)
     else:

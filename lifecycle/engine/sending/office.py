@@ -36,8 +36,10 @@ class Wait:
 class Texts(Protocol):
     """The messages that marketing wrote."""
 
-    def has(self, rule: str, step: int, variant: str | None, channel: str) -> bool:
-        """Whether there is a text in any language."""
+    def has(
+        self, rule: str, step: int, variant: str | None, channel: str, language: str | None
+    ) -> bool:
+        """Whether there is a text for her, in her language or in one that stands for it."""
 
     def is_broken(self, rule: str, channel: str) -> bool:
         """Whether a file of its texts is wrong as it is now: who mends it will have one."""

@@ -1,7 +1,8 @@
 """Which template belongs to a message? The folder of templates, kept in memory and always up to date.
 
 What is changed on disk counts within a second. A file that has become wrong never takes the place of
-the last one that was right: that one goes on being used, and what is wrong is told once.
+the last one that was right: that one goes on being used, and what is wrong is told once. Where none was
+ever right, as after a restart, there is no text: nobody gets another language instead.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from lifecycle.outreach.templates.parts import (
     PARTIALS,
     TEXT,
     File,
+    Name,
     named,
     read,
 )
@@ -91,6 +93,16 @@ class _Read:
         return any(not finding.warning for finding in self.findings)
 
 
+_Place = tuple[str, int | None, str | None, str]
+"""Message, step, variant and channel, as folders and files name them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    templates: dict[_Place, dict[str, Template]]  # by language, in small letters
+    unusable: dict[_Place, dict[str, str]]  # likewise, where no file was ever right: the language
+
+
 class Catalogue:
     """The templates of one folder; safe to use from several threads."""
 
@@ -113,7 +125,7 @@ class Catalogue:
         self._env = Environment(autoescape=True, optimized=False)
         self._read: dict[str, _Read] = {}
         self._templates: dict[str, Template] = {}
-        self._places: dict[tuple[str, int | None, str | None, str], dict[str, Template]] = {}
+        self._placed = _Placed({}, {})
         self._broken: tuple[Finding, ...] = ()
         self._told: frozenset[Finding] = frozenset()
 
@@ -125,32 +137,43 @@ class Catalogue:
         channel: str,
         languages: Sequence[str],
     ) -> Template | None:
-        """The most specific folder that has the channel, in the first of her languages that it has."""
-        places = self._fresh()
-        for place in _folders(step, variant):
-            there = places.get((message, *place, channel))
-            for language in _tried(languages) if there else ():
-                if language in there:  # type: ignore[operator]
-                    return there[language]  # type: ignore[index]
-            if there:
-                return next(iter(there.values()))
+        """The most specific folder that has the channel, in the first of her languages that it has.
+
+        None: there is none, or the one that it would be has a file that was never right.
+        """
+        placed = self._fresh()
+        for folder in _folders(step, variant):
+            place = (message, *folder, channel)
+            there, wrong = placed.templates.get(place, {}), placed.unusable.get(place, {})
+            for language in _tried(languages) if there or wrong else ():
+                if language in there or language in wrong:
+                    return there.get(language)
+            if there or wrong:
+                return next(iter(there.values()), None)
         return None
+
+    def has_unusable(self, message: str, channel: str) -> bool:
+        """Whether a text of the message for the channel has a file that was never right."""
+        return any(each[0] == message and each[3] == channel for each in self._fresh().unusable)
 
     def channels_of(
         self, message: str, step: int | None = None, variant: str | None = None
     ) -> frozenset[str]:
         """The channels for which there is a text, in whatever language."""
         wanted = [(message, *place) for place in _folders(step, variant)]
-        return frozenset(place[3] for place in self._fresh() if place[:3] in wanted)
+        return frozenset(place[3] for place in self._fresh().templates if place[:3] in wanted)
 
     def languages_of(
         self, message: str, step: int | None, variant: str | None, channel: str
     ) -> frozenset[str]:
-        """The languages that `find` would choose from."""
-        places = self._fresh()
-        for place in _folders(step, variant):
-            if there := places.get((message, *place, channel)):
-                return frozenset(template.language for template in there.values())
+        """The languages that `find` would choose from, whether their files are right or not."""
+        placed = self._fresh()
+        for folder in _folders(step, variant):
+            place = (message, *folder, channel)
+            there = placed.templates.get(place, {})
+            if place in placed.unusable or there:
+                right = {template.language for template in there.values()}
+                return frozenset(right.union(placed.unusable.get(place, {}).values()))
         return frozenset()
 
     def all(self) -> tuple[Template, ...]:
@@ -165,7 +188,7 @@ class Catalogue:
 
     # -- looking at the folder ------------------------------------------------------------------
 
-    def _fresh(self) -> Mapping[tuple[str, int | None, str | None, str], dict[str, Template]]:
+    def _fresh(self) -> _Placed:
         now = time.monotonic()
         with self._lock:
             if now - self._looked >= self._every:
@@ -173,7 +196,7 @@ class Catalogue:
                 self._looked = now
                 if changed:
                     self._assemble()
-            return self._places
+            return self._placed
 
     def _has_other_names(self) -> bool:
         """Whether another policy is in force than when it was looked last."""
@@ -219,6 +242,7 @@ class Catalogue:
         """The templates that can be made of what was read; where one cannot, the last one stays."""
         broken = [finding for each in self._read.values() for finding in each.findings]
         templates: dict[str, Template] = {}
+        unusable: list[Name] = []
         for path, each in self._read.items():
             if path.startswith((f"{LAYOUTS}/", f"{PARTIALS}/")):
                 continue
@@ -228,8 +252,10 @@ class Catalogue:
                 made = self._templates.get(path)
             if made:
                 templates[path] = made
+            elif not isinstance(name := named(PurePosixPath(path)), str):
+                unusable.append(name)
         self._templates = templates
-        self._places = _placed(templates.values())
+        self._placed = _placed(templates.values(), unusable)
         self._broken = tuple(sorted(set(broken), key=lambda f: (f.file, f.line, f.column, f.code)))
         self._say()
 
@@ -362,14 +388,17 @@ def _template(file: File, layout: File | None, partials: Mapping[str, File]) -> 
     )
 
 
-def _placed(
-    templates: Iterable[Template],
-) -> dict[tuple[str, int | None, str | None, str], dict[str, Template]]:
-    places: dict[tuple[str, int | None, str | None, str], dict[str, Template]] = {}
+def _placed(templates: Iterable[Template], unusable: Iterable[Name]) -> _Placed:
+    placed = _Placed({}, {})
     for template in sorted(templates, key=lambda each: each.path):
         place = (template.message, template.step, template.variant, template.channel)
-        places.setdefault(place, {})[template.language.lower()] = template
-    return places
+        placed.templates.setdefault(place, {})[template.language.lower()] = template
+    for name in unusable:
+        assert name.message is not None
+        assert name.language is not None
+        place = (name.message, name.step, name.variant, name.kind)
+        placed.unusable.setdefault(place, {})[name.language.lower()] = name.language
+    return placed
 
 
 def _folders(step: int | None, variant: str | None) -> list[tuple[int | None, str | None]]:

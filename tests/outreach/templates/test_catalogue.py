@@ -284,3 +284,29 @@ def test_what_no_template_may_ask_for_is_told_under_a_name_of_its_own(
     told = {(line["event"], line["code"]) for line in lines}
     assert told - {("template_broken", "unknown_variable")} == {(event, code)}
     assert all(str(line["what"]).startswith("m/sms.en.txt:1:") for line in lines)
+
+
+def test_who_has_never_seen_it_right_has_no_text_instead_of_another_language(
+    tmp_path: Path,
+) -> None:
+    """As after a restart, amid an edit: her text is wrong, so nobody writes to her in Chinese."""
+    _write(
+        tmp_path,
+        {
+            "m/sms.en.txt": "general",
+            "m/2/sms.en.txt": "bad {{ customer.name ",
+            "m/2/sms.zh.txt": "你好",
+            "m/2/sms.pt-BR.txt": "bad {{ customer.name ",
+        },
+    )
+    catalogue = Catalogue(tmp_path, look_every=0)
+    for hers in ("en", "en-GB", "fr", "pt-br"):  # fr: written to in English at last
+        assert catalogue.find("m", 2, None, "sms", [hers]) is None
+    assert _found(catalogue.find("m", 2, None, "sms", ["zh"])) == "m/2/sms.zh.txt"
+    assert _found(catalogue.find("m", 1, None, "sms", ["fr"])) == "m/sms.en.txt"
+    assert catalogue.languages_of("m", 2, None, "sms") == {"en", "zh", "pt-BR"}
+    assert catalogue.has_unusable("m", "sms")
+    assert not catalogue.has_unusable("m", "email")
+
+    _write(tmp_path, {"m/2/sms.en.txt": "mended"})
+    assert _found(catalogue.find("m", 2, None, "sms", ["en"])) == "m/2/sms.en.txt"
