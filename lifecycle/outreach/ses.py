@@ -23,7 +23,6 @@ _MOST_RECIPIENTS = 20
 _NO_NEWS = {
     "Send": "no_outcome_yet",
     "DeliveryDelay": "action_delayed",
-    "Reject": "rejected",  # SES found a virus in it, and it never left
     "Rendering Failure": "rejected",
     "Open": "other_type",
     "Click": "other_type",
@@ -51,6 +50,8 @@ def read(text: str, channel: str) -> Read:
         found = _bounce(_part(said, "bounce"))
     elif kind == "Complaint":
         found = _complaint(_part(said, "complaint"))
+    elif kind == "Reject":  # SES found a virus in it, and it never left
+        found = News.POLICY, "Reject"
     elif kind == "Delivery":
         found = News.DELIVERED, News.DELIVERED.value
     else:  # or none at all: both greet a new topic, in words

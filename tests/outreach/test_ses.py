@@ -78,6 +78,10 @@ def delivery() -> dict[str, Any]:
     }
 
 
+def reject() -> dict[str, Any]:
+    return {"reject": {"reason": "Bad content"}}
+
+
 def said(kind: str, part: dict[str, Any], *, form: str = "eventType", **more: Any) -> str:
     return json.dumps({form: kind, "mail": mail(**more), **part})
 
@@ -95,6 +99,7 @@ def news(kind: str, part: dict[str, Any]) -> tuple[News, str] | str:
         ("Bounce", bounce(), News.HARD, "5.1.1"),
         ("Complaint", complaint(), News.COMPLAINED, "abuse"),
         ("Delivery", delivery(), News.DELIVERED, "delivered"),
+        ("Reject", reject(), News.POLICY, "Reject"),
     ],
 )
 def test_each_is_news_of_the_letter_in_either_form(
@@ -174,7 +179,6 @@ def test_a_complaint_is_hers_or_none(part: dict[str, Any], expected: object) -> 
     [
         ("Send", "no_outcome_yet"),
         ("DeliveryDelay", "action_delayed"),
-        ("Reject", "rejected"),
         ("Rendering Failure", "rejected"),
         ("Open", "other_type"),
         ("Click", "other_type"),
@@ -234,6 +238,7 @@ def test_without_headers_it_is_known_by_the_id_under_which_ses_took_it() -> None
         {"eventType": "Bounce", "bounce": [], "mail": mail()},
         {"eventType": "Complaint", "mail": mail()},
         {"eventType": "Delivery"},
+        {"eventType": "Reject", **reject()},
         {"eventType": "Bounce", **bounce(), "mail": 7},
     ],
 )

@@ -97,8 +97,9 @@ def test_a_bounce_is_recorded_once_however_often_it_is_posted(
         ("Delivery", test_ses.delivery(), set()),
         ("Bounce", test_ses.bounce("Transient", "MailboxFull", "4.2.2"), set()),
         ("Bounce", test_ses.bounce("Permanent", "OnAccountSuppressionList"), set()),
+        ("Reject", test_ses.reject(), set()),
     ],
-    ids=["complaint", "delivery", "soft", "policy"],
+    ids=["complaint", "delivery", "soft", "policy", "reject"],
 )
 def test_each_news_has_its_effect(
     engine: Engine,
@@ -128,6 +129,16 @@ def test_a_delivery_tells_that_a_letter_had_left(engine: Engine, client: httpx.C
     unknown = send(engine, 2, fate=Fate.UNKNOWN)
     assert post(client, message("Delivery", test_ses.delivery(), **of(unknown))).is_success
     assert fate_of(engine, unknown) is Fate.SENT
+
+
+def test_a_letter_that_ses_rejected_did_not_leave_and_a_person_hears_of_it(
+    engine: Engine, client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown = send(engine, 2, fate=Fate.UNKNOWN)
+    answer = post(client, message("Reject", test_ses.reject(), **of(unknown)))
+    assert answer.json()["status"] == "recorded"
+    assert fate_of(engine, unknown) is Fate.FAILED
+    assert "refused for how we send (Reject)" in caplog.text
 
 
 def test_a_report_of_a_letter_that_we_never_sent_has_no_effect(
