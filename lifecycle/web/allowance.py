@@ -93,19 +93,31 @@ class Allowance:
 
         Raises Problem, at the beginning or when it is told, where the key holds its share already.
         """
-        key, held = self._caller.key_id, 0
-
-        def hold(size: int) -> None:
-            nonlocal held
-            if not self._bodies.take(key, size):
-                raise _too_much_in_hand(self._bodies.held(key))
-            held += size
-
-        try:
-            hold(OVERHEAD)
+        with holding(self._bodies, self._caller.key_id, _too_much_in_hand) as hold:
             yield hold
-        finally:
-            self._bodies.give_back(key, held)
+
+
+@contextmanager
+def holding(
+    bodies: Shares, key: str, refused: Callable[[int], Problem]
+) -> Iterator[Callable[[int], None]]:
+    """While the block runs a body is held against the share of that key, which is told what came in.
+
+    Raises what `refused` makes of the bytes in hand already, where there is no room for more.
+    """
+    held = 0
+
+    def hold(size: int) -> None:
+        nonlocal held
+        if not bodies.take(key, size):
+            raise refused(bodies.held(key))
+        held += size
+
+    try:
+        hold(OVERHEAD)
+        yield hold
+    finally:
+        bodies.give_back(key, held)
 
 
 class Allowances:

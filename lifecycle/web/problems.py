@@ -39,6 +39,7 @@ TITLES: Mapping[str, str] = {
     "content_type": "The body is not JSON by its Content-Type",
     "content_encoding": "The body is compressed in a way that is not understood",
     "body_too_large": "The body is too large after decompression",
+    "body_too_slow": "The body did not come in time",
     "limit_exceeded": "Something is larger than allowed",
     "invalid_parameter": "A parameter is not what it should be",
     "limit_range": "The page size is out of range",
@@ -186,7 +187,7 @@ def response(
     given = dict(headers or {})
     if problem.status == 503 or problem.retry_after is not None:
         given["Retry-After"] = str(problem.retry_after or RETRY_SECONDS)
-    if problem.status == 413:
+    if problem.status == 413 or problem.code == "body_too_slow":
         given["Connection"] = "close"  # the rest of the body is not wanted
     asked_to_change = request.method not in _READING
     return Response(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -11,13 +12,32 @@ from starlette.requests import Request
 from lifecycle.errors import Problem
 
 FORM_BYTES = 16 * 1024
+BODY_SECONDS = 10.0  # from the head to the last byte; SNS waits for 15 s in all
 _MOST_FIELDS = 200
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """Raises Problem as soon as there is more than that."""
+def _hold_freely(_size: int) -> None:
+    """What is small, or comes by a key, is counted by nobody."""
+
+
+async def read_body(
+    request: Request, most: int, hold: Callable[[int], None] = _hold_freely
+) -> bytes:
+    """Raises Problem as soon as there is more than that, or it takes too long.
+
+    `hold` is told of bytes before they are kept, and may raise Problem itself.
+    """
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read(request, most, hold)
+    except TimeoutError:
+        raise _too_slow() from None
+
+
+async def _read(request: Request, most: int, hold: Callable[[int], None]) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
+        hold(len(chunk))
         body += chunk
         if len(body) > most:
             raise Problem(
@@ -27,6 +47,17 @@ async def read_body(request: Request, most: int) -> bytes:
                 expected=f"at most {most} bytes",
             )
     return bytes(body)
+
+
+def _too_slow() -> Problem:
+    """503, not 408: providers take most of what begins with a 4 for a no that is final."""
+    return Problem(
+        "body_too_slow",
+        "the body did not come in time",
+        status=503,
+        expected=f"the whole body within {BODY_SECONDS:g} seconds",
+        hint="post it again",
+    )
 
 
 def form_in(body: bytes) -> Mapping[str, Sequence[str]]:

@@ -15,20 +15,23 @@ from lifecycle.domain.scope import Scope
 from lifecycle.engine import wishes
 from lifecycle.engine.feedback import Feedback, KnownAlready, Recorded, Taken, Unmatched, take
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.shares import Shares
 from lifecycle.engine.wishes import ASKED_FOR, Wanted
 from lifecycle.errors import NotFound, Problem
 from lifecycle.intake.native import customer_key
-from lifecycle.intake.strict_json import scan, shown
+from lifecycle.intake.strict_json import KIB, scan, shown
 from lifecycle.intake.values import identifier, unlisted
 from lifecycle.outreach import dsn
 from lifecycle.outreach.hooks import Posted
 from lifecycle.outreach.replies import Ignored, Report
 from lifecycle.outreach.tokens import asked_token
 from lifecycle.web.access import Open, needs
+from lifecycle.web.allowance import holding
 from lifecycle.web.body import read_json_body
 from lifecycle.web.feedback.forms import FORM_BYTES, read_body
 from lifecycle.web.ports import Engine
 
+HOOK_BODIES = 16 * 1024 * KIB  # of all that providers, or strangers, post at once to this process
 _LONGEST = 100  # characters of a purpose, a source, a version
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -84,6 +87,7 @@ def router(
     """`real` is the clock that signed timestamps are held against: the engine's own may be made up."""
     routes = APIRouter(tags=["Feedback"])
     inst, feedback = engine.installation, engine.feedback
+    bodies = Shares(HOOK_BODIES)
 
     async def taken(read: Report | Ignored) -> dict[str, Any]:
         if isinstance(read, Ignored):
@@ -120,7 +124,8 @@ def router(
             403: {"description": "it is about a foreign account", "content": _PROBLEM},
             404: {"description": "there is no such provider here", "content": _PROBLEM},
             503: {
-                "description": "whether it is the provider's cannot be found out just now: post it again",
+                "description": "whether it is the provider's cannot be found out just now, its body came"
+                " too slowly, or too many are being read: post it again",
                 "content": _PROBLEM,
             },
         },
@@ -131,13 +136,15 @@ def router(
         found = feedback.hooks.get(provider)
         if found is None:
             raise NotFound(f"no provider {shown(provider)} is set up here")
-        posted = Posted(
-            url=_told_url(feedback, request),
-            headers={name.lower(): value for name, value in request.headers.items()},
-            body=await read_body(request, found.most_bytes),
-            now=real(),
-        )
-        return await taken(await run_in_threadpool(found.read, posted))
+        with holding(bodies, provider, _too_much_in_hand) as hold:
+            posted = Posted(
+                url=_told_url(feedback, request),
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=await read_body(request, found.most_bytes, hold),
+                now=real(),
+            )
+            read = await run_in_threadpool(found.read, posted)
+        return await taken(read)
 
     @routes.post(
         "/v1/consents",
@@ -200,6 +207,19 @@ def _require_mail(request: Request) -> None:
             got=shown(given),
             expected="Content-Type: message/rfc822",
         )
+
+
+def _too_much_in_hand(held: int) -> Problem:
+    return Problem(
+        "overloaded",
+        "as many reports to this channel are being read as may be",
+        status=503,
+        got=f"{held // KIB} KiB in hand already",
+        expected="at most as much as is left free for other channels",
+        hint="post the same report again when Retry-After says",
+        limit="bodies",
+        retry_after=1,
+    )
 
 
 def _told_url(feedback: Feedback, request: Request) -> str:
