@@ -1,7 +1,8 @@
 """By which certificate does Amazon SNS sign? Fetched from its own host, kept, and looked at each time.
 
-Whoever knows the name of a topic can have us ask for certificates, so that is done ten times a minute at
-the most and few may wait for it. Messages whose certificate is kept are read meanwhile.
+Whoever knows the name of a topic, and the secret of the hook where it has one, can have us ask for
+certificates, so that is done ten times a minute at the most and few may wait for it. Messages whose
+certificate is kept are read meanwhile.
 """
 
 from __future__ import annotations

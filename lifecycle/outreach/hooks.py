@@ -41,6 +41,12 @@ class Posted:
 class Hook(Protocol):
     most_bytes: ClassVar[int]  # of a body; a larger one is not read
 
+    def refuse_stranger(self, url: str) -> None:
+        """Before anything of the body is read. Raises Problem, 401, where the address that was asked
+        lacks a secret that we gave to the provider alone.
+        """
+        ...
+
     def read(self, posted: Posted) -> Read:
         """May ask the provider something, so it is called where waiting holds nobody up.
 
@@ -63,6 +69,9 @@ class TwilioHook:
     account: str  # the SID of ours
     auth_token: str = field(repr=False)
     channel: str = "sms"
+
+    def refuse_stranger(self, url: str) -> None:
+        """Nobody, yet: its signature, which costs little to look at, covers the body too."""
 
     def read(self, posted: Posted) -> Read:
         given = posted.headers.get("x-twilio-signature", "")
@@ -105,6 +114,9 @@ class SignedHook:
     account: str | None = None  # that `data.account` must name; None: one secret, one account
     channel: str | None = None
 
+    def refuse_stranger(self, url: str) -> None:
+        """Nobody, yet: its signature, which costs little to look at, covers the body too."""
+
     def read(self, posted: Posted) -> Read:
         self._refuse_unsigned(posted)
         _refuse_old(posted)
@@ -141,6 +153,25 @@ class SignedHook:
                 good |= version == "v1" and hmac.compare_digest(expected, signature.encode())
         if not good or not headers.get("webhook-id"):
             raise not_signed()
+
+
+def refuse_without_secret(url: str, secrets: Sequence[bytes]) -> None:
+    """Raises Problem where its query has none of these as `secret`; without any, everybody may come.
+
+    How long it takes does not tell how much of one was right.
+    """
+    given = dict(_query(url)).get("secret", "").encode()
+    good = not secrets
+    for secret in secrets:
+        good |= hmac.compare_digest(secret, given)
+    if not good:
+        raise Problem(
+            "hook_secret_wrong",
+            "the address that was asked has not the secret of this hook in it",
+            status=401,
+            expected="?secret=… at its end, as the settings of the channel name it",
+            hint="subscribe this address with the secret, and end the subscription without it",
+        )
 
 
 def standard_secret(text: str) -> bytes:

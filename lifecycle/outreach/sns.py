@@ -29,6 +29,7 @@ from lifecycle.outreach.hooks import (
     foreign,
     not_signed,
     not_understood,
+    refuse_without_secret,
 )
 from lifecycle.outreach.replies import Ignored
 
@@ -97,8 +98,13 @@ class SnsHook:
 
     topics: tuple[Topic, ...]
     channel: str
-    amazon: Amazon = field(compare=False, repr=False)
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)  # in the address that is subscribed
+    amazon: Amazon = field(compare=False, repr=False)  # confirmed with
     certificates: Certificates = field(compare=False, repr=False)
+
+    def refuse_stranger(self, url: str) -> None:
+        """Without this, whoever knows a topic can have us ask for certificates."""
+        refuse_without_secret(url, self.secrets)
 
     def read(self, posted: Posted) -> Read:
         said = _said(posted.body)

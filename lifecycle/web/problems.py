@@ -87,6 +87,7 @@ TITLES: Mapping[str, str] = {
     "text_version_format": "The version of the words cannot be used",
     "links_not_ready": "No link can be made here yet",
     # reports
+    "hook_secret_wrong": "The address lacks the secret of this hook",
     "signature_invalid": "The signature is not this provider's",
     "timestamp_outside_tolerance": "The signed timestamp is too far from now",
     "account_foreign": "The report is about a foreign account",

@@ -37,12 +37,12 @@ def hook(
     amazon: FakeAmazon | Client | None = None, *topics: str, throttle: Throttle | None = None
 ) -> SnsHook:
     found = [topic_named(each) for each in topics or (TOPIC,)]
-    asked = Amazon((amazon or FakeAmazon()).ask, throttle)
+    ask = (amazon or FakeAmazon()).ask
     return SnsHook(
         topics=tuple(each for each in found if each is not None),
         channel="email",
-        amazon=asked,
-        certificates=Certificates(asked),
+        amazon=Amazon(ask),
+        certificates=Certificates(Amazon(ask, throttle)),
     )
 
 

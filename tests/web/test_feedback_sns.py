@@ -245,6 +245,53 @@ def test_a_subscription_is_confirmed_if_its_topic_is_ours(
     assert sns.TOKEN not in caplog.text
 
 
+SECRETS = ("new-secret-0123456789abcdef", "old-secret-0123456789abcdef")
+STRANGERS = [
+    "",
+    "?secret=",
+    f"?secret={SECRETS[0][:-1]}",
+    f"?secret={SECRETS[0]}0",
+    f"?secret={SECRETS[0].upper()}",
+    f"?Secret={SECRETS[0]}",
+    f"?key={SECRETS[0]}",
+    f"?secret={SECRETS[0]}&secret=x",
+    "?secret=%ff%00",
+    f"?{'x&' * 200}secret={SECRETS[0]}",
+]
+
+
+def test_who_does_not_know_the_secret_of_the_address_has_nobody_asked(
+    engine: Engine,
+    client: httpx.Client,
+    sent: Sent,
+    amazon: FakeAmazon,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However well he knows the topic; else he could use up what may be asked of Amazon."""
+    caplog.set_level(logging.DEBUG)
+    secrets = tuple(each.encode() for each in SECRETS)
+    hook = replace(test_sns.hook(amazon), secrets=secrets)
+    engine.feedback.hooks["email"] = hook  # type: ignore[index]
+    bounced = json.dumps(message("Bounce", test_ses.bounce(), **of(sent))).encode()
+
+    def asked(query: str, content: bytes = bounced) -> httpx.Response:
+        return client.post(f"/v1/hooks/email{query}", content=content, headers=PLAIN)
+
+    for query in STRANGERS:
+        answer = asked(query)
+        assert (query, answer.status_code) == (query, 401)
+        assert answer.json()["code"] == "hook_secret_wrong"
+    too_long = asked("", b"x" * 600_000)
+    assert too_long.json()["code"] == "hook_secret_wrong"  # nobody looked at how long it is
+    assert amazon.asked == []
+    assert scopes(engine, sent.address_hash) == {}
+    answers = [asked(f"?secret={secret}").json()["status"] for secret in SECRETS]
+    assert answers == ["recorded", "duplicate"]
+    ours = [each.getMessage() for each in caplog.records if each.name.startswith("lifecycle")]
+    assert not [secret for secret in SECRETS if secret in f"{ours} {hook}"]
+    assert ours
+
+
 def test_a_body_may_be_as_long_as_sns_writes_one(client: httpx.Client, sent: Sent) -> None:
     """256 KiB of text, in which every quotation mark is written as two."""
     padding = ["x" * 5] * 26_000

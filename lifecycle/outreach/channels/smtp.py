@@ -14,7 +14,7 @@ from email.headerregistry import Address
 from pathlib import Path
 
 from lifecycle.loopback import is_loopback
-from lifecycle.outreach.channels import header, measuring
+from lifecycle.outreach.channels import header, measuring, reporting
 from lifecycle.outreach.channels.letterhead import KEYS as LETTERHEAD_KEYS
 from lifecycle.outreach.channels.letterhead import Domain, Letterhead, letterhead
 from lifecycle.outreach.channels.mail import Mail, build
@@ -347,6 +347,7 @@ def _check(settings: ChannelSettings, report: Report) -> None:
     if "ca_file" in fields:
         _check_authority(settings, report)
     measuring.check(settings, report)
+    reporting.check(settings, report)
 
 
 def _check_clear(fields: Fields, report: Report) -> None:

@@ -118,7 +118,8 @@ def router(
         responses={
             **_TAKEN,
             401: {
-                "description": "the signature is wrong, or its timestamp too far from now",
+                "description": "the signature is wrong, its timestamp too far from now, or the"
+                " address lacks the secret of the hook",
                 "content": _PROBLEM,
             },
             403: {"description": "it is about a foreign account", "content": _PROBLEM},
@@ -136,9 +137,11 @@ def router(
         found = feedback.hooks.get(provider)
         if found is None:
             raise NotFound(f"no provider {shown(provider)} is set up here")
+        url = _told_url(feedback, request)
+        found.refuse_stranger(url)
         with holding(bodies, provider, _too_much_in_hand) as hold:
             posted = Posted(
-                url=_told_url(feedback, request),
+                url=url,
                 headers={name.lower(): value for name, value in request.headers.items()},
                 body=await read_body(request, found.most_bytes, hold),
                 now=real(),
