@@ -14,9 +14,11 @@ import pytest
 
 from lifecycle import killpoints
 from lifecycle.bootstrap import Engine
+from lifecycle.domain.event import FAILED, SENT, UNKNOWN
 from lifecycle.domain.fate import Fate
 from lifecycle.engine import feedback, wishes
 from lifecycle.engine.accept import accept_within
+from lifecycle.engine.explain import explain
 from lifecycle.engine.feedback import KnownAlready, Recorded, Taken, Unmatched
 from lifecycle.engine.reading import customer
 from lifecycle.intake.draft import draft_of_ours
@@ -107,6 +109,91 @@ def test_several_soft_bounces_silence_an_address_for_a_while(engine: Engine) -> 
     with engine.db.read() as tx:
         later = engine.db.clock(tx) + SOFT_FOR + timedelta(seconds=1)
         assert suppressions.suppressed(tx, [hashed], later) == {}
+
+
+@pytest.mark.parametrize(
+    ("news", "code", "lines"),
+    [
+        (
+            News.HARD,
+            "5.1.1",
+            [
+                "win-back (email) came back for good (5.1.1, a hard bounce).",
+                "The address to which it went is written to no more, until a person lifts that.",
+            ],
+        ),
+        (
+            News.SOFT,
+            "5.2.2",
+            [
+                "win-back (email) did not arrive this time (5.2.2, a soft bounce).",
+                "It was counted: soft bounces of 5 letters within 14 days silence the address for 30 days.",
+            ],
+        ),
+        (
+            News.POLICY,
+            "5.7.1",
+            [
+                "win-back (email) was refused for how we send (5.7.1), which is no fault of her address.",
+                "A person should look into it before more is sent.",
+            ],
+        ),
+        (
+            News.COMPLAINED,
+            "abuse",
+            [
+                "She called win-back (email) spam (abuse).",
+                "No marketing goes to that address any more, until a person lifts that; service messages do.",
+            ],
+        ),
+        (
+            News.DELIVERED,
+            "2.0.0",
+            [
+                "win-back (email) arrived.",
+                "It counts as sent, also where nobody knew whether it had left.",
+            ],
+        ),
+    ],
+)
+def test_explain_tells_of_a_report_and_what_followed_in_words(
+    engine: Engine, news: News, code: str, lines: list[str]
+) -> None:
+    report(engine, news, send(engine), code=code)
+    engine.apply_pending()
+    story = explain(engine.installation, "c1").lines()
+    (at,) = [number for number, line in enumerate(story) if line.endswith(lines[0])]
+    assert story[at + 1].strip() == lines[1]
+    assert "Nothing followed" not in story[at + 2]
+    assert "lifecycle." not in "\n".join(story)
+
+
+@pytest.mark.parametrize(
+    ("kind", "channel", "line"),
+    [
+        (SENT, "email", "nurture (email, letter 2 of the series) was sent."),
+        (FAILED, "email", "nurture (email, letter 2 of the series) could not be sent (5.1.1)."),
+        (
+            UNKNOWN,
+            "",
+            "nurture (letter 2 of the series) may have been sent: the answer was lost (5.1.1), so it is not sent again.",
+        ),
+    ],
+)
+def test_explain_tells_in_words_how_sending_ended(
+    engine: Engine, kind: str, channel: str, line: str
+) -> None:
+    said: dict[str, Any] = {"message": "key", "rule": "nurture", "step": 2, "channel": channel}
+    if kind != SENT:
+        said["code"] = "5.1.1"
+
+    def ended(tx: Tx) -> None:
+        draft = draft_of_ours(f"{kind}:1", "c1", kind, engine.installation.now(tx), said)
+        accept_within(engine.installation, tx, [draft])
+
+    engine.db.run(ended)
+    engine.apply_pending()
+    assert any(told.endswith(line) for told in explain(engine.installation, "c1").lines())
 
 
 def test_the_same_report_twice_is_one(engine: Engine) -> None:

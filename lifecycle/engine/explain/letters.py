@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lifecycle.domain.event import CLICKED, OPENED, PREFETCHED, Event
+from lifecycle.domain.event import (
+    BOUNCED,
+    CLICKED,
+    COMPLAINED,
+    DELIVERED,
+    FAILED,
+    OPENED,
+    PREFETCHED,
+    SENT,
+    UNKNOWN,
+    Event,
+)
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.step import PlannedMessage
 from lifecycle.domain.timeline import Version
@@ -14,8 +25,10 @@ from lifecycle.engine.explain.words import listed, moment, span
 from lifecycle.outreach import fetching
 from lifecycle.outreach.fetching import Why
 from lifecycle.outreach.reasons import told
+from lifecycle.outreach.replies import News
 from lifecycle.outreach.verdict import Reason
 from lifecycle.store.messages import MessageRow
+from lifecycle.store.suppressions import SOFT_FOR, SOFT_MOST, SOFT_WITHIN
 
 
 def message_name(message: PlannedMessage, version: Version) -> str:
@@ -109,22 +122,63 @@ _WAITING: dict[Fate, Callable[[MessageRow], str]] = {
 """Of those that have not left."""
 
 
-def fetched(event: Event) -> str | None:
-    """What an open, a click or a machine's look at a letter is called; None for other events."""
+def news(event: Event) -> str | None:
+    """What an event of ours about a letter is called; None for other events."""
     said = event.properties
     if event.type == OPENED:
-        return f"She opened {_measured(said)}"
+        return f"She opened {_letter(said)}"
     if event.type == CLICKED:
-        return f"She followed link {said['link']} of {_measured(said)}, to {said['url']}"
+        return f"She followed link {said['link']} of {_letter(said)}, to {said['url']}"
     if event.type == PREFETCHED:
         what = "opened" if said["what"] == "open" else "followed a link of"
-        return f"A machine {what} {_measured(said)}: {fetching.told(Why(said['why']))}"
-    return None
+        return f"A machine {what} {_letter(said)}: {fetching.told(Why(said['why']))}"
+    if event.type == BOUNCED:
+        return _BOUNCES[News(said["kind"])].format(letter=_letter(said), code=said["code"])
+    if (form := _NEWS.get(event.type)) is None:
+        return None
+    code = f" ({said['code']})" if said.get("code") else ""
+    return form.format(letter=_letter(said), code=code)
 
 
-def _measured(said: Mapping[str, Any]) -> str:
-    series = f", letter {said['step']} of the series" if said["step"] > 1 else ""
-    return f"{said['rule']} ({said['channel']}{series})"
+def consequence(event: Event) -> str | None:
+    """What a report did beside her history, which the fold does not know of."""
+    if event.type == BOUNCED:
+        return _CONSEQUENCES[News(event.properties["kind"])]
+    reported = {DELIVERED: News.DELIVERED, COMPLAINED: News.COMPLAINED}.get(event.type)
+    return None if reported is None else _CONSEQUENCES[reported]
+
+
+_NEWS = {
+    SENT: "{letter} was sent",
+    FAILED: "{letter} could not be sent{code}",
+    UNKNOWN: "{letter} may have been sent: the answer was lost{code}, so it is not sent again",
+    DELIVERED: "{letter} arrived",
+    COMPLAINED: "She called {letter} spam{code}",
+}
+_BOUNCES = {
+    News.HARD: "{letter} came back for good ({code}, a hard bounce)",
+    News.SOFT: "{letter} did not arrive this time ({code}, a soft bounce)",
+    News.POLICY: "{letter} was refused for how we send ({code}), which is no fault of her address",
+}
+_CONSEQUENCES = {
+    News.DELIVERED: "It counts as sent, also where nobody knew whether it had left.",
+    News.HARD: "The address to which it went is written to no more, until a person lifts that.",
+    News.SOFT: (
+        f"It was counted: soft bounces of {SOFT_MOST} letters within {span(SOFT_WITHIN)} silence"
+        f" the address for {span(SOFT_FOR)}."
+    ),
+    News.POLICY: "A person should look into it before more is sent.",
+    News.COMPLAINED: (
+        "No marketing goes to that address any more, until a person lifts that; service messages do."
+    ),
+}
+
+
+def _letter(said: Mapping[str, Any]) -> str:
+    """`nurture (email, letter 2 of the series)`; no channel where none had been chosen."""
+    series = f"letter {said['step']} of the series" if said["step"] > 1 else ""
+    around = ", ".join(filter(None, (said["channel"], series)))
+    return f"{said['rule']} ({around})" if around else said["rule"]
 
 
 def orphaned(row: MessageRow, version: Version) -> str:

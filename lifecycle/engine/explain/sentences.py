@@ -20,7 +20,7 @@ from lifecycle.domain.step import (
 from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.engine.explain.ahead import after, since, stay
 from lifecycle.engine.explain.chapters import Believed, Chapter, Dropped, Happened, Overturned
-from lifecycle.engine.explain.letters import became, fetched, message_name, orphaned
+from lifecycle.engine.explain.letters import became, consequence, message_name, news, orphaned
 from lifecycle.engine.explain.retold import Changed, Kind
 from lifecycle.engine.explain.words import NO_RHYTHM, Vocabulary, listed, moment, span
 from lifecycle.store.events import StoredEvent
@@ -132,9 +132,15 @@ class Sentences:
                 for one in happening.unplanned
             ),
             *(became(one, self._version(one.message.version)) for one in chapter.messages),
+            *self._reported(happening.event),
             *(text for one in chapter.corrected for text in self._corrected(one)),
         ]
         yield from sentences or ["Nothing followed from it."]
+
+    @staticmethod
+    def _reported(stored: StoredEvent | None) -> Iterator[str]:
+        if stored is not None and (text := consequence(stored.event)) is not None:
+            yield text
 
     def _event(self, chapter: Happened) -> str:
         stored = chapter.happening.event
@@ -147,7 +153,7 @@ class Sentences:
         elif event.type == REQUESTED:
             by = event.properties.get("by") or "Somebody"
             parts = [f"{by} asked for {event.properties['outreach']}"]
-        elif (letter := fetched(event)) is not None:
+        elif (letter := news(event)) is not None:
             parts = [letter]
         elif told:
             parts.append(f"with {told}")
