@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from lifecycle.domain.event import COUNTED
+from lifecycle.domain.event import COUNTED, OUR_PREFIX
 from lifecycle.domain.money import CURRENCIES, minor_units
 from lifecycle.policy.records import Choice, Key, Record
 from lifecycle.policy.report import did_you_mean, found, nearest
@@ -131,6 +131,12 @@ def _currency(text: str) -> str:
 
 def _path(text: str) -> tuple[str, str]:
     """`order_paid.amount` as its two names."""
+    if text.startswith(OUR_PREFIX):
+        raise ValueError(
+            f"{found(text)}; allowed: a property of an event type of yours; of the system's own events"
+            " facts do not look at properties, only whether and when they happened: count, first,"
+            " last, gap"
+        )
     if not re.fullmatch(r"[A-Za-z]\w{0,63}\.[A-Za-z]\w{0,63}", text, re.ASCII):
         raise ValueError(
             f"{found(text)}; allowed: an event type and one of its properties, "

@@ -125,6 +125,8 @@ CASES = [
     ("wrong_value", changed("version: 1", "version: 1\nrates: {USD: ¦{}}"), "found an empty map; allowed: a date that exists, such as 2025-01-31: …"),
     ("wrong_path", added("facts", "f: {sum: ¦order_paid}"), 'found "order_paid"; allowed: an event type and one of its properties'),
     ("wrong_path", added("facts", "f: {sum: ¦order_paid.amount.cents}"), "allowed: an event type and one of its properties"),
+    ("wrong_path", added("facts", "f: {latest: ¦lifecycle.clicked.url}"), 'found "lifecycle.clicked.url"; allowed: a property of an event type of yours; of the system\'s own events facts do not look at properties, only whether and when they happened: count, first, last, gap'),
+    ("wrong_path", added("facts", "f: {distinct: ¦lifecycle.clicked}"), "facts do not look at properties, only whether and when they happened"),
     ("too_long", changed("deal: {}", f"deal: {{label: {{en: ¦{'x' * 101}}}}}"), "found 101 characters; allowed: the label of at most 100"),
     ("too_long", transition(BUYS.replace("}", f", when: ¦{'orders > 1 && ' * 72}true}}")), "characters; allowed: a condition in CEL such as orders >= 3 of at most 1,000"),
     ("steps_order", changed("[email]", "[email], steps: [3d, ¦3d]"), "found a step that is not later than the one before it"),
