@@ -271,6 +271,48 @@ def test_she_chooses_what_she_wants(engine: Engine, client: httpx.Client, sent: 
     assert "您的偏好" in client.get(page).text
 
 
+def agreed_to(purpose: str, channel: str) -> Any:
+    said = agreed(f"{purpose}-{channel}", days=-1)
+    return {**said, "properties": {"purpose": purpose, "channel": channel}}
+
+
+def labels(client: httpx.Client, page: str, language: str) -> list[str]:
+    shown = client.get(page, headers={"Accept-Language": language}).text
+    return re.findall(r'<label><input type="checkbox"[^>]*>([^<]*)</label>', shown)
+
+
+def test_what_is_agreed_to_for_every_channel_and_to_be_measured_is_worded(
+    engine: Engine, client: httpx.Client, sent: Sent
+) -> None:
+    """Nobody takes the consent to be measured for one to be written to."""
+    post(client, agreed_to("measurement", "all"), agreed_to("survey", "all"))
+    post(client, agreed_to("measurement", "email"), agreed_to("loyalty", "pigeon"))
+    engine.apply_pending()
+    page = f"{leaving(engine, sent)}/preferences"
+    assert labels(client, page, "en") == [
+        "loyalty by pigeon",
+        "offers and news by e-mail",
+        "We may see what you open and click in messages on every channel. You get the same messages without it.",
+        "We may see what you open and click in messages by e-mail. You get the same messages without it.",
+        "surveys on every channel",
+    ]
+    assert labels(client, page, "zh") == [
+        "通过pigeon发送的loyalty",
+        "通过邮件发送的优惠与资讯",
+        "允许我们统计您是否打开、点击通过所有渠道发送的信息。不勾选，信息照常发送。",
+        "允许我们统计您是否打开、点击通过邮件发送的信息。不勾选，信息照常发送。",
+        "通过所有渠道发送的问卷",
+    ]
+
+
+def test_she_is_asked_whether_she_may_be_measured_and_not_whether_to_write(
+    engine: Engine, client: httpx.Client, sent: Sent
+) -> None:
+    path = confirming(client, purpose="measurement")
+    assert "May we see what you open and click in messages by e-mail?" in client.get(path).text
+    assert "From now on we see what you open and click" in client.post(path).text
+
+
 def test_saving_the_same_twice_says_nothing_new(
     engine: Engine, client: httpx.Client, sent: Sent
 ) -> None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lifecycle.domain.builtin import EVERY_CHANNEL
+
 LANGUAGES = {"en": "English", "zh": "中文"}
 DEFAULT = "en"
 
 _EN = {
     "unsubscribe": "Unsubscribe",
-    "unsubscribe_ask": "Do you no longer want to get {purpose} from us by {channel}?",
+    "unsubscribe_ask": "Do you no longer want to get {purpose} from us {by}?",
     "unsubscribe_button": "Yes, unsubscribe",
     "unsubscribed": "You are unsubscribed",
-    "unsubscribed_text": "From now on we send you no more {purpose} by {channel}.",
+    "unsubscribed_text": "From now on we send you no more {purpose} {by}.",
     "choose": "Choose what you want to hear from us",
     "preferences": "Your preferences",
-    "preferences_text": "Tick what you want to get from us. Everything else we leave out.",
+    "preferences_text": "Tick what you want. Everything else we leave out.",
     "language": "Language",
     "language_none": "no preference",
     "save": "Save",
     "saved": "Saved. It holds from now on.",
-    "by": "{purpose} by {channel}",
+    "by": "{purpose} {by}",
+    "by_channel": "by {channel}",
+    "by_all": "on every channel",
     "survey": "A short question",
     "csat": "How satisfied are you with us?",
     "csat_low": "1: not at all",
@@ -43,10 +47,10 @@ _EN = {
     "answer_missing": "Please choose one of the answers.",
     "comment_long": "Your text is too long: please keep it under {most} characters.",
     "confirm": "Please confirm",
-    "confirm_ask": "Do you want to get {purpose} from us by {channel}?",
+    "confirm_ask": "Do you want to get {purpose} from us {by}?",
     "confirm_button": "Yes, I do",
     "confirmed": "Confirmed",
-    "confirmed_text": "From now on you get {purpose} by {channel}. Every message tells you how to leave.",
+    "confirmed_text": "From now on you get {purpose} {by}. Every message tells you how to leave.",
     "too_old": "This link is too old",
     "too_old_text": "Nothing was changed. Please ask for the messages once more.",
     "invalid": "This link does not work",
@@ -63,18 +67,20 @@ _EN = {
 
 _ZH = {
     "unsubscribe": "退订",
-    "unsubscribe_ask": "您不想再通过{channel}收到我们的{purpose}了吗？",
+    "unsubscribe_ask": "您不想再{by}收到我们的{purpose}了吗？",
     "unsubscribe_button": "是的，退订",
     "unsubscribed": "您已退订",
-    "unsubscribed_text": "从现在起，我们不再通过{channel}向您发送{purpose}。",
+    "unsubscribed_text": "从现在起，我们不再{by}向您发送{purpose}。",
     "choose": "选择您想收到的内容",
     "preferences": "您的偏好",
-    "preferences_text": "请勾选您想收到的内容，其余的我们不再发送。",
+    "preferences_text": "请勾选您想要的，没有勾选的我们就不做。",
     "language": "语言",
     "language_none": "不限",
     "save": "保存",
     "saved": "已保存，即刻生效。",
-    "by": "通过{channel}发送的{purpose}",
+    "by": "{by}发送的{purpose}",
+    "by_channel": "通过{channel}",
+    "by_all": "通过所有渠道",
     "survey": "一个小问题",
     "csat": "您对我们满意吗？",
     "csat_low": "1：很不满意",
@@ -97,10 +103,10 @@ _ZH = {
     "answer_missing": "请选择一个答案。",
     "comment_long": "内容太长，请不要超过{most}个字。",
     "confirm": "请确认",
-    "confirm_ask": "您想通过{channel}收到我们的{purpose}吗？",
+    "confirm_ask": "您想{by}收到我们的{purpose}吗？",
     "confirm_button": "是的，我想收到",
     "confirmed": "已确认",
-    "confirmed_text": "从现在起，您会通过{channel}收到{purpose}。每条消息里都有退订方式。",
+    "confirmed_text": "从现在起，您会{by}收到{purpose}。每条消息里都有退订方式。",
     "too_old": "链接已过期",
     "too_old_text": "没有做任何更改。请重新申请一次。",
     "invalid": "链接无效",
@@ -119,11 +125,27 @@ _PURPOSES = {
     "marketing": {"en": "offers and news", "zh": "优惠与资讯"},
     "survey": {"en": "surveys", "zh": "问卷"},
     "service": {"en": "service messages", "zh": "服务信息"},
-    "measurement": {
-        "en": "letters that tell us what you open and click",
-        "zh": "可统计打开与点击的信息",
-    },
 }
+
+_UNSENT = {
+    "measurement": {
+        "en": {
+            "unsubscribe_ask": "Do you no longer want us to see what you open and click in messages {by}?",
+            "unsubscribed_text": "From now on we do not see what you open and click in messages {by}. You still get them.",
+            "by": "We may see what you open and click in messages {by}. You get the same messages without it.",
+            "confirm_ask": "May we see what you open and click in messages {by}? You get the same messages without it.",
+            "confirmed_text": "From now on we see what you open and click in messages {by}. You can take that back on the page of your preferences.",
+        },
+        "zh": {
+            "unsubscribe_ask": "您不想再让我们统计您是否打开、点击{by}发送的信息了吗？",
+            "unsubscribed_text": "从现在起，我们不再统计您是否打开、点击{by}发送的信息。信息照常发送。",
+            "by": "允许我们统计您是否打开、点击{by}发送的信息。不勾选，信息照常发送。",
+            "confirm_ask": "您允许我们统计您是否打开、点击{by}发送的信息吗？不允许，信息照常发送。",
+            "confirmed_text": "从现在起，我们会统计您是否打开、点击{by}发送的信息。您可以随时在偏好页面撤回。",
+        },
+    }
+}
+"""What she agrees to without being sent anything for it: such a purpose has sentences of its own."""
 
 _CHANNELS = {
     "email": {"en": "e-mail", "zh": "邮件"},
@@ -146,12 +168,16 @@ class Words:
     def __call__(self, name: str, **values: object) -> str:
         return self._words[name].format(**values)
 
-    def purpose(self, name: str) -> str:
-        """As the policy calls it, where nobody has named it better."""
-        return _PURPOSES.get(name, {}).get(self.language, name)
+    def about(self, name: str, purpose: str, channel: str) -> str:
+        """A sentence about a consent; what nobody has named better is called as the policy does."""
+        called = _PURPOSES.get(purpose, {}).get(self.language, purpose)
+        own = _UNSENT.get(purpose, {}).get(self.language, {})
+        return own.get(name, self._words[name]).format(purpose=called, by=self._by(channel))
 
-    def channel(self, name: str) -> str:
-        return _CHANNELS.get(name, {}).get(self.language, name)
+    def _by(self, channel: str) -> str:
+        if channel == EVERY_CHANNEL:
+            return self("by_all")
+        return self("by_channel", channel=_CHANNELS.get(channel, {}).get(self.language, channel))
 
 
 def words(known: str | None, accepted: str) -> Words:
@@ -175,4 +201,14 @@ def _by_preference(accepted: str) -> list[str]:
 
 def every_word() -> Mapping[str, Mapping[str, str]]:
     """By language, for whoever checks that none is missing."""
-    return _ALL
+    return {
+        language: {
+            **said,
+            **{
+                f"{purpose}: {name}": text
+                for purpose, by_language in _UNSENT.items()
+                for name, text in by_language[language].items()
+            },
+        }
+        for language, said in _ALL.items()
+    }
