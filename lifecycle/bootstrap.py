@@ -34,7 +34,7 @@ from lifecycle.intake.draft import Draft
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.failure import told
 from lifecycle.logs.lines import Teller
-from lifecycle.outreach.channels.hooking import hooks_of
+from lifecycle.outreach.channels.hooking import company_of, hooks_of
 from lifecycle.outreach.secret import secret_of
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
@@ -100,11 +100,7 @@ def build(
             inst,
             sender=_sender(inst, settings, complaints, ring, observer) if sends else None,
             nights=Nights(inst, settings.night, list(_nightly(inst, settings))),
-            feedback=Feedback(
-                secret=secret_of(settings) if access is Access.RUN else None,
-                public_url=settings.reachable_at,
-                hooks=hooks_of(settings.config_dir, os.environ) if access is Access.RUN else {},
-            ),
+            feedback=_feedback(settings, hears=access is Access.RUN),
             clock=clock,
             stops_clock=alone and embedded,
             ring=ring,
@@ -116,6 +112,17 @@ def build(
     except BaseException:
         db.close()
         raise
+
+
+def _feedback(settings: Settings, *, hears: bool) -> Feedback:
+    if not hears:
+        return Feedback(secret=None, public_url=settings.reachable_at)
+    return Feedback(
+        secret=secret_of(settings),
+        public_url=settings.reachable_at,
+        hooks=hooks_of(settings.config_dir, os.environ),
+        company=company_of(settings.config_dir, os.environ),
+    )
 
 
 def _nightly(inst: Installation, settings: Settings) -> Iterator[Job]:

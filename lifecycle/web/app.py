@@ -68,6 +68,7 @@ def create_app(engine: Engine) -> FastAPI:
         assert intake is not None, "the lifespan has begun"
         return await intake.post(request)
 
+    app.state.company = engine.feedback.company  # for every page that a customer sees
     app.include_router(router(engine, feed, keys))
     app.include_router(operations.router(engine))
     app.include_router(reports.router(engine))

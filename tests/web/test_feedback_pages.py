@@ -569,6 +569,56 @@ def test_every_page_has_the_strictest_headers(
         assert "set-cookie" not in headers
 
 
+def everyones(engine: Engine, client: httpx.Client, sent: Sent) -> list[httpx.Response]:
+    """One of each kind of page that a customer may see."""
+    leave = leaving(engine, sent)
+    return [
+        client.get(leave),
+        client.post(leave),
+        client.get(f"{leave}/preferences"),
+        client.get(survey(engine, sent)),
+        client.post(survey(engine, sent), data={"score": "5"}),
+        client.get(confirming(client)),
+        client.get("/u"),
+        client.post("/u", data={"address": "ann@example.com"}),
+        client.get("/u/x"),
+        client.get("/r/x"),
+    ]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_page_says_who_we_are(tmp_path: Path, language: str) -> None:
+    (tmp_path / "channels.yaml").write_text(
+        "company: {name: Müller & Söhne <3, website: 'https://www.example.com/', email: care@example.com}",
+        encoding="utf-8",
+    )
+    url, name = f"sqlite:///{tmp_path / 'test.db'}", "Müller &amp; Söhne &lt;3"
+    with (
+        running(url, tmp_path, policy=WITH_LANGUAGE, clock=None) as engine,
+        serving(engine) as client,
+    ):
+        client.headers["Accept-Language"] = language
+        post(client, agreed("agreed", days=-2), event(id="1"))
+        engine.apply_pending()
+        for answer in everyones(engine, client, send(engine)):
+            assert f'<p class="brand">{name}</p>' in answer.text, answer.url
+            assert f" · {name}</title>" in answer.text
+            assert (
+                '<a href="https://www.example.com/" rel="noreferrer">www.example.com</a>'
+                in answer.text
+            )
+            assert '<a href="mailto:care@example.com">care@example.com</a>' in answer.text
+
+
+def test_without_a_company_no_page_says_who_we_are(
+    engine: Engine, client: httpx.Client, sent: Sent
+) -> None:
+    for answer in everyones(engine, client, sent):
+        assert '<p class="brand">' not in answer.text
+        assert "<footer>" not in answer.text
+        assert " · " not in answer.text
+
+
 def test_the_style_of_a_page_is_the_one_that_its_policy_allows(client: httpx.Client) -> None:
     import base64
     import hashlib

@@ -1,5 +1,5 @@
 """Which channels report back, and how are their reports recognised? By what they send with anyway,
-or, of a mail server, by who is named beside it.
+or, of a mail server, by who is named beside it. And who is it that customers answer to?
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lifecycle.outreach.channels.opening import KINDS
 from lifecycle.outreach.channels.reporting import sns_hook
-from lifecycle.outreach.channels.settings import ChannelSettings, Kind, read_channels
+from lifecycle.outreach.channels.settings import ChannelSettings, Company, Kind, read_channels
 from lifecycle.outreach.channels.webhook import secret_of
 from lifecycle.outreach.hooks import Hook, SignedHook, TwilioHook
 
@@ -22,6 +22,11 @@ def hooks_of(
     Raises ChannelsRefused, as opening the channels does.
     """
     return dict(_hooks(read_channels(config_dir, environment, kinds).channels or ()))
+
+
+def company_of(config_dir: Path, environment: Mapping[str, str]) -> Company:
+    """As the pages for customers name it; raises ChannelsRefused as well."""
+    return read_channels(config_dir, environment, KINDS).company
 
 
 def _hooks(channels: tuple[ChannelSettings, ...]) -> Iterator[tuple[str, Hook]]:

@@ -1,5 +1,7 @@
 """How does a page for customers look? Plain HTML without a script, in her language, by day and by night.
 
+It says who "we" are, where `channels.yaml` names the company.
+
 Nothing is fetched besides the page itself: its one style sheet stands in it, and the content policy
 allows that text and no other.
 """
@@ -51,7 +53,8 @@ class Page:
 
 def rendered(request: Request, page: Page) -> HTMLResponse:
     say = words(page.language, request.headers.get("accept-language", ""))
-    html = _PAGES.get_template(f"{page.name}.html").render(page.values, say=say)
+    company = request.app.state.company
+    html = _PAGES.get_template(f"{page.name}.html").render(page.values, say=say, company=company)
     headers = {**_HEADERS, "Content-Language": say.language, "Vary": "Accept-Language"}
     if page.retry_after is not None:
         headers["Retry-After"] = str(page.retry_after)
