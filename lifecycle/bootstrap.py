@@ -35,6 +35,7 @@ from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.failure import told
 from lifecycle.logs.lines import Teller
 from lifecycle.outreach.channels.hooking import company_of, hooks_of
+from lifecycle.outreach.hooks import ToldHook
 from lifecycle.outreach.secret import secret_of
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
@@ -117,10 +118,11 @@ def build(
 def _feedback(settings: Settings, *, hears: bool) -> Feedback:
     if not hears:
         return Feedback(secret=None, public_url=settings.reachable_at)
+    hooks = hooks_of(settings.config_dir, os.environ)
     return Feedback(
         secret=secret_of(settings),
         public_url=settings.reachable_at,
-        hooks=hooks_of(settings.config_dir, os.environ),
+        hooks={name: ToldHook(name, hook) for name, hook in hooks.items()},
         company=company_of(settings.config_dir, os.environ),
     )
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
@@ -18,12 +20,19 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 
 from lifecycle.errors import Problem
+from lifecycle.logs.lines import Teller
 from lifecycle.outreach.replies import Ignored, News, Report, plain
+
+tell = Teller("lifecycle")
 
 TOLERANCE = timedelta(minutes=5)  # of a signed timestamp, either way
 MOST_BYTES = 64 * 1024  # of what most providers post
 MOST_FIELDS = 100
 _LONGEST_CODE = 40
+_LONGEST_ACCOUNT = 200  # characters; the name of a topic is long, and may differ in its last letter
+TOLD_AGAIN_AFTER = timedelta(minutes=1)
+
+FOREIGN = "account_foreign"
 
 Read = Report | Ignored
 
@@ -39,7 +48,10 @@ class Posted:
 
 
 class Hook(Protocol):
-    most_bytes: ClassVar[int]  # of a body; a larger one is not read
+    @property
+    def most_bytes(self) -> int:
+        """Of a body; a larger one is not read."""
+        ...
 
     def refuse_stranger(self, url: str) -> None:
         """Before anything of the body is read. Raises Problem, 401, where the address that was asked
@@ -54,6 +66,56 @@ class Hook(Protocol):
         that cannot be found out just now and the provider should post it again.
         """
         ...
+
+
+class ToldHook:
+    """Another hook, whose refusals are told in the log: else only the provider would ever know of them.
+
+    One code of a channel at most once a minute, as anybody may post here.
+    """
+
+    def __init__(
+        self, channel: str, hook: Hook, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._channel = channel
+        self._hook = hook
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._told: dict[str, float] = {}  # when, by code
+        self._untold: dict[str, int] = {}  # how often since
+
+    @property
+    def most_bytes(self) -> int:
+        return self._hook.most_bytes
+
+    def read(self, posted: Posted) -> Read:
+        try:
+            return self._hook.read(posted)
+        except Problem as problem:
+            self._tell(problem)
+            raise
+
+    def _tell(self, problem: Problem) -> None:
+        code = problem.code
+        with self._lock:
+            now, before = self._monotonic(), self._told.get(code)
+            if before is not None and now - before < TOLD_AGAIN_AFTER.total_seconds():
+                self._untold[code] = self._untold.get(code, 0) + 1
+                return
+            self._told[code] = now
+            untold = self._untold.pop(code, 0)
+        got = problem.got if code == FOREIGN else None
+        tell.warning(
+            "hook_refused",
+            "a report about letters by {channel} was refused ({code}): {why}"
+            + (", got {got}" if got else "")
+            + ("; and {untold} more since it was last told" if untold else ""),
+            channel=self._channel,
+            code=code,
+            why=problem.detail,
+            got=got,
+            untold=untold,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,12 +338,14 @@ def not_signed() -> Problem:
 
 
 def foreign(account: str) -> Problem:
+    """Of an account, or of a topic of SNS by its ARN."""
+    what = "topic" if account.startswith("arn:") else "account"
     return Problem(
-        "account_foreign",
-        "this is about an account that is not ours",
+        FOREIGN,
+        f"this is about {'a' if what == 'topic' else 'an'} {what} that is not ours",
         status=403,
-        got=code_of(account),
-        expected="the account that is configured",
+        got=plain(account, _LONGEST_ACCOUNT),
+        expected=f"the {what} that is configured",
     )
 
 

@@ -12,7 +12,14 @@ from urllib.parse import urlencode
 import pytest
 
 from lifecycle.errors import Problem
-from lifecycle.outreach.hooks import Posted, SignedHook, TwilioHook, standard_secret
+from lifecycle.outreach.hooks import (
+    Posted,
+    SignedHook,
+    ToldHook,
+    TwilioHook,
+    foreign,
+    standard_secret,
+)
 from lifecycle.outreach.replies import Ignored, News, Report
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
@@ -57,10 +64,49 @@ def bounced(kind: str = "hard", **more: Any) -> dict[str, Any]:
     return {"type": "message.bounced", "data": data}
 
 
-def refused(hook: TwilioHook | SignedHook, posted: Posted) -> tuple[str, int]:
+def refused(hook: TwilioHook | SignedHook | ToldHook, posted: Posted) -> tuple[str, int]:
     with pytest.raises(Problem) as caught:
         hook.read(posted)
     return caught.value.code, caught.value.status
+
+
+# -- refusals
+
+
+def test_what_is_refused_is_told_once_a_minute_for_each_code(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+    hook = ToldHook("texts", TWILIO, lambda: now[0])
+    of_others = twilio(callback("delivered") | {"AccountSid": "AC2\n\x1b[2Jä"})
+    forged = twilio(callback("delivered"), token="other")
+    for now[0] in (0.0, 30.0, 59.0):
+        assert refused(hook, of_others) == ("account_foreign", 403)
+        assert refused(hook, forged) == ("signature_invalid", 401)
+    now[0] = 60.0
+    refused(hook, of_others)
+    told = "a report about letters by texts was refused"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{told} (account_foreign): this is about an account that is not ours, got AC2[2J",
+        f"{told} (signature_invalid): the signature is not this provider's",
+        f"{told} (account_foreign): this is about an account that is not ours, got AC2[2J; and 2 more since it was last told",
+    ]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+def test_what_is_good_is_read_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    hook = ToldHook("texts", TWILIO)
+    assert hook.read(twilio(callback("delivered"))) == TWILIO.read(twilio(callback("delivered")))
+    assert hook.most_bytes == TWILIO.most_bytes
+    assert caplog.records == []
+
+
+def test_a_foreign_topic_is_called_one_and_shown_to_its_last_letter() -> None:
+    arn = f"arn:aws:sns:eu-west-1:123456789012:{'ses-feedback-of-the-shop' * 3}x"
+    problem = foreign(arn)
+    assert problem.detail == "this is about a topic that is not ours"
+    assert (problem.got, problem.expected) == (arn, "the topic that is configured")
+    assert len(foreign(arn * 9).got or "") == 200
 
 
 # -- Twilio

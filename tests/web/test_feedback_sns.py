@@ -156,6 +156,28 @@ def test_a_report_of_a_letter_that_we_never_sent_has_no_effect(
         assert [row.channel for row in unmatched.newest(tx, 10)] == ["email", "email"]
 
 
+def test_a_wrong_letter_in_the_name_of_a_topic_is_seen_on_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As it is put together from `channels.yaml`: else bounces would be missed, and nobody knew."""
+    written = sns.TOPIC.replace("ses-feedback", "ses-feedbak")
+    (tmp_path / "channels.yaml").write_text(
+        "channels:\n  email: {kind: smtp, host: smtp.example.com, senders: {care: {address: care@example.com}},"
+        f" reports: {{sns: {{topics: ['{written}']}}}}}}\n",
+        encoding="utf-8",
+    )
+    url = f"sqlite:///{tmp_path / 'test.db'}"
+    with running(url, tmp_path) as engine, serving(engine) as client:
+        answers = [post(client, message("Bounce", test_ses.bounce())) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [403] * 3
+    assert answers[0].json()["expected"] == "the topic that is configured"
+    (line,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert line == (
+        "a report about letters by email was refused (account_foreign): this is about a topic that is"
+        f" not ours, got {sns.TOPIC}"
+    )
+
+
 def test_what_is_refused_changes_nothing(
     engine: Engine, client: httpx.Client, sent: Sent, amazon: FakeAmazon
 ) -> None:
