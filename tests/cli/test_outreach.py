@@ -415,7 +415,8 @@ def test_a_letter_that_bounced_silences_its_address_until_a_person_lifts_that(
     assert filing(*lifting, "all", "--json").json == {"suppressed": [], "lifted": None}
     with build(settings) as engine:
         engine.apply_pending()
-    assert "bounced" in filing("explain", "anna").out
+    story = filing("explain", "anna").out
+    assert "nurture (email) came back for good (5.1.1, a hard bounce)." in story
 
 
 def test_a_bounce_is_told_as_a_document(filing: Lifecycle, monkeypatch: pytest.MonkeyPatch) -> None:
