@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lifecycle.domain.policy import Policy
     from lifecycle.engine.sending.desk import Unready
     from lifecycle.engine.sending.overview import Message
+    from lifecycle.engine.sending.request import Requested
     from lifecycle.store.mailroom import Listed
     from lifecycle.store.messages import MessageRow
     from lifecycle.store.pauses import Paused
@@ -201,7 +202,10 @@ def send(
     by: By = None,
     json: Json = False,
 ) -> None:
-    """Ask for a message to customers whom you name. Consent, caps and quiet hours hold as for any other."""
+    """Ask for a message to customers whom you name. Consent, caps and quiet hours hold as for any other.
+
+    Ends with 1 when some of them are nobody's: it names these, and asks for the others all the same.
+    """
     from lifecycle.bootstrap import beside, installation_of
     from lifecycle.engine.sending import request
 
@@ -220,14 +224,22 @@ def send(
                 "paused": [_pause(one) for one in done.paused],
             }
         )
-        return
+    else:
+        _tell_of_request(rule, done)
+    if done.unknown:
+        raise typer.Exit(exits.Code.REFUSED)
+
+
+def _tell_of_request(rule: str, done: Requested) -> None:
     before = f"; {done.before:,} had been asked for before" if done.before else ""
     repeated = f"; {done.repeated:,} named more than once" if done.repeated else ""
     output.show(f"{output.count(done.new, 'message')} of {rule} asked for{before}{repeated}.")
     if done.unknown:
         shown = ", ".join(f"“{key}”" for key in done.unknown[:10])
         more = f" and {len(done.unknown) - 10:,} more" if len(done.unknown) > 10 else ""
-        output.show(Text(tame(f"Nobody is known as {shown}{more}."), "yellow"))
+        output.show(
+            Text(tame(f"Nobody is known as {shown}{more}: nothing is asked for there."), "yellow")
+        )
     for one in done.paused:
         output.show(_told(one))
     if done.new:

@@ -297,7 +297,7 @@ def test_whoever_is_named_twice_under_one_name_gets_it_once(
     asking = ("outreach", "send", "product-news", "--to", "to.txt", "--name", "march")
     assert shop(*asking).out == (
         "2 messages of product-news asked for; 1 named more than once.\n"
-        "Nobody is known as “zoe\\u001b[2J”.\n"
+        "Nobody is known as “zoe\\u001b[2J”: nothing is asked for there.\n"
         "Each leaves when its rule, consent, caps and quiet hours allow it: `lifecycle outreach list"
         " --rule product-news` shows when, or why not.\n"
     )
@@ -310,6 +310,21 @@ def test_whoever_is_named_twice_under_one_name_gets_it_once(
     with build(settings) as engine:
         engine.apply_pending()
     assert len(listed(shop, "--rule", "product-news")) == 3
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_who_asks_for_somebody_unknown_is_told_by_the_exit_code(
+    shop: Lifecycle, more: tuple[str, ...]
+) -> None:
+    """The others are asked for all the same, and a second time all the same tells of the unknown one."""
+    asking = ("outreach", "send", "product-news", "--name", "march", "--customer", "anna", *more)
+    for _ in range(2):
+        ran = shop(*asking, "--customer", "nobody")
+        assert (ran.code, ran.err) == (Code.REFUSED, "")
+        assert "nobody" in ran.out
+    ran = shop(*asking)
+    assert ran.code == Code.OK
+    assert "had been asked for before" in ran.out or ran.json["before"] == 1
 
 
 def test_who_asks_while_it_is_paused_is_told_what_keeps_it(shop: Lifecycle) -> None:
@@ -347,8 +362,8 @@ def test_of_a_message_that_waits_the_text_it_would_have_is_named(
 def test_of_many_whom_nobody_knows_ten_are_named(shop: Lifecycle, home: Path) -> None:
     (home / "to.txt").write_text("".join(f"nobody-{n}\n" for n in range(1_012)))
     asked = shop("outreach", "send", "product-news", "--to", "to.txt", "--name", "march")
-    assert asked.code == Code.OK
-    assert asked.out.endswith("“nobody-9” and 1,002 more.\n")
+    assert asked.code == Code.REFUSED
+    assert asked.out.endswith("“nobody-9” and 1,002 more: nothing is asked for there.\n")
 
 
 def test_keys_may_come_through_a_pipe(shop: Lifecycle, monkeypatch: pytest.MonkeyPatch) -> None:
