@@ -33,6 +33,7 @@ def create_app(engine: Engine) -> FastAPI:
     """The engine over HTTP. Threads start and end with the application's lifespan."""
     feed = Feed(engine)
     keys = Keys(Keyring(engine.installation.db), engine.complaints.about)
+    notes = fetches.Notes(engine)
     intake: Intake | None = None
 
     @asynccontextmanager
@@ -45,6 +46,7 @@ def create_app(engine: Engine) -> FastAPI:
         finally:
             await feed.stop()
             await asyncio.to_thread(intake.stop)
+            await asyncio.to_thread(notes.stop)
             await asyncio.to_thread(keys.stop)
 
     app = FastAPI(
@@ -73,7 +75,7 @@ def create_app(engine: Engine) -> FastAPI:
     app.include_router(operations.router(engine))
     app.include_router(reports.router(engine))
     app.include_router(wishes.router(engine))
-    app.include_router(fetches.router(engine))
+    app.include_router(fetches.router(engine, notes))
     app.include_router(reference.router(app))
     app.add_middleware(Door, keys=keys, routes=declared(app))
     app.add_middleware(Guard, observer=engine.observer)  # the last one added comes first

@@ -18,6 +18,7 @@ from lifecycle.outreach import tokens
 from lifecycle.outreach.secret import Secret
 from lifecycle.outreach.tokens import Followed, Looked
 from lifecycle.store import events, handed
+from lifecycle.store import fetches as rows
 from lifecycle.web.feedback import fetches as pages
 from tests.intake.bad_input import event
 from tests.web.conftest import running, serving
@@ -213,36 +214,94 @@ def test_it_leads_on_while_the_database_is_away_and_that_is_told(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    paths = [link(engine, sent), picture(engine, sent)]
     with monkeypatch.context() as failing:
-        failing.setattr("lifecycle.store.fetches.add", away)
-        assert client.get(link(engine, sent)).headers["location"] == TARGET
-        assert client.get(picture(engine, sent)).content == pages.PICTURE
+        for way in ("read", "write", "run"):
+            failing.setattr(engine.db, way, away)
+        answer = client.get(paths[0])
+        assert (answer.status_code, answer.headers["location"]) == (302, TARGET)
+        assert client.get(paths[1]).content == pages.PICTURE
+        assert client.head(paths[1]).status_code == 200
+        assert client.get("/healthz").status_code == 503
     assert "noting what was opened or clicked failed" in caplog.text
-    assert engine.complaints.total == 2
+    assert engine.complaints.total == 4  # the three, and the one of /healthz
     assert told(engine, sent) == []
 
 
-def test_she_does_not_wait_for_a_database_that_is_slow(
-    engine: Engine, client: httpx.Client, sent: Sent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And it is noted all the same, once it goes on."""
-    go_on, noted = threading.Event(), threading.Event()
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Nothing is noted until this is set: what is asked for meanwhile waits."""
+    go_on = threading.Event()
     note = fetches.note
 
     def slowly(*args: object) -> None:
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         note(*args)  # type: ignore[arg-type]
-        noted.set()
 
     monkeypatch.setattr(pages, "note", slowly)
     monkeypatch.setattr(pages, "PATIENCE_SECONDS", 0.01)
-    try:
-        assert client.get(link(engine, sent)).headers["location"] == TARGET
-        assert not noted.is_set()
-    finally:
-        go_on.set()
-    assert noted.wait(30)
-    assert told(engine, sent) == ["clicked"]
+    yield go_on
+    go_on.set()
+
+
+def test_nobody_waits_for_a_database_that_is_slow(
+    engine: Engine, sent: Sent, stuck: threading.Event
+) -> None:
+    """Neither she nor whoever else asks; and all of it is noted all the same, once it goes on."""
+    links = [link(engine, sent, number=number) for number in range(1, 121)]
+    with serving(engine) as client:
+        for one in links:
+            assert client.get(one, headers=HERS).headers["location"] == TARGET
+        with engine.db.read() as tx:
+            assert rows.of(tx, [sent.message]) == {}
+        for other in ("/readyz", "/healthz", leaving(engine, sent)):
+            assert client.get(other).status_code == 200
+        stuck.set()
+    with engine.db.read() as tx:
+        noted = rows.of(tx, [sent.message])[sent.message]
+    assert sorted(each.link for each in noted) == list(range(1, 121))
+
+
+def test_only_so_many_wait_to_be_noted(
+    engine: Engine,
+    client: httpx.Client,
+    sent: Sent,
+    stuck: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """She gets where she goes all the same, and that it was not noted is told."""
+    monkeypatch.setattr(pages, "MOST_WAITING", 6)
+    for number in range(1, 10):
+        assert client.get(link(engine, sent, number=number)).headers["location"] == TARGET
+    assert engine.complaints.total == 3
+    assert "6 wait for the database already" in caplog.text
+    assert not stuck.is_set()
+
+
+def test_what_waits_at_the_end_is_given_up_in_time_and_told(
+    engine: Engine,
+    sent: Sent,
+    stuck: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What the database has begun is not: it ends by the database's own limits."""
+    monkeypatch.setattr(pages, "LAST_SECONDS", 0.01)
+    complain = engine.complaints.about
+
+    def about(event: str, what: str, error: BaseException) -> None:
+        complain(event, what, error)
+        stuck.set()  # only once the rest is given up
+
+    monkeypatch.setattr(engine.complaints, "about", about)
+    with serving(engine) as client:
+        for number in range(1, pages.WRITERS + 4):
+            client.get(link(engine, sent, number=number), headers=HERS)
+    assert "3 still waited for the database at the end" in caplog.text
+    with engine.db.read() as tx:
+        noted = rows.of(tx, [sent.message])[sent.message]
+    assert len(noted) == pages.WRITERS
 
 
 def test_looking_at_the_link_to_leave_is_neither(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from fastapi import APIRouter, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from lifecycle.engine.fetches import note
+from lifecycle.errors import Unavailable
 from lifecycle.outreach import fetching, tokens
 from lifecycle.outreach.fetching import Why
 from lifecycle.outreach.tokens import Followed, Looked
@@ -23,6 +23,9 @@ from lifecycle.web.feedback.pages import invalid, rendered
 from lifecycle.web.ports import Engine
 
 PATIENCE_SECONDS = 1.0  # for a database that is slow; it is noted all the same
+WRITERS = 4
+MOST_WAITING = 1000  # fetches, beyond which none is noted
+LAST_SECONDS = 5.0  # for those that wait when the server ends
 PICTURE = base64.b64decode(
     "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 )  # 1 by 1, clear
@@ -32,17 +35,49 @@ _HOME = "../u"
 _BY_LINK = needs(Open.TO_SIGNED)
 
 
-def router(engine: Engine) -> APIRouter:
+class Notes:
+    """Notes what is fetched, in threads of its own: what is slow about that holds up nothing else."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="fetches")
+        self._waiting: set[Future[None]] = set()
+
+    async def add(self, link: Looked | Followed, why: Why | None) -> None:
+        """Returns when it is noted, or has not been for a second, or will not be."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._complain(Unavailable(f"{MOST_WAITING} wait for the database already"))
+            return
+        noting = self._writers.submit(self._note, link, why)
+        self._waiting.add(noting)
+        noting.add_done_callback(self._waiting.discard)
+        await asyncio.wait({asyncio.wrap_future(noting)}, timeout=PATIENCE_SECONDS)
+
+    def stop(self) -> None:
+        """Those that wait are noted as far as a few seconds allow; the database ends what it has begun."""
+        wait(list(self._waiting), timeout=LAST_SECONDS)
+        left = sum(noting.cancel() for noting in list(self._waiting))
+        if left:
+            self._complain(Unavailable(f"{left} still waited for the database at the end"))
+        self._writers.shutdown()
+
+    def _note(self, link: Looked | Followed, why: Why | None) -> None:
+        """A failure is told and goes no further: that nothing can be noted is no fault of hers."""
+        try:
+            note(self._engine.installation, self._engine.feedback.secret, link, why)
+        except Exception as error:  # noqa: BLE001 - she gets where she goes; the complaint is logged
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        self._engine.complaints.about("fetch_not_noted", "noting what was opened or clicked", error)
+
+
+def router(engine: Engine, notes: Notes) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     feedback = engine.feedback
-    under_way: set[asyncio.Task[None]] = set()
 
     async def noted(request: Request, link: Looked | Followed) -> None:
-        why = fetching.machine(request.state.method, request.headers)
-        noting = asyncio.create_task(run_in_threadpool(partial(_note, engine, link, why)))
-        under_way.add(noting)  # the loop itself does not hold on to it
-        noting.add_done_callback(under_way.discard)
-        await asyncio.wait({noting}, timeout=PATIENCE_SECONDS)
+        await notes.add(link, fetching.machine(request.state.method, request.headers))
 
     @routes.get("/r/{token}", openapi_extra=_BY_LINK)
     async def follow(request: Request, token: str) -> Response:
@@ -60,11 +95,3 @@ def router(engine: Engine) -> APIRouter:
         return Response(PICTURE, media_type="image/gif", headers=_OF_OTHERS)
 
     return routes
-
-
-def _note(engine: Engine, link: Looked | Followed, why: Why | None) -> None:
-    """A failure is told and goes no further: that nothing can be noted is no fault of hers."""
-    try:
-        note(engine.installation, engine.feedback.secret, link, why)
-    except Exception as error:  # noqa: BLE001 - she gets where she goes; the complaint is logged
-        engine.complaints.about("fetch_not_noted", "noting what was opened or clicked", error)
