@@ -83,11 +83,10 @@ def page_of(target: str) -> str:
 
 
 def _is_known(inst: Installation, message: int, link: Looked | Followed, why: Why | None) -> bool:
-    """Whether an event says it already. A link is noted again: it may be one of several at once."""
-    if isinstance(link, Followed) and why is None:
+    """Whether an event says it already. A link is noted again: others may be followed with it."""
+    if isinstance(link, Followed):
         return False
-    what = "click" if isinstance(link, Followed) else "open"
-    id = _opened(message) if why is None else _prefetched(message, what)
+    id = _opened(message) if why is None else _prefetched(message, "open")
     with inst.db.read() as tx:
         return events.get(tx, OUR_SOURCE, id) is not None
 
@@ -96,11 +95,12 @@ def _settle(inst: Installation, messages: Sequence[int], until: datetime, tx: Tx
     letters = _letters(tx, _quiet(tx, messages, until))
     customers.wait_for_all(tx, {letter.customer_id for letter in letters.values()})
     found = _quiet(tx, messages, until)  # as it is now that it is our turn
+    now = inst.now(tx)
     drafts = [
         draft
         for message, fetched in found.items()
         if message in letters
-        for draft in _told(tx, letters[message], fetched)
+        for draft in _told(tx, letters[message], fetched, now)
     ]
     results = accept_within(inst, tx, drafts) if drafts else []
     fetches.forget(tx, found, until)
@@ -123,16 +123,25 @@ def _letters(tx: Tx, found: Mapping[int, Sequence[Fetch]]) -> dict[int, Handed]:
     return letters
 
 
-def _told(tx: Tx, letter: Handed, found: Sequence[Fetch]) -> Iterator[Draft]:
+def _told(tx: Tx, letter: Handed, found: Sequence[Fetch], now: datetime) -> Iterator[Draft]:
     """The events; none where she does not want to be measured, also if she did when it was sent."""
     said = consents.standing(consents.ledger(tx, letter.customer_id))
     if not all(may_measure(fetch.consent, letter.channel, said) for fetch in found):
         return
     key = customers.key_of(tx, letter.customer_id)
-    links = [(each.link, each.at) for each in found if each.link != PICTURE and not each.why]
-    times = fetching.together(links)
+    times = _times_of_machines(found)
     for fetch in found:
-        yield _event(letter, fetch, key, fetch.why or _why(letter, fetch, times))
+        yield _event(letter, fetch, key, fetch.why or _why(letter, fetch, times), now)
+
+
+def _times_of_machines(found: Sequence[Fetch]) -> list[tuple[datetime, datetime]]:
+    """In which links were followed by one who follows all, or by a machine that says that it is one.
+
+    Apple Mail's look at the picture tells nothing of the links: it may be just when she reads.
+    """
+    links = [each for each in found if each.link != PICTURE]
+    known = [(each.at, each.at) for each in links if each.why]
+    return [*known, *fetching.together((each.link, each.at) for each in links)]
 
 
 def _why(letter: Handed, fetch: Fetch, times: Sequence[tuple[datetime, datetime]]) -> str | None:
@@ -143,23 +152,28 @@ def _why(letter: Handed, fetch: Fetch, times: Sequence[tuple[datetime, datetime]
     return Why.TOGETHER.value if fetching.is_within(fetch.at, times) else None
 
 
-def _event(letter: Handed, fetch: Fetch, customer: str, why: str | None) -> Draft:
-    """Named by the letter and what was fetched: the first time counts."""
+def _event(letter: Handed, fetch: Fetch, customer: str, why: str | None, now: datetime) -> Draft:
+    """Named by the letter and what was fetched: the first time counts.
+
+    It comes in when it is judged, so that an event that comes in late is not one that waits.
+    """
     properties: dict[str, Any] = {
         "rule": letter.rule,
         "step": letter.step,
         "channel": letter.channel,
         "message": letter.message_id,
     }
-    at, message = fetch.seen_at, letter.message_id
+    message = letter.message_id
     if why is not None:
         what = "open" if fetch.link == PICTURE else "click"
-        properties |= {"what": what, "why": why}
-        return draft_of_ours(_prefetched(message, what), customer, PREFETCHED, at, properties)
-    if fetch.link == PICTURE:
-        return draft_of_ours(_opened(message), customer, OPENED, at, properties)
-    properties |= {"link": fetch.link, "url": fetch.url}
-    return draft_of_ours(f"clicked:{message}-{fetch.link}", customer, CLICKED, at, properties)
+        id, kind, more = _prefetched(message, what), PREFETCHED, {"what": what, "why": why}
+    elif fetch.link == PICTURE:
+        id, kind, more = _opened(message), OPENED, {}
+    else:
+        id, kind = f"clicked:{message}-{fetch.link}", CLICKED
+        more = {"link": fetch.link, "url": fetch.url}
+    said = properties | more
+    return draft_of_ours(id, customer, kind, fetch.seen_at, said, received_at=now)
 
 
 def _opened(message: int) -> str:

@@ -66,16 +66,25 @@ def content_hash(
 
 
 def draft_of_ours(
-    id: str, customer: str, kind: str, at: datetime, properties: Mapping[str, Any]
+    id: str,
+    customer: str,
+    kind: str,
+    at: datetime,
+    properties: Mapping[str, Any],
+    *,
+    received_at: datetime | None = None,
 ) -> Draft:
-    """An event that this system records itself; when it did so is no part of what it says."""
+    """An event that this system records itself; when it did so is no part of what it says.
+
+    `received_at` where it is recorded later than it happened.
+    """
     event = Event(
         source=OUR_SOURCE,
         id=id,
         customer=customer,
         type=kind,
         occurred_at=at,
-        received_at=at,
+        received_at=received_at or at,
         properties=properties,
     )
     hashed = content_hash(customer, kind, None, properties)

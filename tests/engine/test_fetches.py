@@ -14,23 +14,24 @@ from lifecycle.bootstrap import Engine
 from lifecycle.engine import fetches
 from lifecycle.engine.explain import explain
 from lifecycle.engine.fetches import QUIET, page_of
-from lifecycle.engine.reading import customer
+from lifecycle.engine.reading import customer, health
 from lifecycle.intake.native import read_batch
 from lifecycle.outreach.fetching import SOON, Why
 from lifecycle.outreach.tokens import Followed, Looked
-from lifecycle.store import events
+from lifecycle.store import clock, events
 from lifecycle.store import fetches as store
 from lifecycle.store.sql import both
-from tests.intake.bad_input import POLICY, body, event
+from tests.intake.bad_input import NOW, POLICY, body, event
 from tests.web.conftest import running
 from tests.web.letters import Sent, left, secret_of, send
+from tests.web.test_ready import move
 
 MEASURED = POLICY.replace(
     "states:",
     "facts:\n  clicks: {count: lifecycle.clicked, within: 90d}\n  opens: {count: lifecycle.opened}\nstates:",
 )
 BACK = both("UPDATE letter_fetch SET at = ? WHERE link = ?")
-NOW = timedelta(0)
+AT_ONCE = timedelta(0)
 
 
 @pytest.fixture
@@ -136,6 +137,19 @@ def test_it_counts_once_however_often_she_looks(engine: Engine, sent: Sent) -> N
     assert waiting(engine) == 0
 
 
+def test_what_is_judged_late_comes_in_late_and_does_not_wait(engine: Engine, sent: Sent) -> None:
+    """It happened when it was fetched; whoever asks how long events wait hears of no hours."""
+    look(engine, sent)
+    later = NOW + timedelta(hours=3)
+    move(engine, later)
+    settle(engine)
+    with engine.db.read() as tx:
+        (opened,) = [e.event for e in events.all_of(tx, sent.customer) if e.event.source != "shop"]
+        assert clock.lived_until(tx) == later
+    assert (opened.occurred_at, opened.received_at) == (NOW, later)
+    assert not health(engine.installation).overdue
+
+
 def test_nothing_is_judged_before_it_has_been_quiet(engine: Engine, sent: Sent) -> None:
     follow(engine, sent)
     assert fetches.settle(engine.installation, quiet=timedelta(hours=1)) == 0
@@ -148,7 +162,7 @@ def test_a_letter_of_which_more_was_fetched_since_waits_as_a_whole(
 ) -> None:
     follow(engine, sent, 1)
     follow(engine, sent, 2, seconds=30)
-    assert fetches.settle(engine.installation, quiet=NOW) == 0
+    assert fetches.settle(engine.installation, quiet=AT_ONCE) == 0
     assert told(engine) == []
     settle(engine)
     assert [kind for kind, _ in told(engine)] == ["clicked", "clicked"]
@@ -163,7 +177,7 @@ def test_what_is_fetched_while_it_is_being_judged_is_judged_with_the_rest(
     with monkeypatch.context() as late:
         looked = iter([[sent.message], []])
         late.setattr("lifecycle.store.fetches.quiet", lambda *_: next(looked))
-        assert fetches.settle(engine.installation, quiet=NOW) == 0
+        assert fetches.settle(engine.installation, quiet=AT_ONCE) == 0
     assert told(engine) == []
     assert settle(engine) == 2
 
@@ -225,6 +239,42 @@ def test_who_follows_all_links_at_once_is_a_scanner(engine: Engine, sent: Sent) 
         ("prefetched", {"what": "click", "why": "together"}),
         ("prefetched", {"what": "open", "why": "together"}),
     ]
+
+
+def test_a_link_that_a_machine_asks_about_first_is_followed_by_it(
+    engine: Engine, sent: Sent
+) -> None:
+    """`HEAD`, then `GET` by a browser's name; also where the letter was looked at so before."""
+    for _ in range(2):
+        follow(engine, sent, 1, Why.HEAD)
+        follow(engine, sent, 1)
+        look(engine, sent)
+        settle(engine)
+        assert told(engine) == [
+            ("prefetched", {"what": "click", "why": "head"}),
+            ("prefetched", {"what": "open", "why": "together"}),
+        ]
+
+
+def test_what_is_followed_while_a_scanner_follows_the_rest_is_followed_by_it(
+    engine: Engine, sent: Sent
+) -> None:
+    follow(engine, sent, 2, Why.SCANNER)
+    follow(engine, sent, 3, Why.SCANNER)
+    follow(engine, sent, 1)
+    follow(engine, sent, 4, seconds=10)
+    settle(engine)
+    assert told(engine) == [
+        ("clicked", {"link": 4, "url": "https://shop.example/4"}),
+        ("prefetched", {"what": "click", "why": "scanner"}),
+    ]
+
+
+def test_what_fetches_every_picture_says_nothing_of_links(engine: Engine, sent: Sent) -> None:
+    look(engine, sent, Why.PRIVACY)
+    follow(engine, sent)
+    settle(engine)
+    assert [kind for kind, _ in told(engine)] == ["clicked", "prefetched"]
 
 
 def test_she_follows_one_after_the_other(engine: Engine, sent: Sent) -> None:
@@ -296,7 +346,7 @@ def test_many_letters_are_judged_by_many_at_once_and_each_once(engine: Engine) -
 def test_explain_tells_of_it_in_words(engine: Engine, sent: Sent) -> None:
     look(engine, sent)
     follow(engine, sent, 2)
-    follow(engine, sent, 3, Why.SCANNER)
+    follow(engine, sent, 3, Why.SCANNER, seconds=10)
     settle(engine)
     engine.apply_pending()
     story = "\n".join(explain(engine.installation, "c1").lines())
