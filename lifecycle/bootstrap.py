@@ -35,6 +35,7 @@ from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.failure import told
 from lifecycle.logs.lines import Teller
 from lifecycle.outreach.channels.hooking import company_of, hooks_of
+from lifecycle.outreach.channels.opening import measures_of
 from lifecycle.outreach.hooks import ToldHook
 from lifecycle.outreach.secret import secret_of
 from lifecycle.settings import Settings
@@ -123,6 +124,7 @@ def _feedback(settings: Settings, *, hears: bool) -> Feedback:
         secret=secret_of(settings),
         public_url=settings.reachable_at,
         hooks={name: ToldHook(name, hook) for name, hook in hooks.items()},
+        measures=measures_of(settings.config_dir, os.environ),
         company=company_of(settings.config_dir, os.environ),
     )
 
@@ -427,7 +429,7 @@ class Engine:
 
     def settle_fetches(self) -> int:
         """What was fetched of letters some seconds ago becomes events; how many these were."""
-        return fetches.settle(self.installation)
+        return fetches.settle(self.installation, self.feedback.measures)
 
     @property
     def sends(self) -> bool:

@@ -20,6 +20,7 @@ from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.lines import Teller
 from lifecycle.outreach.channels.settings import Company
+from lifecycle.outreach.channels.measuring import Measure
 from lifecycle.outreach.hooks import Hook
 from lifecycle.outreach.replies import News, Report, plain
 from lifecycle.outreach.secret import Secret
@@ -43,6 +44,7 @@ class Feedback:
     public_url: str | None  # where customers and providers reach us
     hooks: Mapping[str, Hook] = field(default_factory=dict)  # by the name of the provider
     company: Company = field(default_factory=Company)  # who "we" are on the pages for customers
+    measures: Mapping[str, Measure] = field(default_factory=dict)  # by channel; others: nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

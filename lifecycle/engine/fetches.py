@@ -14,18 +14,21 @@ from typing import Any
 
 from lifecycle.domain.event import CLICKED, OPENED, OUR_SOURCE, PREFETCHED
 from lifecycle.engine.accept import Accepted, accept_within
+from lifecycle.engine.feedback import Feedback
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending.register import IN_FLIGHT_FOR
 from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.outreach import fetching
-from lifecycle.outreach.channels.measuring import may_measure
+from lifecycle.outreach.channels.measuring import Measure, may_measure
 from lifecycle.outreach.fetching import Why
-from lifecycle.outreach.secret import Secret
 from lifecycle.outreach.tokens import Followed, Looked, message_in
 from lifecycle.store import consents, customers, events, fetches, handed
 from lifecycle.store.fetches import PICTURE, Fetch
 from lifecycle.store.handed import Handed
 from lifecycle.store.sql import Tx
+
+Measures = Mapping[str, Measure]
+"""What is measured now, by the name of the channel; of a channel that is not in it, nothing."""
 
 QUIET = fetching.TOGETHER + timedelta(seconds=3)  # the rest is for whoever commits late
 AT_ONCE = 100  # letters in one transaction
@@ -34,21 +37,19 @@ MOST_URL = 500  # characters
 _PAGE = re.compile(r"(https?://)(?:[^/?#\\]*@)?([^?#]*)", re.IGNORECASE)
 
 
-def note(
-    inst: Installation, secret: Secret | None, link: Looked | Followed, why: Why | None
-) -> None:
+def note(inst: Installation, feedback: Feedback, link: Looked | Followed, why: Why | None) -> None:
     """Somebody fetched it; `why` it was a machine, if the request tells. Durable on return.
 
     Nobody is locked and nothing is judged, so that whoever follows a link need not wait.
     """
-    message = message_in(secret, link.letter)
-    if message is None or _is_known(inst, message, link, why):
+    message = message_in(feedback.secret, link.letter)
+    if message is None or not _is_to_note(inst, feedback.measures, message, link, why):
         return
 
     def unit(tx: Tx) -> None:
         fetch = Fetch(
             message_id=message,
-            link=link.number if isinstance(link, Followed) else PICTURE,
+            link=_number(link),
             why="" if why is None else why.value,
             channel=link.channel,
             consent=link.consent,
@@ -61,9 +62,10 @@ def note(
     inst.db.run(unit)
 
 
-def settle(inst: Installation, *, quiet: timedelta = QUIET) -> int:
+def settle(inst: Installation, measures: Measures, *, quiet: timedelta = QUIET) -> int:
     """Judge what was fetched of letters that have been `quiet` since; how many events came of it.
 
+    What `measures`, by channel, does not have now is forgotten, whatever it was when the letter left.
     Run twice, or by two processes at once, it records nothing twice.
     """
     recorded = 0
@@ -73,7 +75,7 @@ def settle(inst: Installation, *, quiet: timedelta = QUIET) -> int:
             found = fetches.quiet(tx, until, AT_ONCE)
         if not found:
             return recorded
-        recorded += inst.db.run(partial(_settle, inst, found, until))
+        recorded += inst.db.run(partial(_settle, inst, measures, found, until))
 
 
 def page_of(target: str) -> str:
@@ -82,16 +84,54 @@ def page_of(target: str) -> str:
     return "" if match is None else f"{match[1]}{match[2]}"[:MOST_URL]
 
 
-def _is_known(inst: Installation, message: int, link: Looked | Followed, why: Why | None) -> bool:
-    """Whether an event says it already. A link is noted again: others may be followed with it."""
-    if isinstance(link, Followed):
+def _is_to_note(
+    inst: Installation,
+    measures: Measures,
+    message: int,
+    link: Looked | Followed,
+    why: Why | None,
+) -> bool:
+    """Whether it may be measured, and no event says it already.
+
+    A link is noted again: others may be followed with it.
+    """
+    measure = _now(measures, link.channel, _number(link))
+    if measure is None:
         return False
-    id = _opened(message) if why is None else _prefetched(message, "open")
     with inst.db.read() as tx:
-        return events.get(tx, OUR_SOURCE, id) is not None
+        letter = handed.of_message(tx, message, link.channel)
+        if letter is None or not _has_agreed(tx, letter, {measure.consent, link.consent}):
+            return False
+        if isinstance(link, Followed):
+            return True
+        id = _opened(message) if why is None else _prefetched(message, "open")
+        return events.get(tx, OUR_SOURCE, id) is None
 
 
-def _settle(inst: Installation, messages: Sequence[int], until: datetime, tx: Tx) -> int:
+def _number(link: Looked | Followed) -> int:
+    return link.number if isinstance(link, Followed) else PICTURE
+
+
+def _now(measures: Measures, channel: str, link: int) -> Measure | None:
+    """By what this link, or the picture, is measured now; None: it is not."""
+    measure = measures.get(channel)
+    if measure is None:
+        return None
+    return measure if (measure.opens if link == PICTURE else measure.clicks) else None
+
+
+def _has_agreed(tx: Tx, letter: Handed, purposes: set[str | None]) -> bool:
+    """To all of them: what was asked for when the letter left, and what is now."""
+    asked = purposes - {None}
+    if not asked:
+        return True
+    said = consents.standing(consents.ledger(tx, letter.customer_id))
+    return all(may_measure(purpose, letter.channel, said) for purpose in asked)
+
+
+def _settle(
+    inst: Installation, measures: Measures, messages: Sequence[int], until: datetime, tx: Tx
+) -> int:
     letters = _letters(tx, _quiet(tx, messages, until))
     customers.wait_for_all(tx, {letter.customer_id for letter in letters.values()})
     found = _quiet(tx, messages, until)  # as it is now that it is our turn
@@ -100,7 +140,7 @@ def _settle(inst: Installation, messages: Sequence[int], until: datetime, tx: Tx
         draft
         for message, fetched in found.items()
         if message in letters
-        for draft in _told(tx, letters[message], fetched, now)
+        for draft in _told(tx, measures, letters[message], fetched, now)
     ]
     results = accept_within(inst, tx, drafts) if drafts else []
     fetches.forget(tx, found, until)
@@ -123,15 +163,19 @@ def _letters(tx: Tx, found: Mapping[int, Sequence[Fetch]]) -> dict[int, Handed]:
     return letters
 
 
-def _told(tx: Tx, letter: Handed, found: Sequence[Fetch], now: datetime) -> Iterator[Draft]:
+def _told(
+    tx: Tx, measures: Measures, letter: Handed, found: Sequence[Fetch], now: datetime
+) -> Iterator[Draft]:
     """The events; none where she does not want to be measured, also if she did when it was sent."""
-    said = consents.standing(consents.ledger(tx, letter.customer_id))
-    if not all(may_measure(fetch.consent, letter.channel, said) for fetch in found):
+    by = {fetch.link: _now(measures, letter.channel, fetch.link) for fetch in found}
+    purposes = {measure.consent for measure in by.values() if measure is not None}
+    if not _has_agreed(tx, letter, purposes | {fetch.consent for fetch in found}):
         return
     key = customers.key_of(tx, letter.customer_id)
     times = _times_of_machines(found)
     for fetch in found:
-        yield _event(letter, fetch, key, fetch.why or _why(letter, fetch, times), now)
+        if by[fetch.link] is not None:
+            yield _event(letter, fetch, key, fetch.why or _why(letter, fetch, times), now)
 
 
 def _times_of_machines(found: Sequence[Fetch]) -> list[tuple[datetime, datetime]]:
@@ -157,7 +201,8 @@ def _event(letter: Handed, fetch: Fetch, customer: str, why: str | None, now: da
 
     It comes in when it is judged, so that an event that comes in late is not one that waits.
     """
-    properties: dict[str, Any] = {
+    more: dict[str, Any]
+    properties = {
         "rule": letter.rule,
         "step": letter.step,
         "channel": letter.channel,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lifecycle.engine.explain import explain
 from lifecycle.engine.fetches import QUIET, page_of
 from lifecycle.engine.reading import customer, health
 from lifecycle.intake.native import read_batch
+from lifecycle.outreach.channels.measuring import Measure
 from lifecycle.outreach.fetching import SOON, Why
 from lifecycle.outreach.tokens import Followed, Looked
 from lifecycle.store import clock, events
@@ -23,7 +25,7 @@ from lifecycle.store import fetches as store
 from lifecycle.store.sql import both
 from tests.intake.bad_input import NOW, POLICY, body, event
 from tests.web.conftest import running
-from tests.web.letters import Sent, left, secret_of, send
+from tests.web.letters import Sent, left, send
 from tests.web.test_ready import move
 
 MEASURED = POLICY.replace(
@@ -37,6 +39,7 @@ AT_ONCE = timedelta(0)
 @pytest.fixture
 def engine(database_url: str, tmp_path: Path) -> Iterator[Engine]:
     with running(database_url, tmp_path, MEASURED, secret=b"s" * 32) as engine:
+        measure(engine)
         post(engine, event(id="1"))
         yield engine
 
@@ -49,6 +52,14 @@ def sent(engine: Engine) -> Sent:
     return letter
 
 
+def measure(
+    engine: Engine, *, opens: bool = True, clicks: bool = True, consent: str | None = None
+) -> None:
+    """From now on, as if it had been started anew."""
+    measures = {"email": Measure(opens=opens, clicks=clicks, consent=consent)}
+    engine.feedback = replace(engine.feedback, measures=measures)
+
+
 def post(engine: Engine, *posted: Any) -> None:
     batch = read_batch(body(*posted), engine.policy(), engine.now(), "shop")
     engine.accept([item for item in batch.items if not isinstance(item, Exception)])
@@ -57,7 +68,7 @@ def post(engine: Engine, *posted: Any) -> None:
 
 def look(engine: Engine, sent: Sent, why: Why | None = None, consent: str | None = None) -> None:
     link = Looked(letter=sent.key, channel="email", consent=consent)
-    fetches.note(engine.installation, secret_of(engine), link, why)
+    fetches.note(engine.installation, engine.feedback, link, why)
 
 
 def follow(
@@ -72,7 +83,7 @@ def follow(
     """`seconds`: so long after what was followed just now."""
     target = f"https://shop.example/{number}?customer=anna"
     link = Followed(letter=sent.key, channel="email", consent=consent, number=number, target=target)
-    fetches.note(engine.installation, secret_of(engine), link, why)
+    fetches.note(engine.installation, engine.feedback, link, why)
     if seconds:
         engine.db.run(
             lambda tx: tx.run(
@@ -82,7 +93,9 @@ def follow(
 
 
 def settle(engine: Engine) -> int:
-    return fetches.settle(engine.installation, quiet=timedelta(seconds=-60))
+    return fetches.settle(
+        engine.installation, engine.feedback.measures, quiet=timedelta(seconds=-60)
+    )
 
 
 def told(engine: Engine) -> list[tuple[str, dict[str, Any]]]:
@@ -152,7 +165,9 @@ def test_what_is_judged_late_comes_in_late_and_does_not_wait(engine: Engine, sen
 
 def test_nothing_is_judged_before_it_has_been_quiet(engine: Engine, sent: Sent) -> None:
     follow(engine, sent)
-    assert fetches.settle(engine.installation, quiet=timedelta(hours=1)) == 0
+    assert (
+        fetches.settle(engine.installation, engine.feedback.measures, quiet=timedelta(hours=1)) == 0
+    )
     assert (told(engine), waiting(engine)) == ([], 1)
     assert settle(engine) == 1
 
@@ -162,7 +177,7 @@ def test_a_letter_of_which_more_was_fetched_since_waits_as_a_whole(
 ) -> None:
     follow(engine, sent, 1)
     follow(engine, sent, 2, seconds=30)
-    assert fetches.settle(engine.installation, quiet=AT_ONCE) == 0
+    assert fetches.settle(engine.installation, engine.feedback.measures, quiet=AT_ONCE) == 0
     assert told(engine) == []
     settle(engine)
     assert [kind for kind, _ in told(engine)] == ["clicked", "clicked"]
@@ -177,7 +192,7 @@ def test_what_is_fetched_while_it_is_being_judged_is_judged_with_the_rest(
     with monkeypatch.context() as late:
         looked = iter([[sent.message], []])
         late.setattr("lifecycle.store.fetches.quiet", lambda *_: next(looked))
-        assert fetches.settle(engine.installation, quiet=AT_ONCE) == 0
+        assert fetches.settle(engine.installation, engine.feedback.measures, quiet=AT_ONCE) == 0
     assert told(engine) == []
     assert settle(engine) == 2
 
@@ -320,6 +335,67 @@ def test_of_her_who_has_not_agreed_to_be_measured_nothing_is_recorded(
     assert come(sent) == 3
     post(engine, agreed("withdrawn", given=False))
     assert come(other) == 0
+
+
+def test_of_her_who_does_not_want_to_be_measured_nothing_is_even_noted(
+    engine: Engine, sent: Sent
+) -> None:
+    follow(engine, sent, consent="measurement")
+    look(engine, sent, consent="measurement")
+    assert waiting(engine) == 0
+    post(engine, agreed("agreed"))
+    follow(engine, sent, consent="measurement")
+    assert waiting(engine) == 1
+    post(engine, agreed("withdrawn", given=False))
+    assert (settle(engine), waiting(engine)) == (0, 0)
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+@pytest.mark.parametrize(
+    ("opens", "clicks", "left"),
+    [(False, True, ["clicked"]), (True, False, ["opened"]), (False, False, [])],
+)
+def test_what_is_measured_no_more_is_not_of_letters_that_left_before_either(
+    engine: Engine, sent: Sent, opens: bool, clicks: bool, left: list[str], is_noted: bool
+) -> None:
+    """Nor where it has been noted by a process that was started before."""
+    if not is_noted:
+        measure(engine, opens=opens, clicks=clicks)
+    look(engine, sent)
+    follow(engine, sent)
+    assert waiting(engine) == (2 if is_noted else len(left))
+    measure(engine, opens=opens, clicks=clicks)
+    settle(engine)
+    assert ([kind for kind, _ in told(engine)], waiting(engine)) == (left, 0)
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_a_channel_that_is_measured_no_more_is_not_at_all(
+    engine: Engine, sent: Sent, is_noted: bool
+) -> None:
+    none = replace(engine.feedback, measures={})
+    if not is_noted:
+        engine.feedback = none
+    follow(engine, sent)
+    assert waiting(engine) == is_noted
+    engine.feedback = none
+    assert (settle(engine), waiting(engine)) == (0, 0)
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_she_is_asked_for_what_is_asked_now_also_of_letters_that_left_before(
+    engine: Engine, sent: Sent, is_noted: bool
+) -> None:
+    """And for what was asked then: a purpose that is taken out gives nobody away."""
+    if not is_noted:
+        measure(engine, consent="measurement")
+    follow(engine, sent)
+    assert waiting(engine) == is_noted
+    measure(engine, consent="measurement")
+    assert settle(engine) == 0
+    post(engine, agreed("agreed"))
+    follow(engine, sent)
+    assert settle(engine) == 1
 
 
 def test_of_a_letter_that_is_known_no_more_nothing_is_left(engine: Engine, sent: Sent) -> None:

@@ -158,7 +158,7 @@ def told(engine: Engine) -> list[str]:
 def settle(engine: Engine) -> None:
     from lifecycle.engine import fetches
 
-    fetches.settle(engine.installation, quiet=timedelta(seconds=-60))
+    fetches.settle(engine.installation, engine.feedback.measures, quiet=timedelta(seconds=-60))
     engine.apply_pending()
 
 

@@ -25,11 +25,16 @@ from tests.web.conftest import running, serving
 from tests.web.letters import Sent, leaving, left, secret_of, send, survey
 
 TARGET = "https://shop.example/a%20b?x=1&y=%E8%B7%AF;|'*#part"
+MEASURED = """\
+channels:
+  email: {kind: file, folder: letters, measure: {opens: true, clicks: true, consent: none}}
+"""
 HERS = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"}
 
 
 @pytest.fixture
 def engine(database_url: str, tmp_path: Path) -> Iterator[Engine]:
+    (tmp_path / "channels.yaml").write_text(MEASURED, encoding="utf-8")
     with running(database_url, tmp_path, secret=b"s" * 32) as engine:
         yield engine
 
@@ -63,7 +68,7 @@ def picture(engine: Engine, sent: Sent) -> str:
 
 
 def told(engine: Engine, sent: Sent) -> list[str]:
-    fetches.settle(engine.installation, quiet=timedelta(seconds=-60))
+    fetches.settle(engine.installation, engine.feedback.measures, quiet=timedelta(seconds=-60))
     with engine.db.read() as tx:
         found = events.all_of(tx, sent.customer)
     return [

@@ -108,6 +108,15 @@ def open_channels(
     return Channels(described.company, ways)
 
 
+def measures_of(
+    config_dir: Path, environment: Mapping[str, str], kinds: Mapping[str, Kind] = KINDS
+) -> dict[str, Measure]:
+    """By the name of the channel, where anything is measured. Raises as `open_channels` does."""
+    described = read_channels(config_dir, environment, kinds).channels or ()
+    measures = {channel.name: measure_of(channel.fields) for channel in described}
+    return {name: measure for name, measure in measures.items() if measure is not None}
+
+
 def _shown(name: str, keep: Callable[[Letter], None]) -> _Way:
     return _limited(Outbox(name, ADDRESSES.get(name), keep), Limits())
 

@@ -64,7 +64,7 @@ class Notes:
     def _note(self, link: Looked | Followed, why: Why | None) -> None:
         """A failure is told and goes no further: that nothing can be noted is no fault of hers."""
         try:
-            note(self._engine.installation, self._engine.feedback.secret, link, why)
+            note(self._engine.installation, self._engine.feedback, link, why)
         except Exception as error:  # noqa: BLE001 - she gets where she goes; the complaint is logged
             self._complain(error)
 
