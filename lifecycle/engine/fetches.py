@@ -13,11 +13,14 @@ from functools import partial
 from typing import Any
 
 from lifecycle.domain.event import CLICKED, OPENED, OUR_SOURCE, PREFETCHED
-from lifecycle.engine.accept import Accepted, accept_within
+from lifecycle.engine.accept import Accepted, Conflict, Result, accept_within
 from lifecycle.engine.feedback import Feedback
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.sending.register import IN_FLIGHT_FOR
+from lifecycle.errors import NotReady, Unavailable
 from lifecycle.intake.draft import Draft, draft_of_ours
+from lifecycle.logs.failure import told
+from lifecycle.logs.lines import Teller
 from lifecycle.outreach import fetching
 from lifecycle.outreach.channels.measuring import Measure, may_measure
 from lifecycle.outreach.fetching import Why
@@ -27,11 +30,13 @@ from lifecycle.store.fetches import PICTURE, Fetch
 from lifecycle.store.handed import Handed
 from lifecycle.store.sql import Tx
 
+tell = Teller("lifecycle")
+
 Measures = Mapping[str, Measure]
 """What is measured now, by the name of the channel; of a channel that is not in it, nothing."""
 
 QUIET = fetching.TOGETHER + timedelta(seconds=3)  # the rest is for whoever commits late
-AT_ONCE = 100  # letters in one transaction
+AT_ONCE = 100  # fetches, whose letters are judged in one transaction
 MOST_URL = 500  # characters
 
 _PAGE = re.compile(r"(https?://)(?:[^/?#\\]*@)?([^?#]*)", re.IGNORECASE)
@@ -75,7 +80,7 @@ def settle(inst: Installation, measures: Measures, *, quiet: timedelta = QUIET) 
             found = fetches.quiet(tx, until, AT_ONCE)
         if not found:
             return recorded
-        recorded += inst.db.run(partial(_settle, inst, measures, found, until))
+        recorded += _judge(inst, measures, found, until)
 
 
 def page_of(target: str) -> str:
@@ -129,9 +134,44 @@ def _has_agreed(tx: Tx, letter: Handed, purposes: set[str | None]) -> bool:
     return all(may_measure(purpose, letter.channel, said) for purpose in asked)
 
 
+def _judge(inst: Installation, measures: Measures, messages: Sequence[int], until: datetime) -> int:
+    """A letter that cannot be judged must not hold up the others: each is judged alone then."""
+    try:
+        judged = inst.db.run(partial(_settle, inst, measures, messages, until))
+    except (Unavailable, NotReady):  # which is no letter's fault
+        raise
+    except Exception as error:  # noqa: BLE001 - it would stand in the way of all others for ever
+        if len(messages) > 1:
+            return sum(_judge(inst, measures, [message], until) for message in messages)
+        inst.db.run(lambda tx: fetches.forget(tx, messages, until))
+        tell.error(
+            "fetch_not_judged",
+            "what was fetched of the letter of message {number} could not be judged and is"
+            " forgotten: {why}",
+            number=messages[0],
+            why=told(error),
+            error=error,
+        )
+        return 0
+    for draft, result in judged:
+        _tell_of_conflict(draft, result)
+    return sum(isinstance(result, Accepted) for _, result in judged)
+
+
+def _tell_of_conflict(draft: Draft, result: Result) -> None:
+    """Of machines the first `why` counts; of her, one link of one letter leads to one place."""
+    if isinstance(result, Conflict) and draft.event.type != PREFETCHED:
+        tell.warning(
+            "fetch_conflict",
+            "{id} was recorded before with another content ({differing}), which stands",
+            id=result.id,
+            differing=", ".join(result.differing),
+        )
+
+
 def _settle(
     inst: Installation, measures: Measures, messages: Sequence[int], until: datetime, tx: Tx
-) -> int:
+) -> list[tuple[Draft, Result]]:
     letters = _letters(tx, _quiet(tx, messages, until))
     customers.wait_for_all(tx, {letter.customer_id for letter in letters.values()})
     found = _quiet(tx, messages, until)  # as it is now that it is our turn
@@ -144,7 +184,7 @@ def _settle(
     ]
     results = accept_within(inst, tx, drafts) if drafts else []
     fetches.forget(tx, found, until)
-    return sum(isinstance(result, Accepted) for result in results)
+    return list(zip(drafts, results, strict=True))
 
 
 def _quiet(tx: Tx, messages: Sequence[int], until: datetime) -> dict[int, list[Fetch]]:

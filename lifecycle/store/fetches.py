@@ -38,8 +38,12 @@ def add(tx: Tx, fetch: Fetch) -> None:
 
 
 def quiet(tx: Tx, since: datetime, limit: int) -> list[int]:
-    """Messages of which nothing was fetched since then, those that wait longest first."""
-    return [row[0] for row in tx.rows(_QUIET, tx.to_db(since), limit)]
+    """Messages of which nothing was fetched since then, those that wait longest first.
+
+    Of the first so many fetches: however many more wait, that costs the same.
+    """
+    found = tx.rows(_QUIET, tx.to_db(since), tx.to_db(since), limit)
+    return list(dict.fromkeys(row[0] for row in found))
 
 
 def of(tx: Tx, message_ids: Iterable[int]) -> dict[int, list[Fetch]]:
@@ -63,8 +67,9 @@ _ADD = both(
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 _QUIET = both(
-    "SELECT message_id FROM letter_fetch GROUP BY message_id HAVING max(at) <= ?"
-    " ORDER BY min(at), message_id LIMIT ?",
+    "SELECT f.message_id FROM letter_fetch AS f WHERE f.at <= ? AND NOT EXISTS"
+    " (SELECT 1 FROM letter_fetch AS g WHERE g.message_id = f.message_id AND g.at > ?)"
+    " ORDER BY f.at, f.message_id LIMIT ?",
     columns=1,
 )
 _OF = both(

@@ -330,6 +330,7 @@ class LetterFetch(SQLModel, table=True):
     """Something of a letter that is measured was fetched, and will be judged in some seconds."""
 
     __tablename__: ClassVar[str] = "letter_fetch"
+    __table_args__ = (Index("letter_fetch_at", "at", "message_id"),)
 
     message_id: int = Field(
         sa_column=Column("message_id", big(), primary_key=True, autoincrement=False)

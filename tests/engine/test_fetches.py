@@ -7,22 +7,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from lifecycle.bootstrap import Engine
+from lifecycle.domain.event import PREFETCHED, Event
 from lifecycle.engine import fetches
 from lifecycle.engine.explain import explain
+from lifecycle.engine.explain.letters import fetched
 from lifecycle.engine.fetches import QUIET, page_of
 from lifecycle.engine.reading import customer, health
+from lifecycle.errors import Unavailable
 from lifecycle.intake.native import read_batch
 from lifecycle.outreach.channels.measuring import Measure
 from lifecycle.outreach.fetching import SOON, Why
 from lifecycle.outreach.tokens import Followed, Looked
-from lifecycle.store import clock, events
+from lifecycle.store import clock, events, handed
 from lifecycle.store import fetches as store
-from lifecycle.store.sql import both
+from lifecycle.store.handed import Handed
+from lifecycle.store.sql import Tx, both
 from tests.intake.bad_input import NOW, POLICY, body, event
 from tests.web.conftest import running
 from tests.web.letters import Sent, left, send
@@ -407,6 +411,65 @@ def test_of_a_letter_that_is_known_no_more_nothing_is_left(engine: Engine, sent:
     assert (told(engine), waiting(engine)) == ([], 0)
 
 
+def test_a_letter_that_cannot_be_judged_holds_up_no_other(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    letters = [send(engine, number) for number in range(1, 4)]
+    for letter in letters:
+        left(engine, letter, timedelta(days=1))
+        follow(engine, letter)
+    of_message = handed.of_message
+
+    def broken(tx: Tx, message: int, channel: str | None) -> Handed | None:
+        if message == letters[1].message:
+            raise ValueError("anna@example.com")
+        return of_message(tx, message, channel)
+
+    with monkeypatch.context() as defect:
+        defect.setattr(handed, "of_message", broken)
+        assert settle(engine) == 2
+    assert (len(told(engine)), waiting(engine)) == (2, 0)
+    assert f"of message {letters[1].message} could not be judged" in caplog.text
+    ours = [each.getMessage() for each in caplog.records if each.name == "lifecycle"]
+    assert not [line for line in ours if "anna" in line]
+
+
+def test_while_the_database_is_away_nothing_that_was_fetched_is_forgotten(
+    engine: Engine, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> NoReturn:
+        raise Unavailable("the database does not answer")
+
+    follow(engine, sent)
+    with monkeypatch.context() as outage:
+        outage.setattr(handed, "of_message", away)
+        with pytest.raises(Unavailable):
+            settle(engine)
+    assert waiting(engine) == 1
+    assert settle(engine) == 1
+
+
+def test_a_link_that_led_elsewhere_before_is_told(
+    engine: Engine, sent: Sent, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first place stands. That a machine was known otherwise before is nothing to tell."""
+    follow(engine, sent)
+    follow(engine, sent, 2, Why.HEAD, seconds=10)
+    settle(engine)
+    follow(engine, sent, 2, Why.SCANNER, seconds=10)
+    link = Followed(
+        letter=sent.key, channel="email", consent=None, number=1, target="https://b.example/"
+    )
+    fetches.note(engine.installation, engine.feedback, link, None)
+    assert settle(engine) == 0
+    warned = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    name = f"clicked:{sent.message}-1"
+    assert warned == [
+        f"{name} was recorded before with another content (properties.url), which stands"
+    ]
+    assert ("clicked", {"link": 1, "url": "https://shop.example/1"}) in told(engine)
+
+
 def test_many_letters_are_judged_by_many_at_once_and_each_once(engine: Engine) -> None:
     letters = [send(engine, number) for number in range(1, 9)]
     for letter in letters:
@@ -433,6 +496,13 @@ def test_explain_tells_of_it_in_words(engine: Engine, sent: Sent) -> None:
         " name." in story
     )
     assert "anna" not in story
+
+
+def test_explain_says_why_as_it_stands_where_it_does_not_know_the_word() -> None:
+    """Such as one of a newer version that ran before."""
+    said = {"rule": "win-back", "step": 1, "channel": "email", "what": "open", "why": "sniffed"}
+    event = Event("lifecycle", "x", "c1", PREFETCHED, NOW, NOW, said)
+    assert fetched(event) == "A machine opened win-back (email): sniffed"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from lifecycle.store import (
     customers,
     dead,
     events,
+    fetches,
     handed,
     idempotency,
     mailroom,
@@ -29,6 +30,7 @@ from lifecycle.store import (
     suppressions,
 )
 from lifecycle.store.database import Database
+from lifecycle.store.fetches import Fetch
 from lifecycle.store.idempotency import Answer, Name
 from lifecycle.store.mailroom import Shown
 from lifecycle.store.sending import Attempt, Claimed, Judged
@@ -37,7 +39,7 @@ from tests.store.made import add, begun_run, day, end_run, fold_all, message, ne
 
 LARGE = (
     *("event", "customer", "identity", "step", "message", "imported", "idempotency"),
-    *("send_attempt", "shown_letter", "suppression", "soft_bounce"),
+    *("send_attempt", "shown_letter", "suppression", "soft_bounce", "letter_fetch"),
 )
 
 
@@ -153,6 +155,13 @@ def _sweep(tx: Tx) -> None:
     events.all_of(tx, stored.customer_id)
     dead.quarantine(tx, stored, reason="fold_failed", detail="boom", attempts=5, at=day(1))
     dead.replay(tx, stored, by="ops", why=None, at=day(1))
+    for number in range(1000):
+        fetch = Fetch(number, 1, "", "email", None, "", day(number % 10), day(1))
+        fetches.add(tx, fetch)
+    quiet = fetches.quiet(tx, day(8), 10)
+    assert len(quiet) == 10
+    assert fetches.of(tx, quiet).keys() == set(quiet)
+    fetches.forget(tx, quiet, day(8))
     steps.log(tx, None, 5)
     steps.recent(tx, 5)
 
@@ -215,6 +224,20 @@ def _table(alias: str, statement: str) -> str:
     """SQLite's plans name the alias."""
     found = re.search(rf"(\w+) AS {alias}\b", statement)
     return found[1] if found else alias
+
+
+def test_what_is_quiet_is_found_by_an_index_that_keeps_the_order(full: Database) -> None:
+    """Read from end to end for each few letters, a backlog would cost its square."""
+    with full.write() as tx:
+        for number in range(3000):
+            fetches.add(tx, Fetch(number, 1, "", "email", None, "", day(number % 10), day(1)))
+        explaining = _Explaining(tx)
+        tx._run = explaining
+        fetches.quiet(tx, day(8), 100)
+
+    (_, plan) = explaining.plans[-1]
+    assert "letter_fetch_at" in plan
+    assert not [line for line in plan.splitlines() if re.search("SORT|TEMP", line.upper())]
 
 
 def test_the_check_itself_finds_a_scan(full: Database) -> None:

@@ -131,7 +131,7 @@ def news(event: Event) -> str | None:
         return f"She followed link {said['link']} of {_letter(said)}, to {said['url']}"
     if event.type == PREFETCHED:
         what = "opened" if said["what"] == "open" else "followed a link of"
-        return f"A machine {what} {_letter(said)}: {fetching.told(Why(said['why']))}"
+        return f"A machine {what} {_letter(said)}: {_why(said['why'])}"
     if event.type == BOUNCED:
         return _BOUNCES[News(said["kind"])].format(letter=_letter(said), code=said["code"])
     if (form := _NEWS.get(event.type)) is None:
@@ -172,6 +172,11 @@ _CONSEQUENCES = {
         "No marketing goes to that address any more, until a person lifts that; service messages do."
     ),
 }
+
+
+def _why(word: str) -> str:
+    """In words, where it is one that this version knows."""
+    return fetching.told(Why(word)) if word in set(Why) else word
 
 
 def _letter(said: Mapping[str, Any]) -> str:

@@ -23,3 +23,4 @@ def upgrade() -> None:
         sa.Column("at", instant(), nullable=False),
         sa.Column("seen_at", instant(), nullable=False),
     )
+    op.create_index("letter_fetch_at", "letter_fetch", ["at", "message_id"], unique=False)
