@@ -19,8 +19,8 @@ from lifecycle.engine.sending.reputation import WATCH
 from lifecycle.intake.draft import Draft, draft_of_ours
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.lines import Teller
-from lifecycle.outreach.channels.settings import Company
 from lifecycle.outreach.channels.measuring import Measure
+from lifecycle.outreach.channels.settings import Company
 from lifecycle.outreach.hooks import Hook
 from lifecycle.outreach.replies import News, Report, plain
 from lifecycle.outreach.secret import Secret

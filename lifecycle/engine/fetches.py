@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from lifecycle.domain.event import CLICKED, OPENED, OUR_SOURCE, PREFETCHED
 from lifecycle.engine.accept import Accepted, Conflict, Result, accept_within
@@ -39,7 +40,17 @@ QUIET = fetching.TOGETHER + timedelta(seconds=3)  # the rest is for whoever comm
 AT_ONCE = 100  # fetches, whose letters are judged in one transaction
 MOST_URL = 500  # characters
 
-_PAGE = re.compile(r"(https?://)(?:[^/?#\\]*@)?([^?#]*)", re.IGNORECASE)
+_PAGE = re.compile(r"(https?://)(?:[^/?#\\]*@)?([^/?#\\]*)([^?#]*)", re.IGNORECASE)
+_LEFT_OUT = "…"
+_OF_HERS = re.compile(
+    r"@|%|＠"  # an address; what is escaped twice may be one
+    r"|^\W*(?:[0-9]\W*){9,}$"  # a telephone number, an account, an order
+    r"|[0-9]{12}"
+    r"|[0-9a-f]{8}-[0-9a-f]{4}-"  # a UUID
+    r"|(?=[a-z]{0,15}[0-9])(?=[0-9]{0,15}[a-z])[a-z0-9]{16}",  # a code, in hex or otherwise
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])[\w.~=+-]{20,}", re.ASCII)  # base64
 
 
 def note(inst: Installation, feedback: Feedback, link: Looked | Followed, why: Why | None) -> None:
@@ -84,9 +95,22 @@ def settle(inst: Installation, measures: Measures, *, quiet: timedelta = QUIET) 
 
 
 def page_of(target: str) -> str:
-    """Without query, fragment and login, in which anything of hers may stand."""
+    """Without query, fragment and login, in which anything of hers may stand.
+
+    Nor with what looks like an address, a number or a code of hers between two slashes; that is a guess.
+    """
     match = _PAGE.match(target)
-    return "" if match is None else f"{match[1]}{match[2]}"[:MOST_URL]
+    if match is None:
+        return ""
+    segments = re.split(r"([/\\])", match[3])
+    kept = "".join(_LEFT_OUT if _is_of_hers(each) else each for each in segments)
+    return f"{match[1]}{match[2]}{kept}"[:MOST_URL]
+
+
+def _is_of_hers(segment: str) -> bool:
+    """Whether a part of a path looks like it; a date, a number of a few digits and words do not."""
+    plain = unquote(segment)
+    return _OF_HERS.search(plain) is not None or _TOKEN.fullmatch(plain) is not None
 
 
 def _is_to_note(

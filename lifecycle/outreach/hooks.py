@@ -11,7 +11,8 @@ import binascii
 import hmac
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
@@ -88,9 +89,18 @@ class ToldHook:
     def most_bytes(self) -> int:
         return self._hook.most_bytes
 
+    def refuse_stranger(self, url: str) -> None:
+        with self._telling():
+            self._hook.refuse_stranger(url)
+
     def read(self, posted: Posted) -> Read:
-        try:
+        with self._telling():
             return self._hook.read(posted)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
         except Problem as problem:
             self._tell(problem)
             raise

@@ -15,7 +15,7 @@ from lifecycle.bootstrap import Engine
 from lifecycle.domain.event import PREFETCHED, Event
 from lifecycle.engine import fetches
 from lifecycle.engine.explain import explain
-from lifecycle.engine.explain.letters import fetched
+from lifecycle.engine.explain.letters import news
 from lifecycle.engine.fetches import QUIET, page_of
 from lifecycle.engine.reading import customer, health
 from lifecycle.errors import Unavailable
@@ -502,14 +502,14 @@ def test_explain_says_why_as_it_stands_where_it_does_not_know_the_word() -> None
     """Such as one of a newer version that ran before."""
     said = {"rule": "win-back", "step": 1, "channel": "email", "what": "open", "why": "sniffed"}
     event = Event("lifecycle", "x", "c1", PREFETCHED, NOW, NOW, said)
-    assert fetched(event) == "A machine opened win-back (email): sniffed"
+    assert news(event) == "A machine opened win-back (email): sniffed"
 
 
 @pytest.mark.parametrize(
     ("target", "page"),
     [
         ("https://shop.example/a?b=c#d", "https://shop.example/a"),
-        ("https://anna:secret@shop.example/a@b", "https://shop.example/a@b"),
+        ("https://anna:secret@shop.example/a", "https://shop.example/a"),
         ("https://shop.example#a", "https://shop.example"),
         ("https://shop.example?a@b", "https://shop.example"),
         ("HTTP://shop.example/" + "a" * 900, "HTTP://shop.example/" + "a" * 480),
@@ -517,6 +517,54 @@ def test_explain_says_why_as_it_stands_where_it_does_not_know_the_word() -> None
 )
 def test_of_a_link_only_its_page_is_kept(target: str, page: str) -> None:
     assert page_of(target) == page
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        "anna@example.com",
+        "anna%40example.com",
+        "anna%2540example.com",
+        "%61nna%40example.com",
+        "a;mail=anna@example.com",
+        "13800138000",
+        "+86-138-0013-8000",
+        "%2B86%20138%200013%208000",
+        "order-202611290001234",
+        "a;jsessionid=0F9A6B1C2D3E4F5A",
+        "0f9a6b1c2d3e4f5a6b7c8d9e",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "Zk3Vb9x0QmT7rLw2",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+        "dGhpc0lzQVRva2VuT25seU9mTGV0dGVycw==",
+        "-Xq_RtYzPwNb-KdVmLcGhJf",
+    ],
+)
+def test_what_looks_like_hers_in_a_path_is_left_out(segment: str) -> None:
+    for path, kept in (
+        ("/{}", "/…"),
+        ("/magic-login/{}/go", "/magic-login/…/go"),
+        ("//{}/", "//…/"),
+    ):
+        page = f"https://shop.example{kept}"
+        assert page_of(f"https://shop.example{path.format(segment)}?a=b") == page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/products/1234567/winter-boots-size-42",
+        "/blog/2026/11/29/how-we-made-the-spring-collection-of-2027",
+        "/2026-11-29",
+        "/zh-CN/sale/%E8%B7%AF",
+        "/iphone15promax/index.html",
+        "/terms_and_conditions_of_sale.html",
+        "/v1.2.3/",
+    ],
+)
+def test_a_path_that_says_nothing_of_her_stays(path: str) -> None:
+    assert page_of(f"https://shop.example{path}") == f"https://shop.example{path}"
 
 
 def test_it_waits_longer_than_a_scanner_takes_from_one_link_to_the_next() -> None:
