@@ -17,7 +17,7 @@ class Fetch(NamedTuple):
     why: str  # a machine fetched it, as far as the request tells; "": nothing says so
     channel: str
     consent: str | None  # the purpose without which it is not recorded
-    url: str | None  # of the link, without what a query says
+    url: str | None  # of the link, as the event will have it
     at: datetime  # real time
     seen_at: datetime  # by the engine's clock
 

@@ -533,7 +533,7 @@ def test_of_a_link_only_its_page_is_kept(target: str, page: str) -> None:
         "order-202611290001234",
         "a;jsessionid=0F9A6B1C2D3E4F5A",
         "0f9a6b1c2d3e4f5a6b7c8d9e",
-        "550e8400-e29b-41d4-a716-446655440000",
+        "550e8400-e29b-41d4-a716-4466554400ab",
         "Zk3Vb9x0QmT7rLw2",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
         "dGhpc0lzQVRva2VuT25seU9mTGV0dGVycw==",
