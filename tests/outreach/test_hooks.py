@@ -18,6 +18,7 @@ from lifecycle.outreach.hooks import (
     ToldHook,
     TwilioHook,
     foreign,
+    refuse_without_secret,
     standard_secret,
 )
 from lifecycle.outreach.replies import Ignored, News, Report
@@ -99,6 +100,22 @@ def test_what_is_good_is_read_and_not_told(caplog: pytest.LogCaptureFixture) -> 
     assert hook.read(twilio(callback("delivered"))) == TWILIO.read(twilio(callback("delivered")))
     assert hook.most_bytes == TWILIO.most_bytes
     assert caplog.records == []
+
+
+class Guarded(SignedHook):
+    def refuse_stranger(self, url: str) -> None:
+        refuse_without_secret(url, [b"only the provider knows it"])
+
+
+def test_a_stranger_is_told_too_and_what_he_guessed_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hook = ToldHook("email", Guarded(secrets=()))
+    with pytest.raises(Problem):
+        hook.refuse_stranger("https://example.com/v1/hooks/email?secret=a-guess")
+    (record,) = caplog.records
+    assert "a report about letters by email was refused (hook_secret_wrong)" in record.getMessage()
+    assert "a-guess" not in record.getMessage()
 
 
 def test_a_foreign_topic_is_called_one_and_shown_to_its_last_letter() -> None:
