@@ -152,7 +152,7 @@ def _measured(kind: str, count: int) -> Result:
 
 
 def _by_workers(count: int) -> Result:
-    """They have sent some letters before, and wait while what is measured falls due."""
+    """They have sent some letters before, one of them perhaps all, and wait while the rest falls due."""
     with ExitStack() as stack:
         url = stack.enter_context(databases.empty("postgresql"))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -167,7 +167,6 @@ def _by_workers(count: int) -> Result:
         }
         command = [sys.executable, "-m", "lifecycle", "work"]
         workers = [stack.enter_context(begun(command, environment)).pid for _ in range(WORKERS)]
-        await_done(lambda: _all_render(workers))
         _await_sent(engine, WARMING)
         pause(engine.installation, pauses.ALL, by="bench", why="until all are due")
         _fall_due(engine, WARMING, count)
@@ -212,10 +211,6 @@ def _cpu(workers: Sequence[int], sink: int) -> tuple[float, float, float]:
     """Of those who send, those who render for them, and the mail server."""
     renderers = [pid for worker in workers for pid in _renderers(worker)]
     return cpu_of(*workers), cpu_of(*renderers), cpu_of(sink)
-
-
-def _all_render(workers: Sequence[int]) -> bool:
-    return all(_renderers(worker) for worker in workers)
 
 
 # -- who sends, and to whom ------------------------------------------------------------------
