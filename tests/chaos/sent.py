@@ -36,10 +36,10 @@ _ADDRESSES = both(
     "SELECT DISTINCT message_id, address_hash FROM send_attempt WHERE address_hash IS NOT NULL",
     columns=2,
 )
-_TRIED_AGAIN = both(  # after an attempt that certainly did not leave
-    "SELECT a.message_id, a.number FROM send_attempt AS a WHERE outcome IN ('refused',"
-    " 'refused_for_good') AND EXISTS (SELECT 1 FROM send_attempt AS b"
-    " WHERE b.message_id = a.message_id AND b.number > a.number)",
+_WENT_ON = both(  # after an attempt that certainly did not leave: tried again, or judged not to be
+    "SELECT a.message_id, a.number FROM send_attempt AS a JOIN message AS m ON m.id = a.message_id"
+    " WHERE outcome IN ('refused', 'refused_for_good') AND (m.fate = 'suppressed' OR EXISTS"
+    " (SELECT 1 FROM send_attempt AS b WHERE b.message_id = a.message_id AND b.number > a.number))",
     columns=2,
 )
 _SUPPRESSED = both("SELECT address_hash, scope FROM suppression", columns=2)
@@ -127,10 +127,11 @@ def found(inst: Installation, secret: Secret, taken: Mapping[str, int]) -> Found
 
 def _events(tx: Tx, secret: Secret) -> tuple[dict[int, Counter[str]], Counter[str]]:
     """That an attempt was unknown is not its end where its sender, taken for gone, came back and knew
-    that it had been refused: it was tried again, and a later attempt tells what became of it."""
+    that it had been refused: it was tried again, and a later attempt tells what became of it, or it was
+    judged again and suppressed."""
     of_message: defaultdict[int, Counter[str]] = defaultdict(Counter)
     ids: Counter[str] = Counter()
-    known_since = {(row[0], str(row[1])) for row in tx.rows(_TRIED_AGAIN)}
+    known_since = {(row[0], str(row[1])) for row in tx.rows(_WENT_ON)}
     for kind, id, properties in tx.rows(_EVENTS):
         if kind in {SENT, FAILED, UNKNOWN}:
             message = message_in(secret, json.loads(properties)["message"])

@@ -16,6 +16,7 @@ from lifecycle.engine.sending.register import Register
 from lifecycle.outreach.outcome import Ambiguous, Fault, Outcome, Refused
 from lifecycle.outreach.secret import Secret
 from lifecycle.outreach.tokens import letter_key
+from lifecycle.store import suppressions
 from lifecycle.store.messages import MessageRow
 from tests.chaos.sent import found
 from tests.policies import scenario_policy
@@ -71,6 +72,29 @@ def test_an_unknown_end_that_its_sender_took_back_is_no_second_end(
     row = message(inst, "offer")
     assert (row.fate, row.tries) == (Fate.UNKNOWN, 2)
     assert found(inst, SECRET, {}).events[row.row_id][UNKNOWN] == unknown_ends
+
+
+def test_nor_is_it_one_where_what_was_taken_back_is_then_suppressed(inst: Installation) -> None:
+    """As where her address came back of another letter before this one was tried again."""
+    with inst.db.read() as tx:
+        now: datetime = inst.now(tx)
+    arrive(inst, *known(now), bought(now))
+    office = Office(Wire())
+    register = Register(inst, office)
+    asleep = begun(inst, office, register)
+    lapse(inst)
+    assert sender(inst, office).reclaim() == 1
+    assert register.conclude(asleep, BUSY, 1)
+    (hashed,) = office.hashes_of("email", asleep.address)
+    inst.db.run(lambda tx: suppressions.add(tx, hashed, suppressions.ALL, "hard_bounce", now))
+    hurry(inst)
+    work(inst)
+    with inst.db.write() as tx:
+        assert not sender(inst, office)._claim(tx).taken
+
+    row = message(inst, "offer")
+    assert (row.fate, row.reason) == (Fate.SUPPRESSED, "address_suppressed")
+    assert not found(inst, SECRET, {}).events[row.row_id]
 
 
 def begun(inst: Installation, office: Office, register: Register) -> Taken:
