@@ -6,7 +6,7 @@ after the answer sees it. Said twice it is the same wish, and changes nothing mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -207,14 +207,17 @@ class Wanted:
     text_version: str
 
 
-def ask(inst: Installation, secret: Secret, wanted: Wanted) -> Asked:
+def ask(
+    inst: Installation, secret: Secret, wanted: Wanted, *, measured: Collection[str] = ()
+) -> Asked:
     """Nothing is given yet, and nothing is stored: the link itself is all that is pending.
 
-    Raises NotFound for a customer that there is not, Problem for a purpose that the policy does not name.
+    `measured` are the purposes that channels ask for before they measure anything of her. Raises
+    NotFound for a customer that there is not, Problem for a purpose that nobody names.
     """
     with inst.db.read() as tx:
         customer = find(tx, wanted.customer)
-        _refuse_unknown_purpose(inst, tx, wanted.purpose)
+        _refuse_unknown_purpose(inst, tx, wanted.purpose, measured)
         return Asked(
             customer=customer,
             purpose=wanted.purpose,
@@ -226,7 +229,9 @@ def ask(inst: Installation, secret: Secret, wanted: Wanted) -> Asked:
         )
 
 
-def _refuse_unknown_purpose(inst: Installation, tx: Tx, purpose: str) -> None:
+def _refuse_unknown_purpose(
+    inst: Installation, tx: Tx, purpose: str, measured: Collection[str]
+) -> None:
     """Where rules name purposes, a consent to another one lets nothing be sent: it is a slip.
 
     Of every version of the policy, as one may come into force until she confirms. A policy that names
@@ -235,9 +240,10 @@ def _refuse_unknown_purpose(inst: Installation, tx: Tx, purpose: str) -> None:
     versions = inst.timeline(tx).versions
     rules = [rule for version in versions for rule in version.policy.outreach]
     known = {rule.purpose for rule in rules if rule.purpose is not None}
-    if known and purpose not in known:
+    allowed = known.union(measured)
+    if known and purpose not in allowed:
         problem = unlisted(
-            "unknown_purpose", "no rule of the policy has this purpose", purpose, known
+            "unknown_purpose", "no rule of the policy has this purpose", purpose, allowed
         )
         problem.pointer = "/purpose"
         raise problem

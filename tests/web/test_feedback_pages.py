@@ -511,6 +511,24 @@ def test_a_purpose_that_no_rule_names_is_told_with_those_that_one_does(tmp_path:
         post(client, event(id="2", type="consent_given", properties=misspelt))
 
 
+def test_a_purpose_that_only_measuring_asks_for_can_be_asked_too(tmp_path: Path) -> None:
+    """No rule has it: without it she is written to all the same, and not measured."""
+    rules = ["{name: offer, on: request, channels: [email], class: marketing}"]
+    url, policy = f"sqlite:///{tmp_path / 'own.db'}", scenario_policy(outreach=rules)
+    (tmp_path / "channels.yaml").write_text(
+        "channels:\n  email: {kind: file, folder: letters,"
+        " measure: {opens: true, consent: measurement}}\n"
+    )
+    with running(url, tmp_path, policy=policy, clock=None) as engine, serving(engine) as client:
+        post(client, event(id="1", type="consent_given", properties=MARKETING))
+        wanted = dict.fromkeys(("channel", "address", "source", "text_version"), "x")
+        wanted |= {"customer_id": "c1", "purpose": "measurement"}
+        assert client.post("/v1/consents", json=wanted).status_code == 200
+        told = client.post("/v1/consents", json={**wanted, "purpose": "measuring"}).json()
+        assert told["code"] == "unknown_purpose"
+        assert told["expected"] == "one of marketing, measurement"
+
+
 # -- what pages are like
 
 

@@ -280,7 +280,8 @@ def _asked(inst: Installation, feedback: Feedback, wanted: Wanted) -> dict[str, 
             "no link can be made: LIFECYCLE_PUBLIC_URL and LIFECYCLE_SECRET say where and with what",
             status=409,
         )
-    link = wishes.ask(inst, feedback.secret, wanted)
+    measured = {each.consent for each in feedback.measures.values() if each.consent is not None}
+    link = wishes.ask(inst, feedback.secret, wanted, measured=measured)
     return {
         "status": "pending",
         "confirm_url": f"{feedback.public_url}/c/{asked_token(feedback.secret, link)}",
