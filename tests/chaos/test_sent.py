@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import pytest
 
@@ -50,16 +49,7 @@ def test_an_unknown_end_that_its_sender_took_back_is_no_second_end(
     inst: Installation, first: Outcome | None, unknown_ends: int
 ) -> None:
     """Taken for gone, he comes back and knows that it was refused; the next try is unknown for good."""
-    with inst.db.read() as tx:
-        now: datetime = inst.now(tx)
-    arrive(inst, *known(now), bought(now))
-    office = Office(Wire())
-    register = Register(inst, office)
-
-    asleep = begun(inst, office, register)
-    lapse(inst)
-    assert sender(inst, office).reclaim() == 1
-    assert message(inst, "offer").fate is Fate.UNKNOWN
+    office, register, asleep = taken_for_gone(inst)
     if first is None:  # a sender that does what none may: it tries again all the same
         again(inst)
     else:
@@ -76,17 +66,12 @@ def test_an_unknown_end_that_its_sender_took_back_is_no_second_end(
 
 def test_nor_is_it_one_where_what_was_taken_back_is_then_suppressed(inst: Installation) -> None:
     """As where her address came back of another letter before this one was tried again."""
-    with inst.db.read() as tx:
-        now: datetime = inst.now(tx)
-    arrive(inst, *known(now), bought(now))
-    office = Office(Wire())
-    register = Register(inst, office)
-    asleep = begun(inst, office, register)
-    lapse(inst)
-    assert sender(inst, office).reclaim() == 1
+    office, register, asleep = taken_for_gone(inst)
     assert register.conclude(asleep, BUSY, 1)
     (hashed,) = office.hashes_of("email", asleep.address)
-    inst.db.run(lambda tx: suppressions.add(tx, hashed, suppressions.ALL, "hard_bounce", now))
+    inst.db.run(
+        lambda tx: suppressions.add(tx, hashed, suppressions.ALL, "hard_bounce", inst.now(tx))
+    )
     hurry(inst)
     work(inst)
     with inst.db.write() as tx:
@@ -95,6 +80,20 @@ def test_nor_is_it_one_where_what_was_taken_back_is_then_suppressed(inst: Instal
     row = message(inst, "offer")
     assert (row.fate, row.reason) == (Fate.SUPPRESSED, "address_suppressed")
     assert not found(inst, SECRET, {}).events[row.row_id]
+
+
+def taken_for_gone(inst: Installation) -> tuple[Office, Register, Taken]:
+    """A letter whose sender sleeps for too long, so that it is said to be unknown."""
+    with inst.db.read() as tx:
+        now = inst.now(tx)
+    arrive(inst, *known(now), bought(now))
+    office = Office(Wire())
+    register = Register(inst, office)
+    asleep = begun(inst, office, register)
+    lapse(inst)
+    assert sender(inst, office).reclaim() == 1
+    assert message(inst, "offer").fate is Fate.UNKNOWN
+    return office, register, asleep
 
 
 def begun(inst: Installation, office: Office, register: Register) -> Taken:
