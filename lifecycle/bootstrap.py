@@ -34,8 +34,9 @@ from lifecycle.intake.draft import Draft
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.failure import told
 from lifecycle.logs.lines import Teller
-from lifecycle.outreach.channels.hooking import company_of, hooks_of
-from lifecycle.outreach.channels.opening import measures_of
+from lifecycle.outreach.channels.hooking import hooks_of
+from lifecycle.outreach.channels.opening import KINDS, measures_of
+from lifecycle.outreach.channels.settings import read_channels
 from lifecycle.outreach.hooks import ToldHook
 from lifecycle.outreach.secret import secret_of
 from lifecycle.settings import Settings
@@ -119,13 +120,14 @@ def build(
 def _feedback(settings: Settings, *, hears: bool) -> Feedback:
     if not hears:
         return Feedback(secret=None, public_url=settings.reachable_at)
-    hooks = hooks_of(settings.config_dir, os.environ)
+    described = read_channels(settings.config_dir, os.environ, KINDS)
+    channels = described.channels or ()
     return Feedback(
         secret=secret_of(settings),
         public_url=settings.reachable_at,
-        hooks={name: ToldHook(name, hook) for name, hook in hooks.items()},
-        measures=measures_of(settings.config_dir, os.environ),
-        company=company_of(settings.config_dir, os.environ),
+        hooks={name: ToldHook(name, hook) for name, hook in hooks_of(channels).items()},
+        measures=measures_of(channels),
+        company=described.company,
     )
 
 

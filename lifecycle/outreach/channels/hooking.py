@@ -1,35 +1,23 @@
 """Which channels report back, and how are their reports recognised? By what they send with anyway,
-or, of a mail server, by who is named beside it. And who is it that customers answer to?
+or, of a mail server, by who is named beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-from lifecycle.outreach.channels.opening import KINDS
 from lifecycle.outreach.channels.reporting import sns_hook
-from lifecycle.outreach.channels.settings import ChannelSettings, Company, Kind, read_channels
+from lifecycle.outreach.channels.settings import ChannelSettings
 from lifecycle.outreach.channels.webhook import secret_of
 from lifecycle.outreach.hooks import Hook, SignedHook, TwilioHook
 
 
-def hooks_of(
-    config_dir: Path, environment: Mapping[str, str], kinds: Mapping[str, Kind] = KINDS
-) -> dict[str, Hook]:
-    """By the name of the channel, which stands in the address to which its provider reports.
-
-    Raises ChannelsRefused, as opening the channels does.
-    """
-    return dict(_hooks(read_channels(config_dir, environment, kinds).channels or ()))
+def hooks_of(channels: Iterable[ChannelSettings]) -> dict[str, Hook]:
+    """By the name of the channel, which stands in the address to which its provider reports."""
+    return dict(_hooks(channels))
 
 
-def company_of(config_dir: Path, environment: Mapping[str, str]) -> Company:
-    """As the pages for customers name it; raises ChannelsRefused as well."""
-    return read_channels(config_dir, environment, KINDS).company
-
-
-def _hooks(channels: tuple[ChannelSettings, ...]) -> Iterator[tuple[str, Hook]]:
+def _hooks(channels: Iterable[ChannelSettings]) -> Iterator[tuple[str, Hook]]:
     for channel in channels:
         fields = channel.fields
         if channel.kind == "twilio" and "key" not in fields:

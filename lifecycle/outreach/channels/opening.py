@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -108,12 +108,9 @@ def open_channels(
     return Channels(described.company, ways)
 
 
-def measures_of(
-    config_dir: Path, environment: Mapping[str, str], kinds: Mapping[str, Kind] = KINDS
-) -> dict[str, Measure]:
-    """By the name of the channel, where anything is measured. Raises as `open_channels` does."""
-    described = read_channels(config_dir, environment, kinds).channels or ()
-    measures = {channel.name: measure_of(channel.fields) for channel in described}
+def measures_of(channels: Iterable[ChannelSettings]) -> dict[str, Measure]:
+    """By the name of the channel, where anything is measured."""
+    measures = {channel.name: measure_of(channel.fields) for channel in channels}
     return {name: measure for name, measure in measures.items() if measure is not None}
 
 

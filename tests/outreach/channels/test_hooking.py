@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
@@ -16,8 +16,8 @@ from lifecycle.outreach.channels.hooking import hooks_of
 from lifecycle.outreach.channels.http import Client
 from lifecycle.outreach.channels.kinds import kinds
 from lifecycle.outreach.channels.opening import KINDS
-from lifecycle.outreach.channels.settings import read_channels
-from lifecycle.outreach.hooks import SignedHook, TwilioHook
+from lifecycle.outreach.channels.settings import Kind, read_channels
+from lifecycle.outreach.hooks import Hook, SignedHook, TwilioHook
 from lifecycle.outreach.sns import SnsHook
 from tests.outreach import test_sns
 from tests.outreach.channels.test_http_kinds import PUBLIC, reaching
@@ -54,6 +54,12 @@ plain: {kind: smtp, host: smtp.example.com, senders: {care: {address: care@mail.
 """
 
 
+def hooks(
+    folder: Path, environment: Mapping[str, str], kinds: Mapping[str, Kind]
+) -> dict[str, Hook]:
+    return hooks_of(read_channels(folder, environment, kinds).channels or ())
+
+
 def described(folder: Path) -> Path:
     (folder / "out").mkdir()
     text = f"channels:\n{indent(CHANNELS, '  ')}"
@@ -63,7 +69,7 @@ def described(folder: Path) -> Path:
 
 def test_channels_that_report_back_are_known_by_their_names(tmp_path: Path) -> None:
     """Not Twilio by an API key: it signs with the account's token, which nobody has told us then."""
-    assert hooks_of(described(tmp_path), ENVIRONMENT, REACHED) == {
+    assert hooks(described(tmp_path), ENVIRONMENT, REACHED) == {
         "sms": TwilioHook(account="AC1", auth_token="a-token-of-the-account", channel="sms"),
         "gateway": SignedHook(secrets=tuple(SECRETS), channel="gateway"),
         "email": replace(
@@ -94,7 +100,7 @@ def test_for_reports_through_sns_only_the_hosts_of_its_topics_are_asked(tmp_path
 @pytest.mark.parametrize("text", ["0123456789abcdef0123456", "0123456789abcdef0123456&", "x" * 201])
 def test_a_secret_that_an_address_cannot_hold_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(ChannelsRefused) as caught:
-        hooks_of(described(tmp_path), ENVIRONMENT | {"HOOK_OLD": text}, REACHED)
+        hooks(described(tmp_path), ENVIRONMENT | {"HOOK_OLD": text}, REACHED)
     (finding,) = caught.value.findings
     assert (finding.code, finding.line) == ("wrong_secret", 15)
     assert "the environment variable HOOK_OLD holds no secret for an address" in finding.message
@@ -105,12 +111,12 @@ def test_a_secret_that_is_not_there_lets_nobody_in(tmp_path: Path) -> None:
     """Else who forgets to set it would be open to everybody, and never know."""
     known = {name: text for name, text in ENVIRONMENT.items() if name != "HOOK_OLD"}
     with pytest.raises(ChannelsRefused, match="HOOK_OLD is not set"):
-        hooks_of(described(tmp_path), known, REACHED)
+        hooks(described(tmp_path), known, REACHED)
 
 
 def test_confirmations_have_their_own_questions_to_amazon(tmp_path: Path) -> None:
     """Whoever uses up those for certificates by messages that nobody signed hinders no confirmation."""
-    hook = hooks_of(described(tmp_path), ENVIRONMENT, REACHED)["email"]
+    hook = hooks(described(tmp_path), ENVIRONMENT, REACHED)["email"]
     assert isinstance(hook, SnsHook)
     while hook.certificates._amazon._throttle.take() == 0:
         continue
@@ -118,4 +124,4 @@ def test_confirmations_have_their_own_questions_to_amazon(tmp_path: Path) -> Non
 
 
 def test_a_folder_without_channels_has_no_hooks(tmp_path: Path) -> None:
-    assert hooks_of(tmp_path, {}) == {}
+    assert hooks(tmp_path, {}, KINDS) == {}
