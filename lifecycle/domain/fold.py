@@ -79,7 +79,7 @@ def fold(
     shape, or a policy that no check would pass loops without time passing; `PoisonEvent` where one
     event cannot be folded.
     """
-    run = _Run(timeline, timeline.blank() if snapshot is None else snapshot, witness)
+    run = Run(timeline, timeline.blank() if snapshot is None else snapshot, witness)
     waiting: tuple[Event, ...] = ()
     for position, event in enumerate(events):
         at = event.occurred_at
@@ -113,7 +113,7 @@ def armed(timeline: Timeline, snapshot: Snapshot, now: datetime) -> tuple[Due, .
 
     What was due up to `now` must have been folded already.
     """
-    run = _Run(timeline, snapshot, None)
+    run = Run(timeline, snapshot, None)
     run.enter_version_at(now)
     return tuple(sorted(run.dues(), key=_order))
 
@@ -127,7 +127,7 @@ def unwanted(timeline: Timeline, snapshot: Snapshot, rule: str, version: int, at
     bound = timeline.numbered(version).outreach[rule]
     if bound.unless is None:
         return False
-    holds, error = _Run(timeline, snapshot, None).holds(bound.unless, at)
+    holds, error = Run(timeline, snapshot, None).holds(bound.unless, at)
     return holds or error is not None
 
 
@@ -155,10 +155,15 @@ def _first(dues: Iterable[Due | None]) -> Due | None:
     return min((due for due in dues if due is not None), key=_order, default=None)
 
 
-class _Run:
-    """One fold under way: the only place where a customer's state changes."""
+class Run:
+    """One fold under way: the only place where a customer's state changes.
 
-    def __init__(self, timeline: Timeline, before: Snapshot, witness: Witness | None) -> None:
+    `fold` is one that nothing interrupts; a backtest stops it in between, to ask what would be sent.
+    """
+
+    def __init__(
+        self, timeline: Timeline, before: Snapshot, witness: Witness | None = None
+    ) -> None:
         if before.shape != timeline.shape:
             raise FoldBroken("this snapshot was made with other facts: fold from the beginning")
         self._timeline = timeline
@@ -170,7 +175,7 @@ class _Run:
         self.state = before.state
         self.attributes = before.attributes
         self.tags: tuple[str, ...] = before.tags
-        self._consents = before.consents
+        self.consents = before.consents
         self._entered_at = before.entered_at
         self._stay = before.stay
         self._began_at = before.began_at
@@ -291,10 +296,10 @@ class _Run:
     def _consent(self, event: Event) -> None:
         """What is said of all channels takes the place of what was said of each before."""
         purpose, channel = event.properties["purpose"], event.properties["channel"]
-        held = self._consents
+        held = self.consents
         if channel == builtin.EVERY_CHANNEL:
             held = {about: so for about, so in held.items() if about.rpartition("/")[0] != purpose}
-        self._consents = {**held, f"{purpose}/{channel}": event.type == builtin.CONSENT_GIVEN}
+        self.consents = {**held, f"{purpose}/{channel}": event.type == builtin.CONSENT_GIVEN}
 
     def _request(self, event: Event) -> None:
         """A person asked for a rule's message; a rule that waits for nobody's word stays silent."""
@@ -637,7 +642,7 @@ class _Run:
             cells=tuple(self.cells),
             attributes=self.attributes,
             tags=self.tags,
-            consents=self._consents,
+            consents=self.consents,
             marks=self._marks,
             slots=self._slots,
             refused=self._refused,

@@ -7,25 +7,21 @@ the same digest, on any database.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-
-from lifecycle.domain.fold import facts_at, fold
+from lifecycle.domain.fold import fold
 from lifecycle.domain.instant import BEGINNING, instant_text
 from lifecycle.domain.snapshot import Snapshot, load, shape_of
 from lifecycle.domain.timeline import Timeline
 from lifecycle.engine.installation import Installation
+from lifecycle.engine.truth import Sum, truth
 from lifecycle.errors import NotReady
 from lifecycle.store import backlog, customers, events, messages, steps
 from lifecycle.store.customers import CustomerRow
-from lifecycle.store.messages import MessageRow
 from lifecycle.store.sql import Tx
-from lifecycle.store.steps import StepRow
 
 PAGE = 1000  # customers in memory at a time
 
@@ -47,13 +43,10 @@ def digest(inst: Installation, at: datetime | None = None) -> Digest:
         if instant is None:
             raise NotReady("there are no events, so there is nothing to digest")
         _refuse_unfinished(tx, instant)
-        summed = hashlib.sha256()
-        count = 0
-        for truth in truths(inst, tx, instant):
-            summed.update(orjson.dumps(truth, option=orjson.OPT_SORT_KEYS))
-            summed.update(b"\n")
-            count += 1
-    return Digest(at=instant, hex=summed.hexdigest(), customers=count)
+        summed = Sum()
+        for told in truths(inst, tx, instant):
+            summed.add(told)
+    return Digest(at=instant, hex=summed.hex, customers=summed.customers)
 
 
 def _refuse_unfinished(tx: Tx, at: datetime) -> None:
@@ -87,7 +80,13 @@ def truths(inst: Installation, tx: Tx, at: datetime) -> Iterator[dict[str, Any]]
             snapshot = past.get(row.id)
             if snapshot is None or snapshot.began_at is None or snapshot.began_at > at:
                 continue
-            yield _truth(timeline, row, snapshot, live.get(row.id, []), planned.get(row.id, []), at)
+            made = [stored.step for stored in live.get(row.id, ()) if stored.step.at <= at]
+            keys = [
+                stored.message.key
+                for stored in planned.get(row.id, ())
+                if stored.live and stored.message.caused_at <= at
+            ]
+            yield truth(timeline, row.key, snapshot, made, keys, at)
 
 
 def _past(tx: Tx, timeline: Timeline, page: list[CustomerRow], at: datetime) -> dict[int, Snapshot]:
@@ -113,41 +112,3 @@ def _reached(snapshot: Snapshot) -> datetime:
     """The instant of the newest thing in a snapshot."""
     instants = [snapshot.checked_at, snapshot.last_key and snapshot.last_key.occurred_at]
     return max((instant for instant in instants if instant), default=BEGINNING)
-
-
-def _truth(
-    timeline: Timeline,
-    row: CustomerRow,
-    snapshot: Snapshot,
-    live: list[StepRow],
-    planned: list[MessageRow],
-    at: datetime,
-) -> dict[str, Any]:
-    made = [stored.step for stored in live if stored.step.at <= at]
-    return {
-        "customer": row.key,
-        "state": made[-1].to_state if made else timeline.versions[0].policy.initial,
-        "facts": facts_at(timeline, snapshot, at),
-        "attributes": snapshot.attributes,
-        "tags": snapshot.tags,
-        "consents": snapshot.consents,
-        "steps": [
-            {
-                "rule": step.rule,
-                "from": step.from_state,
-                "to": step.to_state,
-                "trigger": step.trigger,
-                "cause": step.cause,
-                "at": instant_text(step.at),
-                "guard": step.guard,
-                "read": step.read,
-                "version": step.version,
-                "by": step.by,
-                "why": step.why,
-            }
-            for step in made
-        ],
-        "messages": sorted(
-            row.message.key for row in planned if row.live and row.message.caused_at <= at
-        ),
-    }

@@ -87,13 +87,13 @@ def _doom(fate: Fate, ledger: int) -> Callable[[Point], None]:
 
 def _choke_on_poison() -> None:
     """Folding a poisonous event raises, or takes the process with it, as a defect of ours would."""
-    take = fold._Run.take
+    take = fold.Run.take
 
-    def choking(self: fold._Run, event: Event) -> None:
+    def choking(self: fold.Run, event: Event) -> None:
         if event.id.startswith(ABORTS):
             os.abort()
         if event.id.startswith(RAISES):
             raise ArithmeticError(f"{event.id} cannot be folded")
         take(self, event)
 
-    fold._Run.take = choking  # type: ignore[method-assign]
+    fold.Run.take = choking  # type: ignore[method-assign]

@@ -91,14 +91,15 @@ def oracle_digest(material: Material, until: datetime, sets: Sequence[str] = SET
         customer: _line(policy, [in_set(event, _NO_SET) for event in history], until)
         for customer, history in material.histories.items()
     }
-    summed = hashlib.sha256()
-    for name in sorted(sets):
-        for customer in sorted(truths):
-            summed.update(truths[customer].replace(f"{_NO_SET}~".encode(), f"{name}~".encode()))
-    return summed.hexdigest()
+    total = 0
+    for name in sets:
+        for line in truths.values():
+            mine = line.replace(f"{_NO_SET}~".encode(), f"{name}~".encode())
+            total += int.from_bytes(hashlib.sha256(mine).digest())
+    return hashlib.sha256((total % 2**256).to_bytes(32)).hexdigest()
 
 
 def _line(policy: Policy, history: Sequence[Event], until: datetime) -> bytes:
     """One customer, in the words of `lifecycle digest`."""
     told = digested(history[0].customer, oracle(policy, history, until))
-    return orjson.dumps(told, option=orjson.OPT_SORT_KEYS) + b"\n"
+    return orjson.dumps(told, option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,345 @@
+"""How would one customer have fared? Her events folded under a policy, and each message it plans
+judged as delivery judges it, at the very instant at which it may go.
+
+What really became of messages is no part of it: events that tell of it are left out, and a letter that
+would have left is told to the fold instead. Nobody knows what she would have answered to it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from lifecycle.domain import calendar
+from lifecycle.domain.event import COUNTED, OUR_SOURCE, PREFETCHED, SENT, Event, EventKey
+from lifecycle.domain.fold import Run
+from lifecycle.domain.instant import END, later
+from lifecycle.domain.policy import OutreachRule
+from lifecycle.domain.snapshot import Snapshot
+from lifecycle.domain.step import PlannedMessage, Step
+from lifecycle.domain.timeline import Timeline, Version
+from lifecycle.outreach.assignment import share
+from lifecycle.outreach.verdict import Case, Defer, Option, Reason, Send, Spent, order, verdict
+
+_OF_LETTERS = frozenset({*COUNTED, PREFETCHED})
+"""Events that tell what became of letters which another policy may not have sent."""
+
+_TOLD_AFTER = timedelta(microseconds=1)  # a letter has left just after it was claimed
+
+
+class Became(StrEnum):
+    """What would have become of a planned message by the end of the backtest."""
+
+    SENT = "sent"
+    HELD_OUT = "held_out"
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    WAITING = "waiting"  # its time has not come, or it was put off beyond the end
+
+
+_BECAME = {
+    Reason.WRONG_STATE: Became.CANCELLED,
+    Reason.UNWANTED: Became.CANCELLED,
+    Reason.CANCELLED_BY: Became.CANCELLED,
+    Reason.GOAL_REACHED: Became.CANCELLED,
+    Reason.EXPIRED: Became.EXPIRED,
+    Reason.HOLDOUT: Became.HELD_OUT,
+}  # all others: suppressed
+
+
+class Letter(NamedTuple):
+    """A planned message, and what would have become of it."""
+
+    message: PlannedMessage
+    became: Became
+    at: datetime  # when that was decided; of one that waits: when it would be looked at next
+    reason: Reason | None  # why it did not leave
+    channel: str | None  # by which it left
+    put_off: Reason | None  # why it had to wait, at first; None: it had not
+
+
+class Course(NamedTuple):
+    """One customer's life under a policy, up to the end of the backtest."""
+
+    timeline: Timeline
+    customer: str
+    snapshot: Snapshot
+    steps: Sequence[Step]
+    messages: Sequence[PlannedMessage]
+    letters: Sequence[Letter]  # one a message, in the order in which they were planned
+    unfolded: Sequence[tuple[Event, str]] = ()  # events that cannot be folded, and why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """By what letters leave, as far as a backtest asks."""
+
+    addresses: Mapping[str, str | None]  # channel → the attribute that holds an address; None: needs none
+    everybody: bool = False  # each has an address everywhere, and consents where she never said
+
+
+class Courses:
+    """Makes the courses of many customers under the same policies, up to the same instant."""
+
+    def __init__(self, timeline: Timeline, ways: Ways, until: datetime) -> None:
+        self.timeline = timeline
+        self.until = until
+        self._ways = ways
+        self._tells = bool(timeline.updates(SENT))  # whether any fact looks at what was sent
+        self._rules = {
+            (version.number, rule.name): _Rule(rule, version)
+            for version in timeline.versions
+            for rule in version.policy.outreach
+        }
+        self._asked = frozenset(kind for rule in self._rules.values() for kind in rule.asked)
+
+    def of(self, customer: str, history: Iterable[Event]) -> Course:
+        """`history` is sorted as events are; what lies after the end is not looked at."""
+        events = [
+            event
+            for event in history
+            if event.type not in _OF_LETTERS and event.occurred_at <= self.until
+        ]
+        unfolded: list[tuple[Event, str]] = []
+        while True:
+            life = _Life(self, customer, events)
+            culprit = life.live()
+            if culprit is None:
+                return life.course(tuple(unfolded))
+            event, why = culprit
+            unfolded.append((event, why))
+            events.remove(event)
+
+    def rule(self, message: PlannedMessage) -> _Rule:
+        return self._rules[message.version, message.rule]
+
+    def asks_about(self, kind: str) -> bool:
+        return kind in self._asked
+
+    @property
+    def tells(self) -> bool:
+        return self._tells
+
+    @property
+    def ways(self) -> Ways:
+        return self._ways
+
+
+class _Rule:
+    """A rule of a version, with what is asked of it for every message."""
+
+    __slots__ = ("asked", "channels", "rule", "version")
+
+    def __init__(self, rule: OutreachRule, version: Version) -> None:
+        self.rule = rule
+        self.version = version
+        self.asked = (*rule.cancel_on, *((rule.goal.event,) if rule.goal else ()))
+
+
+@dataclass(slots=True)
+class _Post:
+    """What is known of a planned message so far."""
+
+    became: Became = Became.WAITING
+    at: datetime = END
+    reason: Reason | None = None
+    channel: str | None = None
+    put_off: Reason | None = None
+
+
+class _Life:
+    """One customer, from her first event to the end."""
+
+    def __init__(self, courses: Courses, customer: str, events: list[Event]) -> None:
+        self._courses = courses
+        self._customer = customer
+        self._events = events
+        self._run = Run(courses.timeline, courses.timeline.blank())
+        self._posts: list[_Post] = []
+        self._due: list[tuple[datetime, int]] = []  # a heap: when to look, number of the message
+        self._told: list[tuple[EventKey, Event]] = []  # a heap: letters that left, to be folded
+        self._spent: list[Spent] = []
+        self._happened: list[tuple[str, datetime]] = []  # of the types that rules ask about
+
+    def live(self) -> tuple[Event, str] | None:
+        """The event that cannot be folded, and why; None where all can."""
+        run, until, events, told, due = (
+            self._run,
+            self._courses.until,
+            self._events,
+            self._told,
+            self._due,
+        )
+        place, count = 0, len(events)
+        while True:
+            coming = events[place].occurred_at if place < count else END
+            if told and told[0][0].occurred_at < coming:
+                coming = told[0][0].occurred_at
+            claim = due[0][0] if due else END
+            now = min(run.wake, coming, claim)
+            if now > until or now == END:
+                return None
+            if run.wake == now:  # checks due at an event's instant fire before it
+                run.advance(now)
+            elif coming == now:  # and letters go after both
+                if told and (place == count or told[0][0] < events[place].key):
+                    event = heapq.heappop(told)[1]
+                else:
+                    event = events[place]
+                    place += 1
+                if why := self._take(event):
+                    return event, why
+            else:
+                self._claim(now)
+                continue
+            if len(run.messages) > len(self._posts):
+                self._queue()
+
+    def course(self, unfolded: Sequence[tuple[Event, str]]) -> Course:
+        return Course(
+            self._courses.timeline,
+            self._customer,
+            self._run.snapshot(waits=0),
+            self._run.steps,
+            self._run.messages,
+            [
+                Letter(message, post.became, post.at, post.reason, post.channel, post.put_off)
+                for message, post in zip(self._run.messages, self._posts, strict=True)
+            ],
+            unfolded,
+        )
+
+    def _take(self, event: Event) -> str | None:
+        try:
+            self._run.take(event)
+        except Exception as error:  # noqa: BLE001 - as an installation puts the event aside
+            return f"{type(error).__name__}: {error}"
+        if self._courses.asks_about(event.type):
+            self._happened.append((event.type, event.occurred_at))
+        return None
+
+    def _queue(self) -> None:
+        """What was just planned may go at its instant, a little later where the rule says so."""
+        for number in range(len(self._posts), len(self._run.messages)):
+            message = self._run.messages[number]
+            wait = message.settle
+            if spread := self._courses.rule(message).rule.spread:
+                wait += spread * share(self._customer, f"spread/{message.rule}/{message.cause}")
+            at = later(message.planned_at, wait) if wait else message.planned_at
+            self._posts.append(_Post(at=at))
+            heapq.heappush(self._due, (at, number))
+
+    # -- what delivery does ------------------------------------------------------------------------
+
+    def _claim(self, now: datetime) -> None:
+        """Judge all that are due, as one claim of delivery does."""
+        due = self._due
+        cases: dict[int, Case] = {}  # by number of the message
+        while due and due[0][0] == now:
+            number = heapq.heappop(due)[1]
+            cases[number] = self._case(self._run.messages[number], now)
+        if len(cases) == 1:
+            ((number, case),) = cases.items()
+            self._decide(number, case, now)
+            return
+        numbers = {id(case): number for number, case in cases.items()}
+        for case in order(cases.values()):
+            self._decide(numbers[id(case)], case, now)
+
+    def _decide(self, number: int, case: Case, now: datetime) -> None:
+        post = self._posts[number]
+        sending = self._courses.timeline.at(now).policy.sending
+        decided = verdict(case, sending, self._spent, now)
+        post.at = now
+        match decided:
+            case Send(channel=channel):
+                post.became, post.channel = Became.SENT, channel
+                self._leave(number, case, channel, now)
+            case Defer(until=until, reason=reason):
+                post.put_off = post.put_off or reason
+                self._put_off(number, case, until, reason)
+            case _:
+                post.became = _BECAME.get(decided.reason, Became.SUPPRESSED)
+                post.reason = decided.reason
+
+    def _put_off(self, number: int, case: Case, until: datetime, reason: Reason) -> None:
+        """Looked at again then, or when it expires, if that is earlier."""
+        again = until
+        if reason in {Reason.QUIET_HOURS, Reason.CLOSED_DAY} and case.rule.spread:
+            spread = f"spread/{case.rule.name}/{case.cause}"
+            again = later(again, case.rule.spread * share(self._customer, spread))
+        if case.expires_at is not None and case.expires_at < again:
+            again = case.expires_at
+        self._posts[number].at = again
+        heapq.heappush(self._due, (again, number))
+
+    def _leave(self, number: int, case: Case, channel: str, now: datetime) -> None:
+        rule = case.rule
+        self._spent.append(
+            Spent(at=now, channel=channel, message_class=rule.message_class, rule=rule.name)
+        )
+        if not self._courses.tells:
+            return
+        at = now + _TOLD_AFTER
+        told = Event(
+            source=OUR_SOURCE,
+            id=f"sent:{rule.name}:{case.number}:{number}",
+            customer=self._customer,
+            type=SENT,
+            occurred_at=at,
+            received_at=at,
+            properties={"rule": rule.name, "step": case.number, "channel": channel},
+        )
+        heapq.heappush(self._told, (told.key, told))
+
+    def _case(self, message: PlannedMessage, now: datetime) -> Case:
+        run, courses = self._run, self._courses
+        known = courses.rule(message)
+        rule = known.rule
+        bound = known.version.outreach[rule.name].unless
+        unwanted = False
+        if bound is not None:
+            holds, error = run.holds(bound, now)
+            unwanted = holds or error is not None
+        happened: dict[str, datetime] = {}
+        if known.asked:
+            for kind, at in self._happened:
+                if at > message.caused_at and kind not in happened:
+                    happened[kind] = at
+        return Case(
+            rule=rule,
+            cause=message.cause,
+            number=message.number,
+            caused_at=message.caused_at,
+            expires_at=message.expires_at,
+            customer=self._customer,
+            state=run.state,
+            zone=calendar.zone(
+                run.attributes.get("timezone"), courses.timeline.at(now).policy.timezone
+            ),
+            options=[self._option(name) for name in rule.channels],
+            consents=self._consents(rule),
+            unwanted=unwanted,
+            happened=happened,
+        )
+
+    def _option(self, name: str) -> Option:
+        ways = self._courses.ways
+        if name not in ways.addresses:
+            return Option(channel=name, ready=False)
+        attribute = ways.addresses[name]
+        if attribute is None or ways.everybody:
+            return Option(channel=name)
+        found = self._run.attributes.get(attribute)
+        return Option(channel=name, has_address=isinstance(found, str) and bool(found.strip()))
+
+    def _consents(self, rule: OutreachRule) -> Mapping[str, bool]:
+        said = self._run.consents
+        if not self._courses.ways.everybody or rule.purpose is None:
+            return said
+        return {f"{rule.purpose}/all": True, **said}
