@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from lifecycle.cli import (
+    backtest,
     bench,
     customer,
     dead,
@@ -80,6 +81,7 @@ app.command("log", rich_help_panel=LOOK)(transitions.log)
 app.command("explain", rich_help_panel=LOOK)(customer.explain)
 app.add_typer(customer.app, name="customer", rich_help_panel=LOOK)
 app.add_typer(outreach.app, name="outreach", rich_help_panel=LOOK)
+app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)
 app.add_typer(report.app, name="report", rich_help_panel=LOOK)
 app.add_typer(policy.app, name="policy", rich_help_panel=KEEP)
 app.add_typer(template.app, name="template", rich_help_panel=KEEP)

@@ -66,6 +66,10 @@ class NoInput(LifecycleError):
     """A file that somebody named is missing or unreadable."""
 
 
+class BadInput(LifecycleError):
+    """Rows of a file that somebody named cannot be read."""
+
+
 class CannotWrite(LifecycleError):
     """A file that somebody named cannot be written."""
 
@@ -75,6 +79,7 @@ class Interrupted(LifecycleError):
 
 
 _CODES: tuple[tuple[type[LifecycleError], Code], ...] = (
+    (BadInput, Code.BAD_INPUT),
     (Problem, Code.BAD_INPUT),
     (MappingRefused, Code.BAD_INPUT),
     (PolicyRefused, Code.CONFIGURATION),

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,20 +17,21 @@ from rich.text import Text
 from lifecycle.cli import exits, output
 from lifecycle.cli.opening import looked_over, opened, warn_of_policy
 from lifecycle.cli.options import with_settings
+from lifecycle.cli.tables import (
+    Local,
+    Refused,
+    at_hand,
+    find_mapping,
+    reading,
+    show_problem,
+    show_rest,
+)
 from lifecycle.domain.fate import Fate
-from lifecycle.errors import NotFound
-from lifecycle.intake.strict_json import tame
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
-    from lifecycle.domain.policy import Policy
-    from lifecycle.engine.imports import ImportReport, RowConflict
+    from lifecycle.engine.imports import ImportReport
     from lifecycle.engine.installation import Installation
-    from lifecycle.intake.mapping import TableMapping
-    from lifecycle.intake.rows import RowProblem
-    from lifecycle.intake.table import Outcome, RejectsFile
-
-SHOWN = 20  # kinds of problems, and conflicts, that are shown; all go into --rejects
 
 
 class Effects(StrEnum):
@@ -95,7 +91,7 @@ def import_file(
     --effects on. A dry run may run beside a server, and makes no database where there is none.
     """
     with ExitStack() as stack:
-        local = stack.enter_context(_at_hand(file))
+        local = stack.enter_context(at_hand(file))
         asked = _Asked(
             file=local,
             digest=_digest(local),
@@ -103,7 +99,7 @@ def import_file(
             effects=effects,
             accept_valid=accept_valid,
         )
-        refused = _Refused(stack, rejects)
+        refused = Refused(stack, rejects)
         report = _rehearse(settings, asked, refused) if dry_run else _run(settings, asked, refused)
         refused.add_conflicts(report.conflicts)
     if json:
@@ -120,23 +116,23 @@ def import_file(
 class _Asked:
     """What the command line says, looked up."""
 
-    file: _Local
+    file: Local
     digest: str
     mapping: str  # its name, or the path to it
     effects: Effects
     accept_valid: bool
 
 
-def _rehearse(settings: Settings, asked: _Asked, refused: _Refused) -> ImportReport:
+def _rehearse(settings: Settings, asked: _Asked, refused: Refused) -> ImportReport:
     """A dry run, beside whoever writes; there may be no database yet, and there is none afterwards."""
     from lifecycle.engine.imports import rehearse_import
 
     with looked_over(settings) as ground:
         if ground.db is not None:
             warn_of_policy(ground.db, settings)
-        _, columns = _mapping(settings, asked.mapping, ground.policy)
+        _, columns = find_mapping(settings, asked.mapping, ground.policy)
         with output.progress(f"reading {asked.file.name}") as bar:
-            read = _reading(asked.file, columns, ground.policy, ground.now, bar)
+            read = reading(asked.file, columns, ground.policy, ground.now, bar)
             try:
                 return rehearse_import(ground.db, read, on_problem=refused.add)
             except KeyboardInterrupt as error:
@@ -145,7 +141,7 @@ def _rehearse(settings: Settings, asked: _Asked, refused: _Refused) -> ImportRep
                 ) from error
 
 
-def _run(settings: Settings, asked: _Asked, refused: _Refused) -> ImportReport:
+def _run(settings: Settings, asked: _Asked, refused: Refused) -> ImportReport:
     from lifecycle.bootstrap import Access, is_missing
     from lifecycle.engine.imports import run_import
     from lifecycle.engine.work import Applied
@@ -164,7 +160,7 @@ def _run(settings: Settings, asked: _Asked, refused: _Refused) -> ImportReport:
             engine = stack.enter_context(opened(settings, Access.WRITE))
             warn_of_policy(engine.db, settings)
             policy, now, inst = engine.policy(), engine.now(), engine.installation
-        path, columns = _mapping(settings, asked.mapping, policy)
+        path, columns = find_mapping(settings, asked.mapping, policy)
         bar = stack.enter_context(output.progress(f"reading {asked.file.name}"))
         folded = Applied()
 
@@ -178,7 +174,7 @@ def _run(settings: Settings, asked: _Asked, refused: _Refused) -> ImportReport:
                 inst,
                 asked.file.name,
                 _combined(asked.digest, path),
-                _reading(asked.file, columns, policy, now, bar),
+                reading(asked.file, columns, policy, now, bar),
                 effects=asked.effects is Effects.ON,
                 accept_valid=asked.accept_valid,
                 on_problem=refused.add,
@@ -186,15 +182,6 @@ def _run(settings: Settings, asked: _Asked, refused: _Refused) -> ImportReport:
             )
         except KeyboardInterrupt as error:
             raise exits.Interrupted(_interrupted(folded.customers)) from error
-
-
-def _reading(
-    file: _Local, columns: TableMapping, policy: Policy, now: datetime, bar: output.Ticker
-) -> Callable[[], Iterator[Outcome]]:
-    """Reads the file anew each time that it is called."""
-    from lifecycle.intake import table
-
-    return lambda: table.drafts(file.path, columns, policy, now, bar, shown=file.name)
 
 
 def _interrupted(folded: int) -> str:
@@ -215,35 +202,7 @@ def _interrupted(folded: int) -> str:
 # -- what is read ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Local:
-    """A file that can be read more than once, and what the user calls it."""
-
-    path: Path
-    name: str
-
-
-@contextmanager
-def _at_hand(file: Path) -> Iterator[_Local]:
-    """What comes through a pipe is kept in a temporary file meanwhile; raises NoInput."""
-    if str(file) != "-" and (file.is_file() or file.is_dir() or not file.exists()):
-        yield _Local(path=file, name=file.name)
-        return
-    with tempfile.NamedTemporaryFile(prefix="lifecycle-import-") as kept:
-        try:
-            if str(file) == "-":
-                shutil.copyfileobj(sys.stdin.buffer, kept)
-            else:
-                with file.open("rb") as pipe:
-                    shutil.copyfileobj(pipe, kept)
-            kept.flush()
-        except OSError as error:
-            raise exits.NoInput(f"{file}: {error.strerror}; nothing was changed") from error
-        name = "standard input" if str(file) == "-" else str(file)
-        yield _Local(path=Path(kept.name), name=name)
-
-
-def _digest(file: _Local) -> str:
+def _digest(file: Local) -> str:
     """SHA-256 of the file as it lies; raises NoInput."""
     try:
         with file.path.open("rb") as opened_file:
@@ -259,109 +218,18 @@ def _combined(digest: str, mapping: Path) -> str:
     return hashlib.sha256(digest.encode() + mapping.read_bytes()).hexdigest()
 
 
-def _mapping(settings: Settings, name: str, policy: Policy) -> tuple[Path, TableMapping]:
-    """The mapping's file, and what it says; its warnings go to stderr."""
-    from lifecycle.intake import mapping_file
-
-    try:
-        path = mapping_file.find(name, settings.config_dir / "mappings")
-    except NotFound as error:
-        raise exits.NoInput(f"{error}; nothing was changed") from error
-    found = mapping_file.load(path, policy)
-    for finding in found.warnings:
-        output.err().print(Text(str(finding)), soft_wrap=True)
-    return path, found
-
-
-# -- what is wrong -----------------------------------------------------------------------------
-
-
-# What is a row's own in a message that is otherwise the same for every row.
-_OWN = re.compile(r"^line \d+( to \d+)?|byte 0x[0-9a-f]{2} at \d+")
-
-
-@dataclass(slots=True)
-class _Kind:
-    """Rows with the same thing wrong with them."""
-
-    first: RowProblem
-    rows: int = 1
-
-
-class _Refused:
-    """What is wrong with rows: each kind once, to be shown, and all of it for the rejects file."""
-
-    def __init__(self, stack: ExitStack, path: Path | None) -> None:
-        from lifecycle.intake.table import RejectsFile
-
-        self.path = path
-        self.conflicts: list[RowProblem] = []  # the first of them
-        self._kinds: dict[tuple[str, str, str], _Kind] = {}
-        self._file: RejectsFile | None = None
-        if path is not None:
-            try:
-                self._file = stack.enter_context(RejectsFile(path))
-            except OSError as error:
-                raise exits.CannotWrite(
-                    f"--rejects {path}: {error.strerror}; nothing was changed"
-                ) from error
-
-    @property
-    def kinds(self) -> list[_Kind]:
-        """The first of them."""
-        return list(self._kinds.values())
-
-    def add(self, problem: RowProblem) -> None:
-        kind = (problem.column, problem.code, _OWN.sub("", problem.message))
-        if kind in self._kinds:
-            self._kinds[kind].rows += 1
-        elif len(self._kinds) < SHOWN:
-            self._kinds[kind] = _Kind(problem)
-        self._write(problem)
-
-    def add_conflicts(self, conflicts: tuple[RowConflict, ...]) -> None:
-        for conflict in conflicts:
-            problem = _conflict(conflict)
-            if len(self.conflicts) < SHOWN:
-                self.conflicts.append(problem)
-            self._write(problem)
-
-    def as_json(self) -> list[dict[str, object]]:
-        return [{**output.plain(kind.first), "rows": kind.rows} for kind in self.kinds]
-
-    def _write(self, problem: RowProblem) -> None:
-        if self._file is not None:
-            self._file.write(problem)
-
-
-def _conflict(conflict: RowConflict) -> RowProblem:
-    from lifecycle.intake.rows import RowProblem
-    from lifecycle.intake.strict_json import shown
-
-    line = conflict.line or 0  # every row of a table has one
-    return RowProblem(
-        line=line,
-        column="",
-        code="event_id_conflict",
-        message=f"line {line}: the id {shown(conflict.id)} is known with other content,"
-        f" first seen {output.moment(conflict.first_seen)} UTC; what differs:"
-        f" {', '.join(conflict.differing)}",
-        got=conflict.id,
-    )
-
-
 # -- what is told ------------------------------------------------------------------------------
 
 
-def _show(report: ImportReport, refused: _Refused, asked: _Asked) -> None:
+def _show(report: ImportReport, refused: Refused, asked: _Asked) -> None:
     kinds = refused.kinds
     for kind in kinds:
         more = f" (and {output.count(kind.rows - 1, 'more row')})" if kind.rows > 1 else ""
-        _show_problem(kind.first, more)
-    _show_rest(report.problems - sum(kind.rows for kind in kinds), refused.path)
+        show_problem(kind.first, more)
+    show_rest(report.problems - sum(kind.rows for kind in kinds), refused.path)
     for problem in refused.conflicts:
-        _show_problem(problem)
-    _show_rest(len(report.conflicts) - len(refused.conflicts), refused.path)
+        show_problem(problem)
+    show_rest(len(report.conflicts) - len(refused.conflicts), refused.path)
     table = output.table("rows", "", right=["rows"])
     for count, what in _lines(report):
         table.add_row(f"{count:,}", what)
@@ -369,17 +237,6 @@ def _show(report: ImportReport, refused: _Refused, asked: _Asked) -> None:
     output.show(_conclusion(report, accept_valid=asked.accept_valid))
     if report.applied.fates:
         output.show(_planned(report.applied.fates, asked.effects))
-
-
-def _show_problem(problem: RowProblem, more: str = "") -> None:
-    told = Text.assemble(tame(problem.message), (more, "bold"), (f"  {problem.code}", "dim"))
-    output.err().print(told, soft_wrap=True)
-
-
-def _show_rest(rows: int, path: Path | None) -> None:
-    if rows:
-        kept = f"all are in {path}" if path else "--rejects FILE keeps all of them"
-        output.err().print(f"… and {rows:,} more; {kept}")
 
 
 def _planned(fates: Mapping[Fate, int], effects: Effects) -> Group:

@@ -10,6 +10,7 @@ marketing at all, `holdout/RULE` for that of one rule, and `variant/RULE` for th
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from lifecycle.domain.policy import MessageClass, OutreachRule, Sending
 
@@ -19,6 +20,7 @@ _DIGITS = 13  # of hex: 52 bits, which a double holds exactly
 _WHOLE = 16**13
 
 
+@lru_cache(maxsize=4096)  # the same few are asked for each message of a customer
 def share(customer: str, what: str) -> float:
     """A number in [0, 1) that is hers for ever; of two different `what` the numbers are independent."""
     hashed = hashlib.sha256(f"{what}:{customer}".encode()).hexdigest()
@@ -33,9 +35,9 @@ def held_out(rule: OutreachRule, customer: str, sending: Sending) -> bool:
     """
     if rule.message_class is not MessageClass.MARKETING or set(rule.channels) == {TASK}:
         return False
-    return (
-        share(customer, "holdout") < sending.holdout
-        or share(customer, f"holdout/{rule.name}") < rule.holdout
+    return bool(
+        (sending.holdout and share(customer, "holdout") < sending.holdout)
+        or (rule.holdout and share(customer, f"holdout/{rule.name}") < rule.holdout)
     )
 
 
@@ -44,6 +46,8 @@ def variant(rule: OutreachRule, customer: str) -> str | None:
 
     By weight, in the order of their names: the order of the file means nothing.
     """
+    if not rule.variants:
+        return None
     point = share(customer, f"variant/{rule.name}") * sum(rule.variants.values())
     for name, weight in sorted(rule.variants.items()):
         if point < weight:

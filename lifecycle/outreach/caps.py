@@ -6,19 +6,18 @@ until it is written down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from lifecycle.domain.instant import later
-from lifecycle.domain.policy import Cap, MessageClass, OutreachRule, Period, Sending
+from lifecycle.domain.policy import Cap, MessageClass, OutreachRule, Period, Policy, Sending
 from lifecycle.outreach.assignment import TASK
 from lifecycle.outreach.hours import day_of, midnight
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Spent(NamedTuple):
     """A message that left, may have left or is about to, as caps count them."""
 
     at: datetime  # when it was claimed
@@ -27,12 +26,11 @@ class Spent:
     rule: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
+class Bound(NamedTuple):
     """A cap that holds for one message, with what has been spent of it."""
 
     cap: Cap
-    spent: tuple[datetime, ...]  # sorted
+    spent: Sequence[datetime]  # sorted
 
     def full_until(self, at: datetime, zone: ZoneInfo) -> datetime | None:
         """The first instant after `at` at which one more fits; None where it fits at `at`.
@@ -56,22 +54,50 @@ def bounds(
     messages of the class they name; where they name none, marketing. A task for an employee is no
     message to the customer: of them it counts for none, and none holds it.
     """
+    for cap in caps(rule, channel, sending):
+        if cap is rule.cap:
+            mine = [one for one in spent if one.rule == rule.name]
+        else:
+            about = rule.message_class
+            mine = [one for one in spent if one.message_class is about and one.channel != TASK]
+        yield _bound(cap, mine)
+
+
+def caps(rule: OutreachRule, channel: str, sending: Sending) -> Iterator[Cap]:
+    """Those that hold for a rule's messages on a channel, in the order in which they are asked."""
     if rule.cap is not None and rule.cap.channel in {None, channel}:
-        mine = [one for one in spent if one.rule == rule.name]
-        yield _bound(rule.cap, mine)
+        yield rule.cap
     if not rule.capped or channel == TASK:
         return
     for cap in sending.caps:
         about = cap.message_class or MessageClass.MARKETING
         if about is rule.message_class and cap.channel in {None, channel}:
-            yield _bound(
-                cap, [one for one in spent if one.message_class is about and one.channel != TASK]
-            )
+            yield cap
+
+
+def longest_window(policies: Iterable[Policy]) -> timedelta:
+    """How far back any cap of any of these looks."""
+    found: list[Cap] = []
+    for policy in policies:
+        found += policy.sending.caps
+        found += [rule.cap for rule in policy.outreach if rule.cap is not None]
+    windows = [
+        cap.window if isinstance(cap.window, timedelta) else _LENGTHS[cap.window] for cap in found
+    ]
+    return max(windows, default=timedelta(0))
+
+
+_LENGTHS = {
+    Period.DAY: timedelta(days=2),  # with room for a zone
+    Period.WEEK: timedelta(days=8),
+    Period.MONTH: timedelta(days=32),
+}
 
 
 def _bound(cap: Cap, spent: Sequence[Spent]) -> Bound:
-    counted = (one.at for one in spent if cap.channel in {None, one.channel})
-    return Bound(cap=cap, spent=tuple(sorted(counted)))
+    counted = [one.at for one in spent if cap.channel is None or cap.channel == one.channel]
+    counted.sort()
+    return Bound(cap, counted)
 
 
 def period_of(at: datetime, period: Period, zone: ZoneInfo) -> tuple[datetime, datetime]:

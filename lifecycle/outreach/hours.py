@@ -42,13 +42,22 @@ def quiet_until(at: datetime, quiet: QuietHours | None, zone: ZoneInfo) -> datet
     """
     if quiet is None:
         return None
-    overnight = _DAY if quiet.until < quiet.since else timedelta(0)
-    today = at.astimezone(zone).date()
-    for day in (today - _DAY, today, today + _DAY):
-        end = _last(day + overnight, quiet.until, zone)
-        if slot(day, quiet.since, zone) <= at < end:
+    for begin, end in _nights(at.astimezone(zone).date(), quiet.since, quiet.until, zone):
+        if begin <= at < end:
             return end
     return None
+
+
+@lru_cache(maxsize=16384)
+def _nights(
+    today: date, since: time, until: time, zone: ZoneInfo
+) -> tuple[tuple[datetime, datetime], ...]:
+    """The quiet hours that may hold an instant of a local day."""
+    overnight = _DAY if until < since else timedelta(0)
+    return tuple(
+        (slot(day, since, zone), _last(day + overnight, until, zone))
+        for day in (today - _DAY, today, today + _DAY)
+    )
 
 
 def closed_until(at: datetime, days: WorkingDays | None, zone: ZoneInfo) -> datetime | None:

@@ -7,16 +7,18 @@ the same to those who write policies.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from lifecycle.domain.instant import later
 from lifecycle.domain.policy import MessageClass, OutreachRule, Sending
 from lifecycle.outreach.assignment import TASK, held_out, variant
-from lifecycle.outreach.caps import Spent, bounds
+from lifecycle.outreach.caps import Spent, bounds, caps
 from lifecycle.outreach.hours import closed_until, quiet_until
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 PAUSED_FOR = timedelta(minutes=1)  # how soon a message is looked at again whose channel is paused
+_NONE: Mapping[str, Any] = MappingProxyType({})
 _FURTHEST = timedelta(days=400)  # how far the instant is looked for at which nothing says no
 
 
@@ -96,8 +99,7 @@ class Option:
     open_at: datetime | None = None  # the breaker of its provider is open until then
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(NamedTuple):
     """One message that is due, and all that the rules of sending ask about it."""
 
     rule: OutreachRule  # of the policy version that planned it
@@ -109,9 +111,9 @@ class Case:
     state: str
     zone: ZoneInfo  # hers, or the policy's
     options: Sequence[Option]
-    consents: Mapping[str, bool] = field(default_factory=dict)  # "purpose/channel" → given
+    consents: Mapping[str, bool] = _NONE  # "purpose/channel" → given
     unwanted: bool = False  # `unless` holds, or cannot be evaluated
-    happened: Mapping[str, datetime] = field(default_factory=dict)
+    happened: Mapping[str, datetime] = _NONE
     # event type → when the first one after the cause happened, of `cancel_on` and the goal
 
 
@@ -129,7 +131,7 @@ def verdict(case: Case, sending: Sending, spent: Sequence[Spent], now: datetime)
         return Suppress(reason=option)
     if held_out(case.rule, case.customer, sending):
         return Suppress(reason=Reason.HOLDOUT)
-    if any(bound.cap.most == 0 for bound in bounds(case.rule, option.channel, sending, ())):
+    if any(cap.most == 0 for cap in caps(case.rule, option.channel, sending)):
         return Suppress(reason=Reason.CAP)
     return _put_off(list(_waits(case, option, sending, spent, now)), now) or Send(
         channel=option.channel, variant=variant(case.rule, case.customer)

@@ -132,8 +132,8 @@ def test_only_events_that_the_rule_names_cancel_it() -> None:
 def test_a_goal_reached_after_its_time_does_not_count() -> None:
     aimed = rule(goal=Goal(event="order_paid", within=DAY))
     made = case(aimed, caused_at=NOON - 3 * DAY)
-    in_time = replace(made, happened={"order_paid": NOON - 2 * DAY})
-    too_late = replace(made, happened={"order_paid": NOON - 2 * DAY + timedelta(microseconds=1)})
+    in_time = made._replace(happened={"order_paid": NOON - 2 * DAY})
+    too_late = made._replace(happened={"order_paid": NOON - 2 * DAY + timedelta(microseconds=1)})
     assert judged(in_time) == Suppress(reason=Reason.GOAL_REACHED)
     assert judged(too_late) == Send(channel="email")
 

@@ -139,7 +139,7 @@ def test_no_window_of_any_cap_ever_holds_more_than_it_allows(
     due: list[tuple[datetime, Case]], policy: Sending, zone: ZoneInfo
 ) -> None:
     """Whatever is due, in whatever order, as long as each verdict is acted on before the next."""
-    done = act([(at, replace(one, zone=zone)) for at, one in due], policy, zone)
+    done = act([(at, one._replace(zone=zone)) for at, one in due], policy, zone)
     for cap in policy.caps:
         about = cap.message_class or MessageClass.MARKETING
         counted = [
@@ -161,7 +161,7 @@ def test_what_is_put_off_goes_at_that_instant_and_no_earlier(
     """One look is enough: at the instant it was put off to nothing puts it off again, and just
     before it something still does. Unless a year holds no open moment at all."""
     options = [replace(one, open_at=None) for one in made.options]
-    made = replace(made, zone=zone, options=options)
+    made = made._replace(zone=zone, options=options)
     spent = [
         Spent(at=now - wait, channel=channel, message_class=made.rule.message_class, rule="a")
         for wait, channel in zip(ago, CHANNELS * 3, strict=False)
@@ -181,7 +181,7 @@ def test_marketing_never_leaves_in_a_quiet_hour_nor_on_a_closed_day(
     made: Case, quiet: QuietHours, calendar: WorkingDays, zone: ZoneInfo, now: datetime
 ) -> None:
     """By what the customer's own clock and calendar show at that moment."""
-    made = replace(made, zone=zone, options=[Option(channel="email")])
+    made = made._replace(zone=zone, options=[Option(channel="email")])
     policy = Sending(quiet=quiet, working_days=calendar)
     found = verdict(made, policy, [], now)
     if made.rule.message_class is SERVICE:
@@ -205,7 +205,7 @@ def test_every_message_that_expires_ends_sent_or_suppressed(
     made: Case, policy: Sending, zone: ZoneInfo, lasts: timedelta
 ) -> None:
     """Also where every rule stands in its way: what is put off is judged again, or expires."""
-    made = replace(made, zone=zone, expires_at=NOON + lasts)
+    made = made._replace(zone=zone, expires_at=NOON + lasts)
     full = [
         Spent(at=NOON, channel=c, message_class=m, rule="a") for c in CHANNELS for m in MessageClass
     ]

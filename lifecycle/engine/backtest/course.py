@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from lifecycle.domain import calendar
 from lifecycle.domain.event import COUNTED, OUR_SOURCE, PREFETCHED, SENT, Event, EventKey
@@ -23,6 +26,7 @@ from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.step import PlannedMessage, Step
 from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.outreach.assignment import share
+from lifecycle.outreach.caps import longest_window
 from lifecycle.outreach.verdict import Case, Defer, Option, Reason, Send, Spent, order, verdict
 
 _OF_LETTERS = frozenset({*COUNTED, PREFETCHED})
@@ -79,7 +83,8 @@ class Course(NamedTuple):
 class Ways:
     """By what letters leave, as far as a backtest asks."""
 
-    addresses: Mapping[str, str | None]  # channel → the attribute that holds an address; None: needs none
+    addresses: Mapping[str, str | None]  # channel → her attribute with an address; None: needs none
+    costs: Mapping[str, Decimal] = field(default_factory=dict)  # of a letter, where it is said
     everybody: bool = False  # each has an address everywhere, and consents where she never said
 
 
@@ -96,6 +101,7 @@ class Courses:
             for version in timeline.versions
             for rule in version.policy.outreach
         }
+        self.window = longest_window(version.policy for version in timeline.versions)
         self._asked = frozenset(kind for rule in self._rules.values() for kind in rule.asked)
 
     def of(self, customer: str, history: Iterable[Event]) -> Course:
@@ -117,6 +123,11 @@ class Courses:
 
     def rule(self, message: PlannedMessage) -> _Rule:
         return self._rules[message.version, message.rule]
+
+    def zone(self, attributes: Mapping[str, Any], now: datetime) -> ZoneInfo:
+        """Hers, or that of the policy in force."""
+        own: str | None = attributes.get("timezone")
+        return calendar.zone(own, self.timeline.at(now).policy.timezone)
 
     def asks_about(self, kind: str) -> bool:
         return kind in self._asked
@@ -268,21 +279,20 @@ class _Life:
                 post.reason = decided.reason
 
     def _put_off(self, number: int, case: Case, until: datetime, reason: Reason) -> None:
-        """Looked at again then, or when it expires, if that is earlier."""
+        """Looked at again then, and no earlier; where it has expired by then, it is told so then."""
         again = until
         if reason in {Reason.QUIET_HOURS, Reason.CLOSED_DAY} and case.rule.spread:
             spread = f"spread/{case.rule.name}/{case.cause}"
             again = later(again, case.rule.spread * share(self._customer, spread))
-        if case.expires_at is not None and case.expires_at < again:
-            again = case.expires_at
         self._posts[number].at = again
         heapq.heappush(self._due, (again, number))
 
     def _leave(self, number: int, case: Case, channel: str, now: datetime) -> None:
         rule = case.rule
-        self._spent.append(
-            Spent(at=now, channel=channel, message_class=rule.message_class, rule=rule.name)
-        )
+        spent, looked_at = self._spent, now - self._courses.window
+        if spent and spent[0].at < looked_at:
+            spent[:] = [one for one in spent if one.at >= looked_at]
+        spent.append(Spent(now, channel, rule.message_class, rule.name))
         if not self._courses.tells:
             return
         at = now + _TOLD_AFTER
@@ -319,9 +329,7 @@ class _Life:
             expires_at=message.expires_at,
             customer=self._customer,
             state=run.state,
-            zone=calendar.zone(
-                run.attributes.get("timezone"), courses.timeline.at(now).policy.timezone
-            ),
+            zone=courses.zone(run.attributes, now),
             options=[self._option(name) for name in rule.channels],
             consents=self._consents(rule),
             unwanted=unwanted,
@@ -331,15 +339,22 @@ class _Life:
     def _option(self, name: str) -> Option:
         ways = self._courses.ways
         if name not in ways.addresses:
-            return Option(channel=name, ready=False)
+            return _option(name, ready=False, has_address=True)
         attribute = ways.addresses[name]
         if attribute is None or ways.everybody:
-            return Option(channel=name)
+            return _option(name, ready=True, has_address=True)
         found = self._run.attributes.get(attribute)
-        return Option(channel=name, has_address=isinstance(found, str) and bool(found.strip()))
+        reached = isinstance(found, str) and bool(found.strip())
+        return _option(name, ready=True, has_address=reached)
 
     def _consents(self, rule: OutreachRule) -> Mapping[str, bool]:
         said = self._run.consents
         if not self._courses.ways.everybody or rule.purpose is None:
             return said
         return {f"{rule.purpose}/all": True, **said}
+
+
+@cache
+def _option(channel: str, *, ready: bool, has_address: bool) -> Option:
+    """The few that there are are made once: there is one for every channel of every message."""
+    return Option(channel=channel, ready=ready, has_address=has_address)

@@ -44,7 +44,9 @@ class Tally:
     edges: Counter[tuple[Edge, int]] = field(default_factory=Counter)  # by week
     stays: Counter[tuple[str, int]] = field(default_factory=Counter)  # (state, whole days), ended
     staying: Counter[tuple[str, int]] = field(default_factory=Counter)  # those that go on
-    flips: Counter[tuple[str, str]] = field(default_factory=Counter)  # (state, where she went from it)
+    flips: Counter[tuple[str, str]] = field(
+        default_factory=Counter
+    )  # (state, where she went from it)
     flipping: int = 0  # customers who did so
     letters: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     # (rule, what became of it, why not, channel) → letters
@@ -61,13 +63,11 @@ class Tally:
         for each in fields(self):
             mine, theirs = getattr(self, each.name), getattr(other, each.name)
             if isinstance(mine, Counter):
-                for key, count in theirs.items():
-                    mine[key] += count
+                mine.update(theirs)
             elif isinstance(mine, Sum):
                 mine.merge(theirs)
             else:
                 setattr(self, each.name, mine + theirs)
-
 
 
 def week_of(at: datetime) -> int:

@@ -16,12 +16,10 @@ from lifecycle.domain.event import UNKNOWN, Event, key_in
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import unwanted
 from lifecycle.domain.policy import (
-    Cap,
     MessageClass,
     OnState,
     OnTransition,
     OutreachRule,
-    Period,
 )
 from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.step import Step
@@ -37,6 +35,7 @@ from lifecycle.engine.sending.surge import Surges
 from lifecycle.intake.draft import Draft
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.outreach.assignment import share, variant
+from lifecycle.outreach.caps import longest_window
 from lifecycle.outreach.verdict import (
     Case,
     Defer,
@@ -212,7 +211,9 @@ def _people(
     fresh = [each for each in rows if each not in waiting and _is_folded(timeline, rows[each], now)]
     due = sending.due_of(tx, fresh, now, real)
     known = {version.number: version for version in timeline.versions}
-    spent = sending.spent(tx, due, now - _longest_window(timeline))
+    spent = sending.spent(
+        tx, due, now - longest_window(version.policy for version in timeline.versions)
+    )
     asked = _asked(known, due)
     happened = sending.happened(tx, due, asked.keys(), min(asked.values())) if asked else {}
     people = []
@@ -267,25 +268,6 @@ def _asked(
         for kind in (*rule.cancel_on, *((rule.goal.event,) if rule.goal else ())):
             asked[kind] = min(caused, asked.get(kind, caused))
     return asked
-
-
-_PERIODS = {
-    Period.DAY: timedelta(days=2),  # with room for a zone
-    Period.WEEK: timedelta(days=8),
-    Period.MONTH: timedelta(days=32),
-}
-
-
-def _longest_window(timeline: Timeline) -> timedelta:
-    """How far back any cap of any version looks."""
-    caps: list[Cap] = []
-    for version in timeline.versions:
-        caps += version.policy.sending.caps
-        caps += [rule.cap for rule in version.policy.outreach if rule.cap is not None]
-    windows = [
-        cap.window if isinstance(cap.window, timedelta) else _PERIODS[cap.window] for cap in caps
-    ]
-    return max(windows, default=timedelta(0))
 
 
 class _Judging:

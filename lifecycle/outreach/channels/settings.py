@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ from lifecycle.policy.records import Fields, Key, Record
 from lifecycle.policy.report import START, Place, Report, did_you_mean, found
 from lifecycle.policy.shapes import At, JsonSchema, MapOf, NotThis, Shape, Word
 from lifecycle.policy.source import MapNode, Node, Scalar, decoded, described, tree
-from lifecycle.policy.words import Duration, Line, Name, OneWord
+from lifecycle.policy.words import Duration, Line, Name, Number, OneWord
 
 CHANNELS_FILE = "channels.yaml"
 DEFAULT_TIMEOUT = timedelta(seconds=20)
@@ -68,6 +69,7 @@ class ChannelSettings:
     address: str | None  # the customer's attribute; None: needs no address
     timeout: timedelta = DEFAULT_TIMEOUT  # for one letter, from the first byte to the last answer
     limits: Limits = Limits()
+    cost: Decimal | None = None  # of one letter, in the policy's currency; None: it is not said
     fields: Fields = field(default_factory=lambda: Fields({}, frozenset()), repr=False)
     place: Place = START
     folder: Path = Path()  # from which relative paths start
@@ -331,6 +333,11 @@ COMMON = (
         default="1",
     ),
     Key(name="breaker", shape=BREAKER, about="When a provider that fails is left alone."),
+    Key(
+        name="cost",
+        shape=Number("what one letter costs, in the policy's currency"),
+        about="What one letter costs, in the policy's currency; reports count with it.",
+    ),
 )
 
 
@@ -443,6 +450,7 @@ def _channel(
         address=fields.value("address") or kind.address(name),
         timeout=timeout,
         limits=_limits(fields, report),
+        cost=fields.value("cost"),
         fields=fields,
         place=place,
         folder=secrets.folder,

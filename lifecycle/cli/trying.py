@@ -1,0 +1,254 @@
+"""Which policy is tried on which history? For every command that asks what would have been."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from lifecycle.cli import exits, output
+from lifecycle.cli.opening import opened
+from lifecycle.cli.options import parse_instant
+from lifecycle.cli.tables import Refused, at_hand, find_mapping, reading, show_problem, show_rest
+from lifecycle.settings import Settings
+
+if TYPE_CHECKING:
+    from lifecycle.domain.policy import Policy
+    from lifecycle.engine.backtest.asking import Candidate, Period
+    from lifecycle.engine.backtest.histories import Filed, Histories
+    from lifecycle.intake.draft import Draft
+    from lifecycle.intake.table import Outcome
+
+_VERSION = re.compile(r"[0-9]{1,9}|current")
+
+HistoryFile = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]",
+        help="A table of history, read through --mapping without any database; left out: the events"
+        " that the installation has recorded.",
+        show_default=False,
+    ),
+]
+Mapping = Annotated[
+    str | None,
+    typer.Option(
+        "--mapping",
+        "-m",
+        metavar="NAME",
+        help="Which columns of FILE make an event: a name in mappings/ of the config folder, or a file.",
+        show_default=False,
+    ),
+]
+AcceptValid = Annotated[
+    bool,
+    typer.Option("--accept-valid", help="Go by the good rows of FILE although others are refused."),
+]
+Tried = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        metavar="POLICY",
+        help="The policy to try over all of it: a file, the number of a version, or current; left out: what"
+        " was in force, each version from its instant on, and for a FILE of history policy.yaml.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="WHEN",
+        help="Count what happens from then on; what came before still happens.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="WHEN",
+        help="Where it ends; left out: with the last event.",
+        show_default=False,
+    ),
+]
+Sample = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Look only at a share of the customers, such as 10%: always the same ones.",
+        show_default=False,
+    ),
+]
+Everybody = Annotated[
+    bool,
+    typer.Option(
+        "--everybody",
+        help="Take every customer to have an address on each channel, and to consent where she never"
+        " said; for histories that hold neither.",
+    ),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=1024,
+        help="How many processes work at it; left out: one a core. The answer is the same.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the history is, as the command line says."""
+
+    settings: Settings
+    file: Path | None
+    mapping: str | None
+    accept_valid: bool = False
+
+    @classmethod
+    def of(
+        cls, settings: Settings, file: Path | None, mapping: str | None, *, accept_valid: bool
+    ) -> Source:
+        """Raises BadParameter where a file and its mapping are not both there."""
+        if file is None and mapping is not None:
+            raise typer.BadParameter(
+                "a mapping says how a FILE of history is read, and none is named; what is recorded"
+                " needs no mapping",
+                param_hint="--mapping",
+            )
+        if file is not None and mapping is None:
+            raise typer.BadParameter(
+                f"how is {file} to be read? Name a mapping, as for `lifecycle import`",
+                param_hint="--mapping",
+            )
+        return cls(settings=settings, file=file, mapping=mapping, accept_valid=accept_valid)
+
+
+def period(since: str | None, until: str | None, sample: str | None) -> Period:
+    from lifecycle.engine.backtest.asking import Period
+
+    return Period(
+        since=None if since is None else parse_instant(since, flag="--from"),
+        until=None if until is None else parse_instant(until, flag="--to"),
+        sample=None if sample is None else _share(sample),
+    )
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise typer.BadParameter(
+            f"{text!r} is no share of the customers; write 10% or 0.1: above 0, and at most all",
+            param_hint="--sample",
+        )
+    return share
+
+
+def candidate(source: Source, named: str | None) -> Candidate:
+    """The policy that is meant. Raises PolicyRefused, NoInput and NotFound, and as the database does."""
+    from lifecycle.engine.backtest import asking
+
+    if named is None and source.file is not None:
+        return _of_file(source.settings.config_dir / "policy.yaml")
+    if named is not None and not _VERSION.fullmatch(named):
+        return _of_file(Path(named))
+    from lifecycle.bootstrap import Access
+    from lifecycle.engine import policies
+
+    with opened(source.settings, Access.READ) as engine, engine.db.read() as tx:
+        known = policies.versions(tx)
+        if named is None:
+            return asking.in_force(known)
+        version = policies.named(known, named, engine.installation.now(tx))
+    return asking.Candidate.of(
+        version.policy, version.hash, f"version {version.number}", version.number
+    )
+
+
+def _of_file(path: Path) -> Candidate:
+    from lifecycle.engine.backtest.asking import Candidate
+    from lifecycle.policy import load
+
+    if not path.is_file():
+        raise exits.NoInput(
+            f"there is no policy file {str(path)!r}; a version is its number, or current"
+        )
+    loaded = load(path)
+    return Candidate.of(loaded.policy, loaded.hash, str(path))
+
+
+@contextmanager
+def history(source: Source, policy: Policy) -> Iterator[Histories]:
+    """The rows of a file are read as `policy` declares its events."""
+    from lifecycle.bootstrap import Access
+    from lifecycle.engine.backtest.asking import recorded
+
+    if source.file is None:
+        with opened(source.settings, Access.READ) as engine:
+            found = recorded(engine.db, source.settings.database_url)
+        yield found
+        return
+    with ExitStack() as stack:
+        yield _filed(stack, source, source.file, policy)
+
+
+def _filed(stack: ExitStack, source: Source, file: Path, policy: Policy) -> Filed:
+    from lifecycle.engine.backtest.histories import filed
+
+    assert source.mapping is not None, "a file comes with a mapping"
+    local = stack.enter_context(at_hand(file))
+    refused = Refused(stack, None)
+    with output.progress(f"reading {local.name}") as bar:
+        _, columns = find_mapping(source.settings, source.mapping, policy)
+        rows = reading(local, columns, policy, datetime.now(UTC), bar)()
+        found = stack.enter_context(filed(_drafts(rows, refused)))
+    for kind in refused.kinds:
+        more = f" (and {output.count(kind.rows - 1, 'more row')})" if kind.rows > 1 else ""
+        show_problem(kind.first, more)
+    show_rest(refused.problems - sum(kind.rows for kind in refused.kinds), None)
+    if refused.problems and not source.accept_valid:
+        raise exits.BadInput(
+            f"{output.count(refused.problems, 'row')} of {local.name} cannot be read. Correct them, or go"
+            " by the others with --accept-valid; nothing was changed"
+        )
+    _warn_of_doubles(found, local.name)
+    return found
+
+
+def _drafts(rows: Iterator[Outcome], refused: Refused) -> Iterator[Draft]:
+    from lifecycle.intake.draft import Draft
+    from lifecycle.intake.rows import RowProblem
+
+    for row in rows:
+        if isinstance(row, Draft):
+            yield row
+        elif isinstance(row, RowProblem):
+            refused.add(row)
+
+
+def _warn_of_doubles(found: Filed, name: str) -> None:
+    alike, unlike = found.again
+    if alike or unlike:
+        output.err().print(
+            Text(
+                f"warning: {name} says {output.count(alike, 'event')} more than once, each counted once"
+                f"; and {output.count(unlike, 'row')} with the id of an earlier one and other content,"
+                " left out as an import would refuse them",
+                "yellow",
+            ),
+            soft_wrap=True,
+        )

@@ -1,0 +1,184 @@
+"""A whole backtest: every customer of a history, on all cores, in constant memory.
+
+Each process takes one part after the other and counts it; what it counted is added up here. So the
+figures do not depend on how many processes there are, nor on which was faster.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from lifecycle.domain.policy import PolicyVersion
+from lifecycle.domain.timeline import Timeline
+from lifecycle.engine.backtest.course import Course, Courses, Ways
+from lifecycle.engine.backtest.histories import Histories, History, Read
+from lifecycle.engine.backtest.tally import Counting, Tally, count
+from lifecycle.policy import from_canonical, to_canonical
+
+AHEAD = 4  # parts a process that are told it before it asks
+
+
+class Counts(Protocol):
+    """What one process counts; the counts of all are added up."""
+
+    customers: int
+
+    def merge(self, other: Any) -> None: ...
+
+
+C = TypeVar("C", bound=Counts)
+Made_co = TypeVar("Made_co", bound=Counts, covariant=True)
+
+
+class Work(Protocol[Made_co]):
+    """What is done with each part; told to every process, so it holds nothing that is open."""
+
+    def begin(self) -> Callable[[Iterable[History]], Made_co]:
+        """Compile what is needed once a process."""
+
+    def empty(self) -> Made_co: ...
+
+
+class _Written(NamedTuple):
+    number: int
+    hash: str
+    effective_at: datetime
+    content: bytes  # canonical
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """Versions of a policy, as they can be told to another process."""
+
+    written: tuple[_Written, ...]
+
+    @classmethod
+    def of(cls, versions: Iterable[PolicyVersion]) -> Policies:
+        return cls(
+            tuple(
+                _Written(one.number, one.hash, one.effective_at, to_canonical(one.policy))
+                for one in versions
+            )
+        )
+
+    def timeline(self) -> Timeline:
+        return Timeline(
+            [
+                PolicyVersion(
+                    number=one.number,
+                    hash=one.hash,
+                    effective_at=one.effective_at,
+                    policy=from_canonical(one.content),
+                )
+                for one in self.written
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtest:
+    """One policy, or the versions of one, over a history."""
+
+    policies: Policies
+    ways: Ways
+    counting: Counting
+
+    def empty(self) -> Tally:
+        return Tally()
+
+    def begin(self) -> Callable[[Iterable[History]], Tally]:
+        courses = Courses(self.policies.timeline(), self.ways, self.counting.until)
+
+        def counted(histories: Iterable[History]) -> Tally:
+            tally = Tally()
+            for customer, history in histories:
+                course: Course = courses.of(customer, history)
+                count(tally, course, len(history), self.counting)
+            return tally
+
+        return counted
+
+
+def run(
+    work: Work[C],
+    histories: Histories,
+    *,
+    processes: int | None = None,
+    on_customers: Callable[[int], None] = lambda _: None,
+) -> C:
+    """`on_customers` hears how many more are done. The answer is the same for any `processes`."""
+    total = work.empty()
+    at_once = processes or (1 if histories.is_small else os.cpu_count() or 1)
+    for counted in _here(work, histories) if at_once == 1 else _apart(work, histories, at_once):
+        total.merge(counted)
+        on_customers(counted.customers)
+    return total
+
+
+PORTION = 250  # customers after which progress is told
+
+
+def _here(work: Work[C], histories: Histories) -> Iterator[C]:
+    counted = work.begin()
+    with histories.reading() as read:
+        for part in histories.parts():
+            people = iter(read(part))
+            while portion := list(islice(people, PORTION)):
+                yield counted(portion)
+
+
+def _apart(work: Work[C], histories: Histories, processes: int) -> Iterator[C]:
+    context = multiprocessing.get_context("spawn")  # threads of the parent are not inherited
+    with ProcessPoolExecutor(processes, context, _begin, (work, histories)) as pool:
+        parts = iter(histories.parts())
+        running: set[Future[C]] = set()
+        try:
+            while True:
+                for part in islice(parts, AHEAD * processes - len(running)):
+                    running.add(pool.submit(_count, part))
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for each in done:
+                    yield each.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(slots=True)
+class _Process:
+    """What one of the processes holds open."""
+
+    counted: Callable[[Iterable[History]], Counts]
+    read: Read
+    stack: ExitStack
+
+
+_process: list[_Process] = []
+
+
+def _begin(work: Work[Any], histories: Histories) -> None:
+    """In a process of its own, once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends the others
+    stack = ExitStack()
+    _process.append(
+        _Process(
+            counted=work.begin(),
+            read=stack.enter_context(histories.reading()),
+            stack=stack,
+        )
+    )
+
+
+def _count(part: object) -> Any:
+    (mine,) = _process
+    return mine.counted(mine.read(part))
