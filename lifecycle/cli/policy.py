@@ -1,4 +1,4 @@
-"""`lifecycle policy …`: is this policy file all right, how does it look, what may stand in it?"""
+"""`lifecycle policy …`: is this policy file all right, how does it look, how does it differ, what may stand in it?"""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rich.text import Text
 
 from lifecycle.cli import exits, output
 from lifecycle.cli.findings import told
+from lifecycle.cli.options import with_settings
+from lifecycle.cli.sides import CURRENT, POLICY_FILE, read_sides
 from lifecycle.errors import Finding, PolicyRefused
-from lifecycle.settings import read_settings
+from lifecycle.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from lifecycle.policy import Loaded
 
 app = typer.Typer(
-    help="Check a policy file, draw it, describe it to an editor.", no_args_is_help=True
+    help="Check a policy file, draw it, compare it, describe it to an editor.", no_args_is_help=True
 )
-
-POLICY_FILE = "policy.yaml"
 
 File = Annotated[
     Path | None,
@@ -84,6 +84,55 @@ def diagram(
     if out is not None and out.suffix.lower() == ".md":
         drawn = f"```mermaid\n{drawn}```\n"  # as Markdown shows it
     _write(drawn, out)
+
+
+@app.command()
+@with_settings()
+def diff(
+    settings: Settings,
+    *,
+    first: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="A",
+            help=f"A file, the number of a version, or {CURRENT}: the version in force."
+            " A file whose name is a number is written ./3.",
+            show_default=False,
+        ),
+    ] = None,
+    second: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="B",
+            help=f"The same. Left out: A is compared with {CURRENT}, as that which comes after it;"
+            " both left out: policy.yaml in the config folder is.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Tell in words what policy B says otherwise than policy A.
+
+    Ends with 0 whether they differ or not, and with 1 if one of them is refused or there is no such
+    version. The database is read, and only where a version is asked for; nothing is changed.
+    """
+    from lifecycle.cli import differences
+    from lifecycle.policy.diff import changes
+
+    before, after = read_sides(settings, first, second)
+    if before.policy is None or after.policy is None:
+        if as_json:
+            output.json_document(differences.document(before, after, None))
+        else:
+            for line in differences.refusals(before, after):
+                output.err().print(line, soft_wrap=True)
+        raise typer.Exit(exits.Code.REFUSED)
+    said = changes(before.policy, after.policy)
+    # What the two do to the recorded history is told after this: of the same two sides.
+    if as_json:
+        output.json_document(differences.document(before, after, said))
+    else:
+        output.show(differences.structure(before, after, said, width=output.out().width))
 
 
 @app.command()

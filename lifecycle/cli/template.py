@@ -183,7 +183,7 @@ def send_test(
 
 
 def _policy(settings: Settings) -> Policy:
-    from lifecycle.cli.policy import POLICY_FILE
+    from lifecycle.cli.sides import POLICY_FILE
     from lifecycle.policy import load
 
     path = settings.config_dir / POLICY_FILE

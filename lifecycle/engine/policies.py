@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from lifecycle import policy as policy_file
 from lifecycle.domain.instant import BEGINNING
 from lifecycle.domain.policy import PolicyVersion
+from lifecycle.errors import NotFound
 from lifecycle.store import policies as store
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
+
+CURRENT = "current"  # the version that judges now
 
 
 def ensure_policy(db: Database, path: Path) -> PolicyVersion:
@@ -72,3 +77,28 @@ def versions(tx: Tx) -> list[PolicyVersion]:
         )
         for row in store.all_versions(tx)
     ]
+
+
+def named(known: Sequence[PolicyVersion], name: str, now: datetime) -> PolicyVersion:
+    """The version of a number, or that in force at `now`, of all there are in their order.
+
+    Raises NotFound, which says which there are.
+    """
+    if not known:
+        raise NotFound(
+            "this database has no policy yet: `lifecycle up` or `lifecycle import` puts one in force"
+        )
+    if name == CURRENT:
+        begun = [version for version in known if version.effective_at <= now] or known[:1]
+        return max(begun, key=lambda version: (version.effective_at, version.number))
+    for version in known:
+        if str(version.number) == name:
+            return version
+    raise NotFound(f"there is no version {name} of the policy; {_those(known)}")
+
+
+def _those(known: Sequence[PolicyVersion]) -> str:
+    if len(known) == 1:
+        return f"there is only version {known[0].number}"
+    numbers = [version.number for version in known]
+    return f"there are the versions {numbers[0]} to {numbers[-1]}"  # counted without a hole

@@ -198,6 +198,12 @@ def duration(text: str, *, zero: bool = False) -> timedelta:
     return amount * unit
 
 
+def span(duration: timedelta) -> str:
+    """The other way round, in the largest unit that needs no fraction: `60d`, `10min`, `0s`."""
+    unit = next((u for u in ("d", "h", "min") if duration and not duration % _UNITS[u]), "s")
+    return f"{duration // _UNITS[unit]}{unit}"
+
+
 class Duration(Word[timedelta]):
     """`60d`; zero only where nothing to wait for makes sense."""
 

@@ -105,13 +105,13 @@ def rates(fields: Fields, names: Names) -> tuple[Rate, ...]:
                 "allowed: other currencies",
             )
         held += [
-            Rate(currency=currency.value, since=_midnight(day.value, zone), rate=rate.value)
+            Rate(currency=currency.value, since=midnight(day.value, zone), rate=rate.value)
             for day, rate in by_day.value
         ]
     return tuple(sorted(held, key=lambda rate: (rate.currency, rate.since)))
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def midnight(day: date, zone: ZoneInfo) -> datetime:
     """The beginning of that day in the policy's zone, as an instant."""
     try:
         return datetime.combine(day, time(0), zone).astimezone(UTC)

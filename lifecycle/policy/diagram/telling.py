@@ -16,19 +16,7 @@ from lifecycle.domain.policy import (
     State,
     TransitionRule,
 )
-
-_UNITS = (
-    ("d", timedelta(days=1)),
-    ("h", timedelta(hours=1)),
-    ("min", timedelta(minutes=1)),
-    ("s", timedelta(seconds=1)),
-)
-
-
-def span(duration: timedelta) -> str:
-    """As a policy file would write it: `60d`, `10min`."""
-    unit, size = next((unit for unit in _UNITS if duration % unit[1] == timedelta(0)), _UNITS[-1])
-    return f"{duration // size}{unit}"
+from lifecycle.policy.words import span
 
 
 def wait(after: After) -> str:
