@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from lifecycle.cli import exits, output
+from lifecycle.cli import exits, output, trying
 from lifecycle.cli.findings import told
 from lifecycle.cli.options import with_settings
 from lifecycle.cli.sides import CURRENT, POLICY_FILE, read_sides
@@ -109,16 +109,48 @@ def diff(
             show_default=False,
         ),
     ] = None,
+    effect: Annotated[
+        bool,
+        typer.Option(
+            "--effect",
+            help="Tell too what the two would have done to the customers whose history is known: who moves"
+            " earlier, later, never or otherwise, and which letters are gained and lost.",
+        ),
+    ] = False,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For --effect: a table of history, read through --mapping without any database; left out:"
+            " what the installation has recorded.",
+            show_default=False,
+        ),
+    ] = None,
+    mapping: trying.Mapping = None,
+    since: trying.Since = None,
+    until: trying.Until = None,
+    sample: trying.Sample = None,
+    everybody: trying.Everybody = False,
+    accept_valid: trying.AcceptValid = False,
+    processes: trying.Processes = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Tell in words what policy B says otherwise than policy A.
+    """Tell in words what policy B says otherwise than policy A, and with --effect what that does.
 
     Ends with 0 whether they differ or not, and with 1 if one of them is refused or there is no such
-    version. The database is read, and only where a version is asked for; nothing is changed.
+    version. The database is read, and only where a version is asked for, or its history; nothing is
+    changed. The same policies on the same history give the same document, to the byte.
     """
-    from lifecycle.cli import differences
+    from lifecycle.cli import differences, effects
     from lifecycle.policy.diff import changes
 
+    if not effect and (history, mapping, since, until, sample) != (None,) * 5:
+        raise typer.BadParameter(
+            "a history, its mapping, a period and a sample are those of an effect: ask for --effect",
+            param_hint="--effect",
+        )
+    source = trying.Source.of(settings, history, mapping, accept_valid=accept_valid)
+    period = trying.period(since, until, sample)
     before, after = read_sides(settings, first, second)
     if before.policy is None or after.policy is None:
         if as_json:
@@ -128,11 +160,18 @@ def diff(
                 output.err().print(line, soft_wrap=True)
         raise typer.Exit(exits.Code.REFUSED)
     said = changes(before.policy, after.policy)
-    # What the two do to the recorded history is told after this: of the same two sides.
+    told = None
+    if effect:
+        told = trying.effect(
+            source, before, after, period, everybody=everybody, processes=processes
+        )
     if as_json:
-        output.json_document(differences.document(before, after, said))
-    else:
-        output.show(differences.structure(before, after, said, width=output.out().width))
+        document = differences.document(before, after, said)
+        output.json_document(document if told is None else document | {"effect": told})
+        return
+    output.show(differences.structure(before, after, said, width=output.out().width))
+    if told is not None:
+        output.show(effects.shown(told))
 
 
 @app.command()

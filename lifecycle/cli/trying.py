@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,17 +17,20 @@ from rich.text import Text
 from lifecycle.cli import exits, output
 from lifecycle.cli.opening import opened
 from lifecycle.cli.options import parse_instant
+from lifecycle.cli.sides import CURRENT, POLICY_FILE
 from lifecycle.cli.tables import Refused, at_hand, find_mapping, reading, show_problem, show_rest
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
+    from lifecycle.cli.sides import Side
     from lifecycle.domain.policy import Policy
     from lifecycle.engine.backtest.asking import Candidate, Period
+    from lifecycle.engine.backtest.effect_report import Effect
     from lifecycle.engine.backtest.histories import Filed, Histories
     from lifecycle.intake.draft import Draft
     from lifecycle.intake.table import Outcome
 
-_VERSION = re.compile(r"[0-9]{1,9}|current")
+_VERSION = re.compile(rf"[0-9]{{1,9}}|{CURRENT}")
 
 HistoryFile = Annotated[
     Path | None,
@@ -163,7 +167,7 @@ def candidate(source: Source, named: str | None) -> Candidate:
     from lifecycle.engine.backtest import asking
 
     if named is None and source.file is not None:
-        return _of_file(source.settings.config_dir / "policy.yaml")
+        return _of_file(source.settings.config_dir / POLICY_FILE)
     if named is not None and not _VERSION.fullmatch(named):
         return _of_file(Path(named))
     from lifecycle.bootstrap import Access
@@ -189,6 +193,39 @@ def _of_file(path: Path) -> Candidate:
         )
     loaded = load(path)
     return Candidate.of(loaded.policy, loaded.hash, str(path))
+
+
+def effect(
+    source: Source,
+    before: Side,
+    after: Side,
+    period: Period,
+    *,
+    everybody: bool = False,
+    processes: int | None = None,
+) -> Effect:
+    """What the second of two policies does otherwise than the first; each as if it had always been."""
+    from lifecycle.engine.backtest import asking
+
+    by = asking.ways(source.settings.config_dir, os.environ, everybody=everybody)
+    first, second = _of_side(before), _of_side(after)
+    try:
+        with (
+            history(source, second.newest) as histories,
+            output.progress("trying both policies on customers") as bar,
+        ):
+            return asking.effect(
+                first, second, histories, by, period, processes=processes, on_customers=bar
+            )
+    except KeyboardInterrupt as error:
+        raise exits.Interrupted("interrupted: nothing was changed") from error
+
+
+def _of_side(side: Side) -> Candidate:
+    from lifecycle.engine.backtest.asking import Candidate
+
+    assert side.policy is not None, "a refused side is told before"
+    return Candidate.of(side.policy, side.hash or "", side.called, side.version or 1)
 
 
 @contextmanager

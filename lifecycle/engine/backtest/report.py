@@ -96,6 +96,10 @@ class Letters:
     unplanned: int  # customers for whom no rule planned anything
     unreached: int  # customers who get no letter
 
+    @property
+    def on_peak_day(self) -> int:
+        return 0 if self.peak is None else self.peak.sent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:

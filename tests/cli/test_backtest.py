@@ -1,0 +1,192 @@
+"""`lifecycle backtest` and `policy diff --effect` as they are typed, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lifecycle.cli.exits import Code
+from lifecycle.resources import config_dir
+from tests.cli.conftest import Lifecycle
+from tests.policies import scenario_policy
+
+POLICY = scenario_policy(care=True).replace(
+    "currency: currency}", "currency: currency, order_id: text}"
+)
+SLOWER = POLICY.replace("after: 60d", "after: 90d")
+HISTORY = """\
+Invoice,InvoiceDate,CustomerID,amount,cancelled
+1,2010-01-01T10:00:00,anna,12.50,False
+2,2010-01-05T10:00:00,anna,20.00,False
+3,2010-01-09T10:00:00,bert,7.25,False
+4,2010-12-09T11:00:00,bert,3,False
+"""
+
+
+@pytest.fixture
+def files(home: Path) -> Path:
+    """Two policies that differ in one threshold, a history, and how it is read."""
+    (home / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    (home / "slower.yaml").write_text(SLOWER, encoding="utf-8")
+    (home / "history.csv").write_text(HISTORY, encoding="utf-8")
+    mapping = (config_dir() / "mappings" / "online-retail.yaml").read_text(encoding="utf-8")
+    (home / "mappings").mkdir()
+    (home / "mappings" / "online-retail.yaml").write_text(
+        mapping.replace("GBP", "CNY"), encoding="utf-8"
+    )
+    return home
+
+
+FILE = ("history.csv", "-m", "online-retail", "--config-dir", ".")
+
+
+def test_a_file_is_tried_without_any_database(lifecycle: Lifecycle, files: Path) -> None:
+    ran = lifecycle("backtest", *FILE, "--everybody")
+    assert (ran.code, ran.err) == (Code.OK, "")
+    assert "policy.yaml (hash " in ran.out.splitlines()[0]
+    assert "2 customers and 4 events from its beginning to 2010-12-09 11:00:00 UTC" in ran.out
+    assert "each taken to have an address everywhere" in ran.out
+    assert "Digest of the derived truth: " in ran.out
+    assert not (files / "lifecycle.db").exists()
+
+
+def test_the_document_has_every_figure(lifecycle: Lifecycle, files: Path) -> None:
+    told = lifecycle("backtest", *FILE, "--everybody", "--json").json
+    assert (told["customers"], told["events"], told["until"]) == (2, 4, "2010-12-09T11:00:00Z")
+    assert {edge["rule"]: edge["steps"] for edge in told["edges"]} == {
+        "first": 2,
+        "quiet": 2,
+        "lost": 2,
+        "back": 1,
+    }
+    assert Path(told["policies"][0]["source"]) == files / "policy.yaml"
+    rules = {rule["rule"]: rule["planned"] for rule in told["rules"]}
+    assert rules == {"win-back": 2, "care": 2}
+
+
+def test_what_is_recorded_gives_the_digest_of_the_installation(
+    lifecycle: Lifecycle, files: Path
+) -> None:
+    assert lifecycle("import", *FILE).code == Code.OK
+    recorded = lifecycle("backtest", "--config-dir", ".", "--json").json
+    assert recorded["digest"] == lifecycle("digest", "--json").json["hex"]
+    assert recorded["policies"][0]["source"] == "as it was in force"
+    assert lifecycle("backtest", *FILE, "--json").json["digest"] == recorded["digest"]
+    for policy in ("1", "current"):
+        named = lifecycle("backtest", "--policy", policy, "--json").json
+        assert named["policies"][0]["source"] == "version 1"
+        assert named["digest"] == recorded["digest"]
+
+
+def test_another_policy_is_tried_over_all_of_it(lifecycle: Lifecycle, files: Path) -> None:
+    lifecycle("import", *FILE)
+    ran = lifecycle("backtest", "--policy", "slower.yaml", "--from", "2010-03-01T00:00Z", "--json")
+    assert ran.json["policies"][0]["source"] == "slower.yaml"
+    assert ran.json["since"] == "2010-03-01T00:00:00Z"
+    assert {edge["rule"] for edge in ran.json["edges"]} == {"quiet", "lost", "back"}
+    assert lifecycle("customer", "show", "anna", "--json").json["state"] == "churned"
+
+
+def test_an_effect_is_told_after_what_differs(lifecycle: Lifecycle, files: Path) -> None:
+    compared = ("policy", "diff", "policy.yaml", "slower.yaml", "--effect", "--everybody")
+    given = ("--history", "history.csv", "-m", "online-retail", "--config-dir", ".")
+    ran = lifecycle(*compared, *given)
+    assert (ran.code, ran.err) == (Code.OK, "")
+    assert ran.out.index("after 60d → 90d") < ran.out.index("The effect")
+    told = lifecycle(*compared, *given, "--json").json
+    assert told["changes"][0]["words"] == "quiet: after 60d → 90d"
+    assert [(one["how"], one["rule"], one["times"]) for one in told["effect"]["steps"]] == [
+        ("later", "quiet", 2)
+    ]
+    assert told["effect"]["steps"][0]["median_days"] == 30
+    assert [one["customer"] for one in told["effect"]["steps"][0]["examples"]] == ["anna", "bert"]
+    assert lifecycle(*compared, *given, "--json").out == lifecycle(*compared, *given, "--json").out
+
+
+def test_the_same_policy_has_no_effect(lifecycle: Lifecycle, files: Path) -> None:
+    lifecycle("import", *FILE)
+    ran = lifecycle("policy", "diff", "policy.yaml", "1", "--effect", "--config-dir", ".")
+    assert ran.code == Code.OK
+    assert "No customer fares otherwise." in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["history.csv"], Code.USAGE, "how is history.csv to be read? Name a mapping"),
+        (["-m", "online-retail"], Code.USAGE, "none is named; what is recorded needs no mapping"),
+        (["nothing.csv", "-m", "online-retail"], Code.NO_INPUT, "nothing.csv"),
+        (["history.csv", "-m", "nothing"], Code.NO_INPUT, "nothing"),
+        ([*FILE[:3], "--sample", "0"], Code.USAGE, "write 10% or 0.1: above 0, and at most all"),
+        ([*FILE[:3], "--sample", "110%"], Code.USAGE, "'110%' is no share of the customers"),
+        ([*FILE[:3], "--sample", "nan"], Code.USAGE, "'nan' is no share of the customers"),
+        ([*FILE[:3], "--from", "2010"], Code.USAGE, "'2010' is not an instant"),
+        ([*FILE[:3], "--to", "2010-01-01"], Code.USAGE, "write 2011-12-10T00:00:00Z"),
+        (
+            [*FILE[:3], "--from", "2011-01-01T00:00Z"],
+            Code.BAD_INPUT,
+            "after its end on 2010-12-09T11:00:00Z, that of the last event",
+        ),
+        (
+            [*FILE[:3], "--policy", "none.yaml"],
+            Code.NO_INPUT,
+            "there is no policy file 'none.yaml'",
+        ),
+        ([*FILE[:3], "--policy", "bad.yaml"], Code.CONFIGURATION, "bad.yaml:2:1: error"),
+        ([*FILE[:3], "--processes", "0"], Code.USAGE, "--processes"),
+        ([], Code.CONFIGURATION, "there is no such file yet"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_with_what_is_allowed(
+    lifecycle: Lifecycle, files: Path, arguments: list[str], code: Code, words: str
+) -> None:
+    (files / "bad.yaml").write_text("version: 1\nstages: {}\n", encoding="utf-8")
+    ran = lifecycle("backtest", *arguments, "--config-dir", ".")
+    assert ran.code == code
+    assert words in " ".join(ran.err.split())
+    assert ran.out == ""
+    assert not (files / "lifecycle.db").exists()
+
+
+def test_a_version_that_there_is_not_is_told_with_those_that_there_are(
+    lifecycle: Lifecycle, files: Path
+) -> None:
+    lifecycle("import", *FILE)
+    ran = lifecycle("backtest", "--policy", "7")
+    assert ran.code == Code.REFUSED
+    assert "there is no version 7 of the policy; there is only version 1" in ran.err
+
+
+def test_an_installation_without_events_has_no_history(lifecycle: Lifecycle, files: Path) -> None:
+    (files / "history.csv").write_text(HISTORY.splitlines()[0] + "\n", encoding="utf-8")
+    ran = lifecycle("backtest", *FILE)
+    assert ran.code == Code.REFUSED
+    assert "no events in it" in ran.err
+    lifecycle("simulate", "--customers", "1", "--days", "1")
+    ran = lifecycle("policy", "diff", "policy.yaml", "--sample", "10%")
+    assert ran.code == Code.USAGE
+    assert "ask for --effect" in " ".join(ran.err.split())
+
+
+def test_rows_that_cannot_be_read_are_told_and_may_be_left_out(
+    lifecycle: Lifecycle, files: Path
+) -> None:
+    bad = "5,yesterday,anna,1,False\n6,2010-02-01T10:00:00,anna,x,False\n"
+    (files / "history.csv").write_text(HISTORY + bad, encoding="utf-8")
+    ran = lifecycle("backtest", *FILE)
+    assert ran.code == Code.BAD_INPUT
+    assert "line 6" in ran.err
+    assert "2 rows of history.csv cannot be read." in ran.err
+    ran = lifecycle("backtest", *FILE, "--accept-valid", "--json")
+    assert ran.code == Code.OK
+    assert ran.json["events"] == 4
+
+
+def test_rows_that_say_an_event_again_are_told(lifecycle: Lifecycle, files: Path) -> None:
+    again = HISTORY.splitlines()[1] + "\n" + "2,2010-01-05T10:00:00,anna,21.00,False\n"
+    (files / "history.csv").write_text(HISTORY + again, encoding="utf-8")
+    ran = lifecycle("backtest", *FILE, "--json")
+    assert ran.json["events"] == 4
+    assert "1 event more than once" in " ".join(ran.err.split())
+    assert "1 row with the id of an earlier one and other content" in " ".join(ran.err.split())
