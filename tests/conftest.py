@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.support import postgres, rabbitmq
+from tests.support import current, postgres, rabbitmq
 from tests.support import redis as redis_server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,13 +51,44 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
-)
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a fresh, empty database; the test runs once on SQLite and once on PostgreSQL."""
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> Iterator[str]:
+    """What fresh databases with today's schema are copied from."""
+    with current.postgres_template(postgres_url) as url:
+        yield url
+
+
+EITHER = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=EITHER)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh database with today's schema, on which nothing has happened yet.
+
+    The test runs once on SQLite and once on PostgreSQL.
+    """
     if request.param == "sqlite":
-        tmp_path: Path = request.getfixturevalue("tmp_path")
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+        current.make_current(url)
+        yield url
+        return
+    administrator = request.getfixturevalue("postgres_url")
+    template = request.getfixturevalue("postgres_template")
+    with postgres.fresh_database(administrator, template) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """The same on PostgreSQL only; mark the test `postgres`."""
+    with postgres.fresh_database(postgres_url, postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(params=EITHER)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any schema, of either kind: for what migrates it, or asks for it."""
+    if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'test.db'}"
         return
     with postgres.fresh_database(request.getfixturevalue("postgres_url")) as url:
@@ -65,8 +96,8 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_database_url(postgres_url: str) -> Iterator[str]:
-    """The URL of a fresh, empty PostgreSQL database; mark the test `postgres`."""
+def empty_postgres_url(postgres_url: str) -> Iterator[str]:
+    """The same on PostgreSQL only; mark the test `postgres`."""
     with postgres.fresh_database(postgres_url) as url:
         yield url
 

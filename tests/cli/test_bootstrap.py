@@ -35,9 +35,6 @@ STILL = ClockSpec.parse("2026-06-01T00:00:00Z")
 @pytest.fixture
 def settings(database_url: str) -> Settings:
     """On a fresh database of either kind, with its schema in place."""
-    db = Database.open(database_url)
-    schema.migrate(db)
-    db.close()
     return Settings(database_url=database_url, config_dir=resources.config_dir())
 
 
@@ -50,9 +47,6 @@ def sqlite(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def postgres_settings(postgres_database_url: str) -> Settings:
-    db = Database.open(postgres_database_url)
-    schema.migrate(db)
-    db.close()
     return Settings(database_url=postgres_database_url, config_dir=resources.config_dir())
 
 
@@ -165,13 +159,13 @@ def test_an_older_sqlite_file_is_brought_up_to_date_by_whoever_writes_first(
 
 
 @pytest.mark.postgres
-def test_an_older_postgresql_waits_for_the_command(postgres_database_url: str) -> None:
+def test_an_older_postgresql_waits_for_the_command(empty_postgres_url: str) -> None:
     """Processes of the release before may still be running on it."""
-    settings = Settings(database_url=postgres_database_url, config_dir=resources.config_dir())
+    settings = Settings(database_url=empty_postgres_url, config_dir=resources.config_dir())
     make_it_older(settings)
     with pytest.raises(Unusable, match=r"revision 0001.*run `lifecycle migrate`"):
         build(settings)
-    assert cli.run(["migrate", "--database", postgres_database_url]) == 0
+    assert cli.run(["migrate", "--database", empty_postgres_url]) == 0
     with build(settings) as engine:
         assert revision.is_current(engine.db)
 
@@ -211,8 +205,8 @@ def test_on_postgresql_several_may_run_at_once(postgres_settings: Settings) -> N
 
 
 @pytest.mark.postgres
-def test_postgresql_is_migrated_only_on_request(postgres_database_url: str) -> None:
-    settings = Settings(database_url=postgres_database_url, config_dir=resources.config_dir())
+def test_postgresql_is_migrated_only_on_request(empty_postgres_url: str) -> None:
+    settings = Settings(database_url=empty_postgres_url, config_dir=resources.config_dir())
     with pytest.raises(Unusable, match="run `lifecycle migrate`"):
         build(settings)
 
@@ -235,9 +229,9 @@ def test_a_failed_start_leaves_the_file_free(sqlite: Settings, tmp_path: Path) -
 # -- the schema
 
 
-def test_the_quick_look_at_the_schema_agrees_with_the_migrations(database_url: str) -> None:
+def test_the_quick_look_at_the_schema_agrees_with_the_migrations(empty_database_url: str) -> None:
     """A database without a schema, one with the newest, and one of a future release."""
-    db = Database.open(database_url)
+    db = Database.open(empty_database_url)
     assert not revision.is_current(db)
     applied = schema.migrate(db)
     assert applied[-1] == revision.newest()

@@ -108,9 +108,10 @@ def test_a_broker_that_throws_things_away_is_refused(
 
 
 def test_killed_at_any_moment_and_started_again_it_loses_nothing(
-    start: Start, lifecycle: Lifecycle, database_url: str
+    start: Start, lifecycle: Lifecycle, empty_database_url: str
 ) -> None:
     """Three times events are posted and the process is killed right after the last answer."""
+    database_url = empty_database_url
     assert lifecycle("migrate", "--database", database_url).code == 0
     customers: set[str] = set()
     for round_ in range(3):

@@ -19,7 +19,6 @@ from lifecycle.errors import NotFound, NotReady
 from lifecycle.intake.draft import Draft, content_hash
 from lifecycle.store import customers, runs
 from lifecycle.store.database import Database
-from lifecycle.store.schema import migrate
 from tests.scenarios.driver import day, order, page
 from tests.support.engine import (
     arrive,
@@ -181,7 +180,6 @@ def test_without_a_policy_nothing_is_accepted(database_url: str) -> None:
     """Nobody could say in which state a new customer begins."""
     db = Database.open(database_url)
     try:
-        migrate(db)
         with pytest.raises(NotReady, match="no policy is in force yet"):
             post(Installation(db), order(0))
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NoReturn
@@ -16,7 +17,6 @@ from lifecycle.engine.keys import AlreadyRevoked, NewKey, Revoked
 from lifecycle.errors import NotFound, Problem, Unavailable
 from lifecycle.store.database import Database
 from lifecycle.store.keys import KeyRow
-from lifecycle.store.schema import migrate
 from lifecycle.store.sql import Tx, both
 
 DUMP = both("SELECT id, name, secret_hash, scopes, created_by, revoked_by FROM api_key", columns=6)
@@ -24,12 +24,8 @@ DUMP = both("SELECT id, name, secret_hash, scopes, created_by, revoked_by FROM a
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Database]:
-    opened = Database.open(database_url)
-    try:
-        migrate(opened)
+    with closing(Database.open(database_url)) as opened:
         yield opened
-    finally:
-        opened.close()
 
 
 class Time:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from lifecycle.engine.installation import Installation
 from lifecycle.engine.rebuild import rebuild
 from lifecycle.engine.verify import verify
 from lifecycle.store.database import Database
-from lifecycle.store.schema import migrate
 from tests.oracle.digested import digested
 from tests.oracle.oracle import oracle
 from tests.oracle.truth import Message
@@ -30,27 +30,23 @@ from tests.properties.installed import (
     truth_at,
 )
 from tests.support import postgres
+from tests.support.current import open_current
 
 
 @pytest.fixture(scope="module")
 def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     directory: Path = tmp_path_factory.mktemp("properties")
-    yield from opened(f"sqlite:///{directory / 'engine.db'}")
+    with closing(open_current(f"sqlite:///{directory / 'engine.db'}")) as db:
+        yield db
 
 
 @pytest.fixture(scope="module")
-def postgresql(postgres_url: str) -> Iterator[Database]:
-    with postgres.fresh_database(postgres_url) as url:
-        yield from opened(url)
-
-
-def opened(url: str) -> Iterator[Database]:
-    db = Database.open(url)
-    try:
-        migrate(db)
+def postgresql(postgres_url: str, postgres_template: str) -> Iterator[Database]:
+    with (
+        postgres.fresh_database(postgres_url, postgres_template) as url,
+        closing(Database.open(url)) as db,
+    ):
         yield db
-    finally:
-        db.close()
 
 
 def expected(history: Told, at: datetime) -> list[dict[str, Any]]:

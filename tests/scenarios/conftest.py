@@ -22,7 +22,7 @@ BeginOnEngine = Callable[[str], EngineLife]
 
 @pytest.fixture
 def begin_on(request: pytest.FixtureRequest) -> Iterator[Callable[[str], BeginOnEngine]]:
-    """Lives on the engine, each in an empty database of its own of the kind that is named."""
+    """Lives on the engine, each in a fresh database of its own of the kind that is named."""
     with ExitStack() as lives:
 
         def fresh(kind: str) -> str:
@@ -30,7 +30,8 @@ def begin_on(request: pytest.FixtureRequest) -> Iterator[Callable[[str], BeginOn
                 directory: Path = request.getfixturevalue("tmp_path_factory").mktemp("life")
                 return f"sqlite:///{directory / 'life.db'}"
             administrator = request.getfixturevalue("postgres_url")
-            return lives.enter_context(postgres.fresh_database(administrator))
+            template = request.getfixturevalue("postgres_template")
+            return lives.enter_context(postgres.fresh_database(administrator, template))
 
         def on(kind: str) -> BeginOnEngine:
             return lambda policy: EngineLife(lives.enter_context(installation(fresh(kind), policy)))

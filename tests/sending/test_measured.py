@@ -27,13 +27,12 @@ from lifecycle.outreach.tokens import message_in
 from lifecycle.resources import templates_dir
 from lifecycle.settings import Settings
 from lifecycle.store import events
-from lifecycle.store.database import Database
-from lifecycle.store.schema import migrate
 from lifecycle.web.feedback.fetches import PICTURE
 from tests.policies import scenario_policy
 from tests.scenarios.driver import ANNA
 from tests.sending.conftest import RULES, bought, known, paid_back
 from tests.sending.post_office import let_real
+from tests.support.current import make_current
 from tests.support.engine import draft
 from tests.support.smtp import SmtpServer, Taken
 from tests.web.conftest import PUBLIC_URL, serving
@@ -85,9 +84,7 @@ def shop(url: str, home: Path, port: int, measure: str) -> Iterator[Engine]:
     (config / "policy.yaml").write_text(POLICY, encoding="utf-8")
     channels = CHANNELS.format(port=port, measure=measure)
     (config / "channels.yaml").write_text(channels, encoding="utf-8")
-    db = Database.open(url)
-    migrate(db)
-    db.close()
+    make_current(url)
     settings = Settings(
         database_url=url,
         config_dir=config,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from lifecycle.engine.digest import digest
 from lifecycle.store.database import Database
-from lifecycle.store.schema import migrate
 from lifecycle.store.sqlite import Sqlite
 from tests.properties.installed import emptied, truth_at
 from tests.scenarios.driver import day
 from tests.simulation.history import END, History, counted, policy, truth
 from tests.support import engine
+from tests.support.current import open_current
 
 
 class Ground:
@@ -50,8 +50,7 @@ class Ground:
 
 
 def _opened(path: Path) -> Database:
-    db = Database.open(f"sqlite:///{path}")
-    migrate(db)
+    db = open_current(f"sqlite:///{path}")
     _sqlite(db)._writer.execute("PRAGMA synchronous = OFF")  # no power cut is simulated
     return db
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from lifecycle.store.sql import Tx, both, bulk
 from lifecycle.store.sqlite import Sqlite
 from lifecycle.store.turns import Turns
 from tests.store.made import add, fold_all, history, new, pending
+from tests.support.current import open_current
 
 _COUNT = both("SELECT count(*) FROM event")
 _ONE = both("SELECT 1")
@@ -103,7 +104,6 @@ def test_the_clock_is_aware_and_moves_within_a_transaction(db: Database) -> None
 
 def test_a_reopened_database_has_everything(database_url: str) -> None:
     first = Database.open(database_url)
-    schema.migrate(first)
     add(first, new("1", at=1))
     fold_all(first)
     first.close()
@@ -127,12 +127,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sqlite_db(path: Path) -> Iterator[Database]:
-    opened = Database.open(f"sqlite:///{path}")
-    try:
-        schema.migrate(opened)
+    with closing(open_current(f"sqlite:///{path}")) as opened:
         yield opened
-    finally:
-        opened.close()
 
 
 class _Queue:
@@ -576,7 +572,6 @@ def test_a_deadlock_is_tried_again(database_url: str, failures: int) -> None:
     """Up to five times, with waits that differ, so that both do not meet again."""
     waits = Waits()
     db = Database.open(database_url, wait=waits)
-    schema.migrate(db)
     left = [failures]
 
     def unit(tx: Tx) -> int:

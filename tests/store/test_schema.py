@@ -21,8 +21,8 @@ from tests.store.made import add, day, new, pending
 
 
 @pytest.fixture
-def empty(database_url: str) -> Any:
-    opened = Database.open(database_url)
+def empty(empty_database_url: str) -> Any:
+    opened = Database.open(empty_database_url)
     yield opened
     opened.close()
 
@@ -66,14 +66,14 @@ def test_texts_are_compared_by_code_point_in_every_key_column(empty: Database) -
     assert wrong == []
 
 
-def test_everybody_may_migrate_at_once(database_url: str) -> None:
+def test_everybody_may_migrate_at_once(empty_database_url: str) -> None:
     """One does it, the others wait; nobody sees an error."""
     done: list[list[str]] = []
     failed: list[BaseException] = []
     barrier = threading.Barrier(3)
 
     def start() -> None:
-        db = Database.open(database_url)
+        db = Database.open(empty_database_url)
         try:
             barrier.wait()
             done.append(schema.migrate(db))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -28,9 +28,9 @@ from lifecycle.policy.canonical import policy_hash
 from lifecycle.store import clock as clock_row
 from lifecycle.store import customers, events, messages, policies, steps
 from lifecycle.store.database import Database
-from lifecycle.store.schema import migrate
 from tests.policies import SCENARIO_POLICY
 from tests.scenarios.driver import ANNA, Told, number_of
+from tests.support.current import open_current
 
 DAY_0_CLOCK = "2026-01-01T00:00:00Z"
 
@@ -39,9 +39,8 @@ DAY_0_CLOCK = "2026-01-01T00:00:00Z"
 def installation(
     url: str, policy_text: str = SCENARIO_POLICY, clock: str | None = DAY_0_CLOCK
 ) -> Iterator[Installation]:
-    """An installation in an empty database, under this policy; `clock` None is real time."""
-    with tempfile.TemporaryDirectory() as directory, _database(url) as db:
-        migrate(db)
+    """An installation on a fresh database, under this policy; `clock` None is real time."""
+    with tempfile.TemporaryDirectory() as directory, closing(open_current(url)) as db:
         file = Path(directory) / "policy.yaml"
         file.write_text(policy_text, encoding="utf-8")
         ensure_policy(db, file)
@@ -55,19 +54,10 @@ def installation(
 @contextmanager
 def opened(url: str) -> Iterator[Installation]:
     """The installation that another process, or another part of the test, has made there."""
-    with _database(url) as db:
+    with closing(Database.open(url)) as db:
         with db.read() as tx:
             origin = clock_row.read(tx)
         yield Installation(db, None if origin is None else ClockSpec.parse(origin.spec))
-
-
-@contextmanager
-def _database(url: str) -> Iterator[Database]:
-    db = Database.open(url)
-    try:
-        yield db
-    finally:
-        db.close()
 
 
 # -- what happens ------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.support.postgres_warden import Server, control, unprivileged_account
 
@@ -77,8 +78,10 @@ def wait_until_stopped(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def fresh_database(admin_url: str) -> Iterator[str]:
+def fresh_database(admin_url: str, template: str | None = None) -> Iterator[str]:
     """An empty database of its own, dropped at the end with whoever is still connected.
+
+    With a `template`, the URL of another one to which nobody is connected, it is a copy of that.
 
     Its defaults are chosen to hurt: the zone is not UTC, and where the server knows how (the
     wheel's does not) text sorts as in a dictionary. Code that relies on a server's settings instead
@@ -87,14 +90,8 @@ def fresh_database(admin_url: str) -> Iterator[str]:
     name = f"lifecycle_test_{secrets.token_hex(6)}"
     database = sql.Identifier(name)
     with psycopg.connect(admin_url, autocommit=True) as admin:
-        as_in_a_dictionary = sql.SQL(
-            "LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" if _knows_icu(admin) else ""
-        )
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' {}").format(
-                database, as_in_a_dictionary
-            )
-        )
+        source = _nothing(admin) if template is None else _database(template)
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(database, source))
         admin.execute(
             sql.SQL("ALTER DATABASE {} SET timezone TO 'Asia/Kathmandu'").format(database)
         )
@@ -103,6 +100,15 @@ def fresh_database(admin_url: str) -> Iterator[str]:
     finally:
         with psycopg.connect(admin_url, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
+def _nothing(admin: psycopg.Connection) -> sql.Composable:
+    as_in_a_dictionary = "LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" if _knows_icu(admin) else ""
+    return sql.SQL("template0 ENCODING 'UTF8' LOCALE 'C' {}").format(sql.SQL(as_in_a_dictionary))
+
+
+def _database(url: str) -> sql.Identifier:
+    return sql.Identifier(str(conninfo_to_dict(url)["dbname"]))
 
 
 def _knows_icu(admin: psycopg.Connection) -> bool:

@@ -19,11 +19,10 @@ from lifecycle.clock import ClockSpec
 from lifecycle.domain.instant import instant_text
 from lifecycle.engine.observer import Observer
 from lifecycle.settings import Settings
-from lifecycle.store.database import Database
-from lifecycle.store.schema import migrate
 from lifecycle.web.ports import Engine as EnginePort
 from lifecycle.web.server import Server, listen
 from tests.intake.bad_input import NOW, POLICY
+from tests.support.current import make_current
 
 PUBLIC_URL = "https://care.example.com"
 STILL = ClockSpec.parse(instant_text(NOW))
@@ -41,9 +40,7 @@ def running(
 ) -> Iterator[Engine]:
     """An engine without workers."""
     (config / "policy.yaml").write_text(policy, encoding="utf-8")
-    db = Database.open(url)
-    migrate(db)
-    db.close()
+    make_current(url)
     settings = Settings(
         database_url=url, config_dir=config, clock=clock, secret=secret, public_url=PUBLIC_URL
     )

@@ -15,8 +15,6 @@ import pytest
 
 from lifecycle.bootstrap import Engine
 from lifecycle.engine.verify import verify
-from lifecycle.store import schema
-from lifecycle.store.database import Database
 from tests.support.engine import opened
 from tests.support.process import PATIENCE, Running, Start, started
 from tests.web.conftest import running
@@ -124,9 +122,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def many(postgres_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Many]:
     """Without a broker, unless the test names one; whatever still runs at the end is killed."""
-    db = Database.open(postgres_database_url)
-    schema.migrate(db)
-    db.close()
     monkeypatch.setenv("LIFECYCLE_DATABASE_URL", postgres_database_url)
     with started() as start, started(*PYTHON) as python:
         yield Many(url=postgres_database_url, start=start, python=python)

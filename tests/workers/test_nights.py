@@ -19,10 +19,9 @@ from lifecycle.engine.reading import customer
 from lifecycle.engine.verify import verify
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
-from lifecycle.store.database import Database
 from lifecycle.store.schedule import Run
-from lifecycle.store.schema import migrate
 from tests.scenarios.driver import order
+from tests.support.current import make_current
 from tests.support.engine import draft, of, opened
 from tests.support.process import started
 from tests.workers.conftest import Many, until
@@ -83,9 +82,7 @@ def settings(url: str, config: Path, clock: str = NOON) -> Settings:
 
 def known(url: str, config: Path, *keys: str) -> None:
     """They have ordered before the first night is looked for."""
-    db = Database.open(url)
-    migrate(db)
-    db.close()
+    make_current(url)
     with build(settings(url, config)) as engine:
         engine.accept([draft(event) for key in keys for event in of(key, order(0))])
         engine.apply_pending()
