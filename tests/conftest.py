@@ -52,10 +52,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url: str) -> Iterator[str]:
-    """What fresh databases with today's schema are copied from."""
-    with current.postgres_template(postgres_url) as url:
-        yield url
+def postgres_copies(postgres_url: str) -> Iterator[current.Copies]:
+    """For who makes databases with today's schema without being a test."""
+    with current.postgres_copies(postgres_url) as copies:
+        yield copies
 
 
 EITHER = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
@@ -72,16 +72,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         current.make_current(url)
         yield url
         return
-    administrator = request.getfixturevalue("postgres_url")
-    template = request.getfixturevalue("postgres_template")
-    with postgres.fresh_database(administrator, template) as url:
+    copies: current.Copies = request.getfixturevalue("postgres_copies")
+    with copies() as url:
         yield url
 
 
 @pytest.fixture
-def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+def postgres_database_url(postgres_copies: current.Copies) -> Iterator[str]:
     """The same on PostgreSQL only; mark the test `postgres`."""
-    with postgres.fresh_database(postgres_url, postgres_template) as url:
+    with postgres_copies() as url:
         yield url
 
 

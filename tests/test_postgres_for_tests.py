@@ -10,13 +10,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 
-from tests.support import postgres
+from lifecycle.store import schema
+from lifecycle.store.database import Database
+from tests.store.made import add, new
+from tests.support import current, postgres
 
 pytestmark = pytest.mark.postgres
 
@@ -189,3 +193,29 @@ def test_a_fresh_database_is_empty_and_gone_afterwards(postgres_url: str) -> Non
         forgotten = psycopg.connect(url)
     forgotten.close()
     assert ask(postgres_url, count.format(name)) == "0"
+
+
+def test_a_copy_has_todays_schema_and_nothing_of_the_copy_before(postgres_url: str) -> None:
+    """It is dropped while the next one is used, with whoever is connected; in the end all are gone."""
+    count = "SELECT count(*) FROM pg_database WHERE datname IN ({})"
+    names, forgotten = [], []
+    with current.postgres_copies(postgres_url) as copies:
+        for _ in range(postgres.DROPPED_AT_ONCE + 1):
+            with copies() as url, closing(Database.open(url)) as db:
+                names.append(url.rpartition("/")[2].partition("?")[0])
+                assert schema.migrate(db) == []
+                assert ask(url, "SELECT count(*) FROM customer") == "0"
+                add(db, new("1"))
+                forgotten.append(psycopg.connect(url))
+    for connection in forgotten:
+        connection.close()
+    assert len(set(names)) == len(names)
+    assert ask(postgres_url, count.format(", ".join(f"'{name}'" for name in names))) == "0"
+
+
+def test_a_drop_that_fails_is_told(postgres_url: str) -> None:
+    with (
+        pytest.raises(psycopg.errors.InvalidCatalogName, match="lifecycle_test_nowhere"),
+        postgres.dropping(postgres_url) as drop,
+    ):
+        drop("lifecycle_test_nowhere")

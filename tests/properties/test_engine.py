@@ -29,8 +29,7 @@ from tests.properties.installed import (
     live_through,
     truth_at,
 )
-from tests.support import postgres
-from tests.support.current import open_current
+from tests.support.current import Copies, open_current
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +40,8 @@ def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="module")
-def postgresql(postgres_url: str, postgres_template: str) -> Iterator[Database]:
-    with (
-        postgres.fresh_database(postgres_url, postgres_template) as url,
-        closing(Database.open(url)) as db,
-    ):
+def postgresql(postgres_copies: Copies) -> Iterator[Database]:
+    with postgres_copies() as url, closing(Database.open(url)) as db:
         yield db
 
 

@@ -12,7 +12,7 @@ from tests.scenarios.driver import Begin
 from tests.scenarios.on_engine import EngineLife
 from tests.scenarios.on_fold import FoldLife
 from tests.scenarios.on_oracle import OracleLife
-from tests.support import postgres
+from tests.support.current import Copies
 from tests.support.engine import installation
 
 SQLITE, POSTGRES = "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)
@@ -29,9 +29,8 @@ def begin_on(request: pytest.FixtureRequest) -> Iterator[Callable[[str], BeginOn
             if kind == "sqlite":
                 directory: Path = request.getfixturevalue("tmp_path_factory").mktemp("life")
                 return f"sqlite:///{directory / 'life.db'}"
-            administrator = request.getfixturevalue("postgres_url")
-            template = request.getfixturevalue("postgres_template")
-            return lives.enter_context(postgres.fresh_database(administrator, template))
+            copies: Copies = request.getfixturevalue("postgres_copies")
+            return lives.enter_context(copies())
 
         def on(kind: str) -> BeginOnEngine:
             return lambda policy: EngineLife(lives.enter_context(installation(fresh(kind), policy)))

@@ -5,10 +5,10 @@ A test that is about migrations asks for an empty database and migrates it itsel
 
 from __future__ import annotations
 
-import functools
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import cache, partial
 from pathlib import Path
 
 from lifecycle.store import revision, urls
@@ -33,7 +33,7 @@ def make_current(url: str) -> None:
     open_current(url).close()
 
 
-@functools.cache
+@cache
 def _file() -> bytes:
     """An SQLite file with the schema and nothing else."""
     with tempfile.TemporaryDirectory() as directory:
@@ -43,9 +43,12 @@ def _file() -> bytes:
         return path.read_bytes()
 
 
+Copies = Callable[[], AbstractContextManager[str]]
+"""The URL of a new PostgreSQL database with today's schema, dropped when the block ends or soon after."""
+
+
 @contextmanager
-def postgres_template(admin_url: str) -> Iterator[str]:
-    """The URL of a database to be copied, to which nobody is connected."""
-    with postgres.fresh_database(admin_url) as url:
-        make_current(url)
-        yield url
+def postgres_copies(admin_url: str) -> Iterator[Copies]:
+    with postgres.fresh_database(admin_url) as template, postgres.dropping(admin_url) as drop:
+        make_current(template)
+        yield partial(postgres.fresh_database, admin_url, template, drop)

@@ -14,17 +14,22 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import ExecStatus
 
 from tests.support.postgres_warden import Server, control, unprivileged_account
 
 URL_VARIABLE = "LIFECYCLE_TEST_POSTGRES_URL"
 """Names a server on which the tests may create and drop databases called `lifecycle_test_…`."""
+
+
+DROPPED_AT_ONCE = 4  # by each process of the tests
 
 
 class PostgresUnavailable(Exception):
@@ -77,8 +82,14 @@ def wait_until_stopped(directory: Path) -> None:
         pass
 
 
+Drop = Callable[[str], object]
+"""Drops the database of that name, with whoever is still connected to it."""
+
+
 @contextlib.contextmanager
-def fresh_database(admin_url: str, template: str | None = None) -> Iterator[str]:
+def fresh_database(
+    admin_url: str, template: str | None = None, drop: Drop | None = None
+) -> Iterator[str]:
     """An empty database of its own, dropped at the end with whoever is still connected.
 
     With a `template`, the URL of another one to which nobody is connected, it is a copy of that.
@@ -90,7 +101,7 @@ def fresh_database(admin_url: str, template: str | None = None) -> Iterator[str]
     name = f"lifecycle_test_{secrets.token_hex(6)}"
     database = sql.Identifier(name)
     with psycopg.connect(admin_url, autocommit=True) as admin:
-        source = _nothing(admin) if template is None else _database(template)
+        source = _nothing(admin) if template is None else _copy_of(template, admin)
         admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(database, source))
         admin.execute(
             sql.SQL("ALTER DATABASE {} SET timezone TO 'Asia/Kathmandu'").format(database)
@@ -98,8 +109,42 @@ def fresh_database(admin_url: str, template: str | None = None) -> Iterator[str]
     try:
         yield _with_database(admin_url, name)
     finally:
-        with psycopg.connect(admin_url, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+        with contextlib.nullcontext(drop) if drop else dropping(admin_url) as drop_it:
+            drop_it(name)
+
+
+@contextlib.contextmanager
+def dropping(admin_url: str) -> Iterator[Drop]:
+    """Drops databases while the caller goes on; when the block ends, all of them are gone.
+
+    The server answers only after a checkpoint, which takes longer than most tests. One checkpoint
+    is enough for all who wait for it. No thread does this, as there are tests that fork.
+    """
+    under_way: deque[psycopg.Connection] = deque()
+
+    def drop(name: str) -> None:
+        if len(under_way) == DROPPED_AT_ONCE:
+            _see_dropped(under_way.popleft())
+        admin = psycopg.connect(admin_url, autocommit=True)
+        under_way.append(admin)
+        statement = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        admin.pgconn.send_query(statement.as_bytes(admin))
+        admin.pgconn.flush()
+
+    try:
+        yield drop
+    finally:
+        with contextlib.ExitStack() as rest:
+            for admin in under_way:
+                rest.callback(_see_dropped, admin)
+
+
+def _see_dropped(admin: psycopg.Connection) -> None:
+    with contextlib.closing(admin):
+        answer = admin.pgconn.get_result()  # waits for it
+        assert answer is not None
+        if answer.status != ExecStatus.COMMAND_OK:
+            raise psycopg.errors.error_from_result(answer)
 
 
 def _nothing(admin: psycopg.Connection) -> sql.Composable:
@@ -107,8 +152,15 @@ def _nothing(admin: psycopg.Connection) -> sql.Composable:
     return sql.SQL("template0 ENCODING 'UTF8' LOCALE 'C' {}").format(sql.SQL(as_in_a_dictionary))
 
 
-def _database(url: str) -> sql.Identifier:
-    return sql.Identifier(str(conninfo_to_dict(url)["dbname"]))
+def _copy_of(url: str, admin: psycopg.Connection) -> sql.Composable:
+    """Files are copied eight times as fast as pages are logged, but after two checkpoints."""
+    name = sql.Identifier(str(conninfo_to_dict(url)["dbname"]))
+    if admin.info.server_version < 150000:
+        return name  # it copies files
+    writes_through = admin.execute("SELECT current_setting('fsync')::boolean").fetchone() == (True,)
+    return sql.SQL("{} STRATEGY {}").format(
+        name, sql.SQL("WAL_LOG" if writes_through else "FILE_COPY")
+    )
 
 
 def _knows_icu(admin: psycopg.Connection) -> bool:
