@@ -19,6 +19,7 @@ from lifecycle.cli import (
     customer,
     dead,
     exits,
+    explain,
     imports,
     key,
     nights,
@@ -78,7 +79,7 @@ app.command("schedule", rich_help_panel=RUN)(processes.schedule)
 app.command("import", rich_help_panel=RUN)(imports.import_file)
 app.command("simulate", rich_help_panel=RUN)(simulation.simulate)
 app.command("log", rich_help_panel=LOOK)(transitions.log)
-app.command("explain", rich_help_panel=LOOK)(customer.explain)
+app.command("explain", rich_help_panel=LOOK)(explain.explain)
 app.add_typer(customer.app, name="customer", rich_help_panel=LOOK)
 app.add_typer(outreach.app, name="outreach", rich_help_panel=LOOK)
 app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)

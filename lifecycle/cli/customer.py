@@ -1,8 +1,7 @@
-"""`lifecycle customer …` and `lifecycle explain`: one customer, as she is and why."""
+"""`lifecycle customer …`: one customer, as she is, and what is done to her by hand."""
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +19,6 @@ from lifecycle.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
     from rich.table import Table
 
     from lifecycle.bootstrap import Engine
@@ -50,7 +48,7 @@ def show(
 
     with opened(settings, Access.READ) as engine:
         policy = engine.policy()
-        found = reading.customer(engine.installation, _whom(engine, customer, number))
+        found = reading.customer(engine.installation, whom(engine, customer, number))
     if json:
         from lifecycle.web.shapes import customer_shape
 
@@ -73,7 +71,7 @@ def consents(
     from lifecycle.engine import wishes
 
     with opened(settings, Access.READ) as engine:
-        found = wishes.ledger(engine.installation, _whom(engine, customer, number))
+        found = wishes.ledger(engine.installation, whom(engine, customer, number))
     if json:
         output.json_document({"consents": [_consent(row) for row in found]})
         return
@@ -128,41 +126,6 @@ def move(
         )
 
 
-@with_settings()
-def explain(
-    settings: Settings,
-    customer: MaybeKey = None,
-    *,
-    number: Number = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=0, help="Only so many of the newest entries of what happened."
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Tell a customer's story in plain words: why she is where she is, and what happens next.
-
-    Each event with what it changed, each message with what became of it, and the next timed check
-    with its date and what would change it.
-    """
-    from lifecycle.bootstrap import Access
-    from lifecycle.engine.explain import explain as tell
-
-    with opened(settings, Access.READ) as engine:
-        told = tell(engine.installation, _whom(engine, customer, number))
-    if json:
-        output.json_document(told.to_json(limit))
-    else:
-        console = output.out()
-        for line in map(tame, told.lines(limit)):
-            if console.is_terminal:
-                console.print(_styled(line, console), soft_wrap=True)
-            else:
-                console.print(line, soft_wrap=True)
-
-
 def _consent(row: ConsentRow) -> dict[str, object]:
     return {
         "at": row.at,
@@ -177,7 +140,7 @@ def _consent(row: ConsentRow) -> dict[str, object]:
     }
 
 
-def _whom(engine: Engine, customer: str | None, number: int | None) -> str:
+def whom(engine: Engine, customer: str | None, number: int | None) -> str:
     """Her key, however she was named."""
     from lifecycle.engine import reading
 
@@ -187,31 +150,6 @@ def _whom(engine: Engine, customer: str | None, number: int | None) -> str:
         assert customer is not None
         return customer
     return reading.key_of(engine.installation, number)
-
-
-_HEADINGS = frozenset(
-    {"What happened", "What is waiting", "What happens next", "What was discarded", "What is known"}
-)
-
-
-_DATED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? +")
-_HANGING = 2  # columns, by which the rest of a long sentence stands further in
-_NARROWEST = 20  # columns, that are left to a sentence on a terminal however narrow
-
-
-def _styled(line: str, console: Console) -> Text:
-    """The words are the engine's; the rest of a long sentence stands under it, not under its date."""
-    sentence = line.lstrip()
-    first = Text(" " * (len(line) - len(sentence)))
-    dated = _DATED.match(sentence)
-    if dated:
-        first.append(dated[0], "cyan")
-        sentence = sentence[dated.end() :]
-    indent = " " * (len(first) + (0 if dated else _HANGING))
-    text = Text(sentence, "bold" if line in _HEADINGS else "")
-    wrapped = text.wrap(console, max(console.width - len(indent), _NARROWEST))
-    rest = [Text.assemble(indent, each) for each in wrapped[1:]]
-    return Text("\n").join([Text.assemble(first, *wrapped[:1]), *rest])
 
 
 def _card(found: Customer, policy: Policy) -> Table:

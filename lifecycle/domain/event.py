@@ -28,6 +28,8 @@ CLICKED = (
 PREFETCHED = "lifecycle.prefetched"  # a machine fetched it: and {what}: open, click; and {why}
 COUNTED = (SENT, FAILED, UNKNOWN, DELIVERED, BOUNCED, COMPLAINED, OPENED, CLICKED)
 """Of ours, those that facts may look at: what became of letters, and nothing that a machine did."""
+ABOUT_LETTERS = frozenset({*COUNTED, PREFETCHED})
+"""Of ours, all that tell of one letter that was planned: another policy may not have planned it."""
 
 
 class EventKey(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -68,14 +68,20 @@ def newest(tx: Tx) -> int:
 
 def versions(tx: Tx) -> list[PolicyVersion]:
     """Every version ever in force, the oldest first."""
+    return [_version(row) for row in store.all_versions(tx)]
+
+
+def published(tx: Tx, at: datetime, acted: Container[int] = ()) -> list[PolicyVersion]:
+    """Those of `versions` that had been published by an instant.
+
+    The first judges from the beginning of time; and so had been those of which it is known that they
+    had `acted` by then, whatever the clock was by which they were published.
+    """
+    rows = store.all_versions(tx)
     return [
-        PolicyVersion(
-            number=row.number,
-            hash=row.hash,
-            effective_at=row.effective_at,
-            policy=policy_file.from_canonical(row.content.encode()),
-        )
-        for row in store.all_versions(tx)
+        _version(row)
+        for row in rows
+        if row is rows[0] or row.published_at <= at or row.number in acted
     ]
 
 
@@ -102,3 +108,12 @@ def _those(known: Sequence[PolicyVersion]) -> str:
         return f"there is only version {known[0].number}"
     numbers = [version.number for version in known]
     return f"there are the versions {numbers[0]} to {numbers[-1]}"  # counted without a hole
+
+
+def _version(row: store.PolicyRow) -> PolicyVersion:
+    return PolicyVersion(
+        number=row.number,
+        hash=row.hash,
+        effective_at=row.effective_at,
+        policy=policy_file.from_canonical(row.content.encode()),
+    )

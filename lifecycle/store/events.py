@@ -48,6 +48,13 @@ class StoredEvent(NamedTuple):
     def by_import(self) -> bool:
         return self.request_id is not None and self.request_id.startswith(BY_IMPORT)
 
+    @property
+    def run_id(self) -> int | None:
+        """The import run that brought it; None where none did."""
+        if self.request_id is None or not self.by_import:
+            return None
+        return int(self.request_id.removeprefix(BY_IMPORT))
+
 
 class Added(NamedTuple):
     """The event is new, and stored when the transaction commits."""

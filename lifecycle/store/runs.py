@@ -67,6 +67,11 @@ def withheld_until(tx: Tx, customer_ids: Iterable[int]) -> dict[int, datetime]:
     return {row[0]: tx.from_db(row[1]) for row in tx.rows(_WITHHELD, tx.ids(customer_ids))}
 
 
+def ended(tx: Tx, run_ids: Iterable[int]) -> dict[int, datetime]:
+    """When each of these ended; one that has not is not in the answer."""
+    return {row[0]: tx.from_db(row[1]) for row in tx.rows(_ENDED, tx.ids(run_ids))}
+
+
 _UNFINISHED = both(
     "SELECT id FROM import_run WHERE digest = ? AND ended_at IS NULL ORDER BY id LIMIT 1"
 )
@@ -77,6 +82,9 @@ _BEGIN = both(
 _END = both(
     "UPDATE import_run SET ended_at = ?, effects = coalesce(?, effects)"
     " WHERE id = ? AND ended_at IS NULL"
+)
+_ENDED = both(
+    "SELECT id, ended_at FROM import_run WHERE id IN [ids] AND ended_at IS NOT NULL", columns=2
 )
 _OPEN_BESIDES = both("SELECT 1 FROM import_run WHERE ended_at IS NULL AND id <> ? LIMIT 1")
 _OPEN = either(

@@ -9,6 +9,8 @@ from lifecycle.domain.instant import instant_text
 from lifecycle.domain.timeline import Timeline
 from lifecycle.engine.explain import story
 from lifecycle.engine.explain.ahead import Ahead, Asleep
+from lifecycle.engine.explain.asked import Moment, Supposed
+from lifecycle.engine.explain.asked_forms import asked_form, moment_form, supposed_form
 from lifecycle.engine.explain.chapters import Chapter, Standing
 from lifecycle.engine.explain.forms import (
     Form,
@@ -50,6 +52,10 @@ class Explanation:
     dead: tuple[DeadLetter, ...]
     behind: Behind | None
     timeline: Timeline  # the policies by which all this is judged
+    unknown: frozenset[int] = frozenset()
+    """Rows of messages whose last fate is later than `now`: none before it was kept."""
+    moment: Moment | None = None  # of a past moment: how it was known; `now` is that moment
+    supposed: Supposed | None = None  # of a what-if: by which policy, and what differs
 
     def lines(self, limit: int | None = None) -> list[str]:
         """The story in plain English, in the order of time; with `limit`, the newest chapters."""
@@ -61,12 +67,13 @@ class Explanation:
         first = 0 if limit is None else max(len(self.chapters) - limit, 0)
         standing = self.standing
         return {
+            "asked": asked_form(self.moment, self.supposed),
             "customer": self.customer,
             "number": self.number,
             "identifiers": list(self.identifiers),
             "as_of": instant_text(self.now),
             "folded_until": instant_or_none(self.folded_until),
-            "policy_version": version.number,
+            "policy_version": version.number or None,
             "state": standing.state,
             "label": standing.label,
             "since": instant_or_none(standing.since),
@@ -77,7 +84,9 @@ class Explanation:
             "consents": dict(standing.consents),
             "refused": dict(standing.refused),
             "chapters_left_out": first,
-            "chapters": [chapter_form(one, self.timeline) for one in self.chapters[first:]],
+            "chapters": [
+                chapter_form(one, self.timeline, self.unknown) for one in self.chapters[first:]
+            ],
             "ahead": [ahead_form(one, version, standing.zone) for one in self.ahead],
             "asleep": [asleep_form(one) for one in self.asleep],
             "pending": [event_form(stored) for stored in self.pending],
@@ -87,4 +96,6 @@ class Explanation:
             "behind": None
             if self.behind is None
             else {"missing": self.behind.missing, "gone": self.behind.gone},
+            "moment": None if self.moment is None else moment_form(self.moment),
+            "what_if": None if self.supposed is None else supposed_form(self.supposed),
         }

@@ -5,6 +5,7 @@ Instants are RFC 3339 text in UTC, durations seconds, exact decimals text.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime
 from typing import Any
 
@@ -81,8 +82,19 @@ def step_form(row: StepRow, overturned_by: StoredEvent | None = None) -> Form:
     }
 
 
-def message_form(row: MessageRow) -> Form:
-    """A planned message as it is recorded; `live` says whether its cause stands."""
+def message_form(row: MessageRow, unknown: Container[int] = ()) -> Form:
+    """A planned message as it is recorded; `live` says whether its cause stands.
+
+    Its fate is null where it is not known what it was at the moment that is told of.
+    """
+    if row.row_id in unknown:
+        return {
+            "id": row.row_id,
+            **planned_form(row.message),
+            "live": row.live,
+            "fate": None,
+            "recorded_at": instant_text(row.recorded_at),
+        }
     return {
         "id": row.row_id,
         **planned_form(row.message),
@@ -109,7 +121,7 @@ def planned_form(message: PlannedMessage) -> Form:
         "expires_at": instant_or_none(message.expires_at),
         "class": message.message_class.value,
         "channels": list(message.channels),
-        "version": message.version,
+        "version": message.version or None,
     }
 
 
@@ -222,21 +234,28 @@ def dead_form(letter: DeadLetter) -> Form:
     }
 
 
-def chapter_form(chapter: Chapter, timeline: Timeline) -> Form:
+def chapter_form(chapter: Chapter, timeline: Timeline, unknown: Container[int] = ()) -> Form:
+    """`unknown` are the rows of messages whose fate is not known of the moment that is told of."""
     match chapter:
         case Happened(happening=happening):
-            return _happened_form(chapter, happening, timeline)
+            return _happened_form(chapter, happening, timeline, unknown)
         case Believed(overturned=overturned):
-            return {"kind": "believed", "at": instant_text(chapter.at), **_overturned(overturned)}
+            return {
+                "kind": "believed",
+                "at": instant_text(chapter.at),
+                **_overturned(overturned, unknown),
+            }
         case Dropped(row=row):
             return {
                 "kind": "dropped",
                 "at": instant_text(chapter.at),
-                "message": message_form(row),
+                "message": message_form(row, unknown),
             }
 
 
-def _happened_form(chapter: Happened, happening: Happening, timeline: Timeline) -> Form:
+def _happened_form(
+    chapter: Happened, happening: Happening, timeline: Timeline, unknown: Container[int]
+) -> Form:
     version = timeline.at(happening.at)
     return {
         "kind": "event" if happening.event else "due",
@@ -258,9 +277,9 @@ def _happened_form(chapter: Happened, happening: Happening, timeline: Timeline) 
         "outcome": None if happening.outcome is None else outcome_form(happening.outcome, version),
         "overturned": [step.cause for step in chapter.overturned],
         "step": None if chapter.row is None else step_form(chapter.row),
-        "corrected": [_overturned(one) for one in chapter.corrected],
+        "corrected": [_overturned(one, unknown) for one in chapter.corrected],
         "messages": [
-            message_form(one.row)
+            message_form(one.row, unknown)
             if one.row is not None
             else {**planned_form(one.message), "fate": None}
             for one in chapter.messages
@@ -269,8 +288,8 @@ def _happened_form(chapter: Happened, happening: Happening, timeline: Timeline) 
     }
 
 
-def _overturned(one: Overturned) -> Form:
+def _overturned(one: Overturned, unknown: Container[int]) -> Form:
     return {
         "step": step_form(one.row, one.by),
-        "messages": [message_form(row) for row in one.messages],
+        "messages": [message_form(row, unknown) for row in one.messages],
     }

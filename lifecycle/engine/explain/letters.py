@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from lifecycle.domain.event import (
@@ -39,11 +39,18 @@ def message_name(message: PlannedMessage, version: Version) -> str:
     return f"{message.rule} ({listed(message.channels, 'or')}{of})"
 
 
-def became(planned: Planned, version: Version) -> str:
-    """Of a message whose cause stands."""
+def would_be(message: PlannedMessage, version: Version) -> str:
+    """Of a message of a what-if, which has no fate."""
+    return f"{message_name(message, version)} would be planned for {moment(message.planned_at)}."
+
+
+def became(planned: Planned, version: Version, unknown: Container[int] = ()) -> str:
+    """Of a message whose cause stands; `unknown` are rows whose fate came after the moment told of."""
     name = message_name(planned.message, version)
     when = moment(planned.message.planned_at)
     row = planned.row
+    if row is not None and row.row_id in unknown:
+        return f"{name} was planned for {when} and had not left by then."
     if row is None:
         return f"{name} follows for {when}; that is not recorded yet."
     return f"{name} was planned for {when} {_fate(row, planned.before)}."
@@ -186,9 +193,11 @@ def _letter(said: Mapping[str, Any]) -> str:
     return f"{said['rule']} ({around})" if around else said["rule"]
 
 
-def orphaned(row: MessageRow, version: Version) -> str:
+def orphaned(row: MessageRow, version: Version, unknown: Container[int] = ()) -> str:
     """Of a message whose cause no longer stands."""
     name = message_name(row.message, version)
+    if row.row_id in unknown:
+        return f"{name}, planned for it, had not left by then."
     match row.fate:
         case Fate.CANCELLED:
             on = moment(row.fate_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from lifecycle.domain.event import MOVED, REQUESTED
@@ -19,8 +19,22 @@ from lifecycle.domain.step import (
 )
 from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.engine.explain.ahead import after, since, stay
-from lifecycle.engine.explain.chapters import Believed, Chapter, Dropped, Happened, Overturned
-from lifecycle.engine.explain.letters import became, consequence, message_name, news, orphaned
+from lifecycle.engine.explain.chapters import (
+    Believed,
+    Chapter,
+    Dropped,
+    Happened,
+    Overturned,
+    Planned,
+)
+from lifecycle.engine.explain.letters import (
+    became,
+    consequence,
+    message_name,
+    news,
+    orphaned,
+    would_be,
+)
 from lifecycle.engine.explain.retold import Changed, Kind
 from lifecycle.engine.explain.words import NO_RHYTHM, Vocabulary, listed, moment, span
 from lifecycle.store.events import StoredEvent
@@ -72,10 +86,23 @@ def no(refusal: Refusal, words: Vocabulary) -> str:
 
 
 class Sentences:
-    """Knows the policies by which each chapter was judged."""
+    """Knows the policies by which each chapter was judged.
 
-    def __init__(self, timeline: Timeline, chapters: Sequence[Chapter]) -> None:
+    `unknown` are the rows of messages whose fate is not known of the moment that is told of; in a
+    `what_if` messages have none.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        chapters: Sequence[Chapter],
+        *,
+        unknown: Container[int] = (),
+        what_if: bool = False,
+    ) -> None:
         self._timeline = timeline
+        self._unknown = unknown
+        self._what_if = what_if
         self._vocabularies = {
             version.number: Vocabulary(version.policy) for version in timeline.versions
         }
@@ -131,11 +158,20 @@ class Sentences:
                 f"It planned nothing: {no(one.refusal, self.vocabulary(chapter.at))}."
                 for one in happening.unplanned
             ),
-            *(became(one, self._version(one.message.version)) for one in chapter.messages),
+            *(self._message(one) for one in chapter.messages),
             *self._reported(happening.event),
             *(text for one in chapter.corrected for text in self._corrected(one)),
         ]
         yield from sentences or ["Nothing followed from it."]
+
+    def _message(self, planned: Planned) -> str:
+        version = self._version(planned.message.version)
+        if self._what_if:
+            return would_be(planned.message, version)
+        return became(planned, version, self._unknown)
+
+    def _orphaned(self, row: MessageRow) -> str:
+        return orphaned(row, self._version(row.message.version), self._unknown)
 
     @staticmethod
     def _reported(stored: StoredEvent | None) -> Iterator[str]:
@@ -305,9 +341,7 @@ class Sentences:
             why = self._waited(name, when, step.at, self._version(step.version), known)
         yield f"It was believed that she went {route(step, words)} ({by(step, words)}; {why})."
         yield f"{self._reason('Overturned by', overturned)}."
-        yield from (
-            orphaned(row, self._version(row.message.version)) for row in overturned.messages
-        )
+        yield from map(self._orphaned, overturned.messages)
 
     def _corrected(self, overturned: Overturned) -> Iterator[str]:
         step = overturned.row.step
@@ -317,9 +351,7 @@ class Sentences:
             f"On {moment(overturned.row.recorded_at)} this step was recorded{with_}."
             f" {self._reason('Corrected because of', overturned)}."
         )
-        yield from (
-            orphaned(row, self._version(row.message.version)) for row in overturned.messages
-        )
+        yield from map(self._orphaned, overturned.messages)
 
     def _reason(self, verb: str, overturned: Overturned) -> str:
         if overturned.by is None:
@@ -343,7 +375,7 @@ class Sentences:
         else:
             why = self._waited(name, when, row.message.caused_at, version, row.recorded_at)
         yield f"{message_name(row.message, version)} was planned ({why}); that no longer follows."
-        yield orphaned(row, version)
+        yield self._orphaned(row)
 
 
 def _parted(cause: str) -> tuple[str, str, str]:

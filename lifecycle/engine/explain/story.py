@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lifecycle.domain.calendar import zone
 from lifecycle.engine.explain.chapters import Happened
 from lifecycle.engine.explain.outlook import ahead_lines, asleep_line
+from lifecycle.engine.explain.preface import difference_lines, moment_lines, what_if_lines
 from lifecycle.engine.explain.sentences import Sentences, arrival, event_name
 from lifecycle.engine.explain.words import listed, moment, moment_in, said, span, times
 from lifecycle.store.dead import DeadLetter, Status
@@ -20,16 +22,75 @@ if TYPE_CHECKING:
 INDENT = "    "
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Titles:
+    """What the sections are called."""
+
+    past: str
+    waiting: str
+    following: str
+    discarded: str
+    known: str
+
+
+PRESENT = Titles(
+    past="What happened",
+    waiting="What is waiting",
+    following="What happens next",
+    discarded="What was discarded",
+    known="What is known",
+)
+OF_THEN = Titles(
+    past="What had happened",
+    waiting="What was waiting",
+    following="What was to happen next",
+    discarded="What had been discarded",
+    known="What was known",
+)
+WHAT_IF = Titles(
+    past="What would have happened",
+    waiting="What is waiting",
+    following="What would happen next",
+    discarded="What was discarded",
+    known="What would be known",
+)
+DIFFERENCE = "How that differs from what is recorded"
+TITLES = frozenset(
+    {DIFFERENCE, *(title for all_ in (PRESENT, OF_THEN, WHAT_IF) for title in astuple(all_))}
+)
+
+
 def lines(told: Explanation, limit: int | None = None) -> list[str]:
     """The whole story; with `limit`, the newest chapters of what happened."""
+    titles = WHAT_IF if told.supposed else OF_THEN if told.moment else PRESENT
     return [
+        *_preface(told),
         *_heading(told),
-        *_section("What happened", _past(told, limit)),
-        *_section("What is waiting", _waiting(told)),
-        *_section("What happens next", _next(told)),
-        *_section("What was discarded", _discarded(told)),
-        *_section("What is known", _known(told)),
+        *_section(DIFFERENCE, _difference(told)),
+        *_section(titles.past, _past(told, limit)),
+        *_section(titles.waiting, _waiting(told)),
+        *_section(titles.following, _next(told)),
+        *_section(titles.discarded, _discarded(told)),
+        *_section(titles.known, _known(told)),
     ]
+
+
+def _preface(told: Explanation) -> Iterator[str]:
+    """What was asked, where it is not the present under the policies in force."""
+    if told.supposed is not None:
+        yield from what_if_lines(told.customer, told.supposed)
+    if told.moment is not None:
+        what_if = told.supposed is not None
+        yield from moment_lines(
+            told.customer, told.moment, told.timeline, told.standing.zone, what_if=what_if
+        )
+    if told.supposed is not None or told.moment is not None:
+        yield ""
+
+
+def _difference(told: Explanation) -> Iterator[str]:
+    if told.supposed is not None:
+        yield from difference_lines(told.supposed, told.timeline, told.now)
 
 
 def _section(title: str, body: Iterable[str]) -> list[str]:
@@ -40,26 +101,45 @@ def _section(title: str, body: Iterable[str]) -> list[str]:
 def _heading(told: Explanation) -> Iterator[str]:
     standing = told.standing
     name = f" ({standing.state})" if standing.label != standing.state else ""
+    is_, has_been = _verbs(told)
     if standing.since is None:
-        yield f"{told.customer} is in {standing.label}{name}; none of her events has been applied."
+        none = "none of her events had been applied" if told.moment else _NONE_YET
+        yield f"{told.customer} {is_} in {standing.label}{name}; {none}."
     else:
         yield (
-            f"{told.customer} has been in {standing.label}{name} since {moment(standing.since)},"
+            f"{told.customer} {has_been} in {standing.label}{name} since {moment(standing.since)},"
             f" for {span(told.now - standing.since)}."
         )
     others = [known for known in told.identifiers if known != told.customer]
     if others:
         yield f"She is also known as {', '.join(others)}."
     version = told.timeline.at(told.now)
-    yield (
-        f"Told at {moment_in(told.now, zone(standing.zone, version.zone_name))}, under policy"
-        f" version {version.number}; other times are UTC."
-    )
+    when = moment_in(told.now, zone(standing.zone, version.zone_name))
+    under = "" if told.supposed else f", under policy version {version.number}"
+    yield f"Told {'as of' if told.moment else 'at'} {when}{under}; other times are UTC."
     for later in told.timeline.versions:
         if later.effective_at > told.now:
-            yield f"Policy version {later.number} takes effect on {moment(later.effective_at)}."
+            takes = "was to take" if told.moment else "takes"
+            yield f"Policy version {later.number} {takes} effect on {moment(later.effective_at)}."
     if told.behind is not None:
-        yield f"Her record is behind: {_behind(told.behind)}. Her next fold puts that right."
+        yield f"Her record {_behind_then(told)}."
+
+
+_NONE_YET = "none of her events has been applied"
+
+
+def _verbs(told: Explanation) -> tuple[str, str]:
+    """`is` and `has been`, as they fit what was asked."""
+    if told.supposed is not None:
+        return "would be", "would have been"
+    return ("was", "had been") if told.moment else ("is", "has been")
+
+
+def _behind_then(told: Explanation) -> str:
+    assert told.behind is not None
+    if told.moment is not None and not told.moment.late_events:
+        return f"was behind at that moment, which was put right since: {_behind(told.behind)}"
+    return f"is behind: {_behind(told.behind)}. Her next fold puts that right"
 
 
 def _behind(behind: Behind) -> str:
@@ -80,7 +160,12 @@ def _past(told: Explanation, limit: int | None) -> Iterator[str]:
         yield f"({first:,} older {entries} left out.)"
     if not told.chapters:
         yield "Nothing yet."
-    sentences = Sentences(told.timeline, told.chapters)
+    sentences = Sentences(
+        told.timeline,
+        told.chapters,
+        unknown=told.unknown,
+        what_if=told.supposed is not None,
+    )
     for chapter in told.chapters[first:]:
         headline, *rest = sentences.of(chapter)
         yield f"{moment(chapter.at)}  {headline}"
