@@ -176,6 +176,25 @@ def test_a_message_of_a_cause_that_fell_and_came_back_had_not_left_in_between(
     assert [message["live"] for message in _messages(then(inst, 10))] == [True]
 
 
+def test_a_message_that_a_later_arrival_planned_was_not_there_then(install: Install) -> None:
+    inst = install(THANKS)
+    arrive(inst, order(0))
+    reach(inst, day(20))
+    arrive(inst, late(order(5, amount="60"), 20))
+    assert [chapter.at for chapter in then(inst, 10).chapters] == [day(0)]
+    assert [message["rule"] for message in _messages(today(inst, 10))] == ["thanks"]
+
+
+def test_what_waits_to_be_applied_did_not_wait_before_it_arrived(install: Install) -> None:
+    inst = install(SCENARIO_POLICY)
+    arrive(inst, order(0))
+    set_clock(inst, day(20))
+    post(inst, late(page(5), 20))
+    assert then(inst, 10).pending == ()
+    assert [stored.event.id for stored in then(inst, 20).pending] == ["page_viewed-5"]
+    assert [stored.event.id for stored in today(inst, 10).pending] == ["page_viewed-5"]
+
+
 def _messages(told: Explanation) -> list[dict[str, object]]:
     return [
         message
