@@ -6,11 +6,10 @@ the same to those who write policies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -131,9 +130,10 @@ def verdict(case: Case, sending: Sending, spent: Sequence[Spent], now: datetime)
         return Suppress(reason=option)
     if held_out(case.rule, case.customer, sending):
         return Suppress(reason=Reason.HOLDOUT)
-    if any(cap.most == 0 for cap in caps(case.rule, option.channel, sending)):
-        return Suppress(reason=Reason.CAP)
-    return _put_off(list(_waits(case, option, sending, spent, now)), now) or Send(
+    for cap in caps(case.rule, option.channel, sending):
+        if cap.most == 0:
+            return Suppress(reason=Reason.CAP)
+    return _put_off(_Waits(case, option, sending, spent, now), now) or Send(
         channel=option.channel, variant=variant(case.rule, case.customer)
     )
 
@@ -211,36 +211,48 @@ def _consented(case: Case, channel: str) -> bool:
     return channel == TASK or (purpose is None if said is None else said)
 
 
-_Wait = tuple[Reason, Callable[[datetime], datetime | None]]
-"""A rule that may put a message off: until when, asked of an instant; None where it says nothing."""
+class _Waits:
+    """The rules that may put a message off, in the order in which they are asked."""
+
+    __slots__ = ("_bounds", "_open_at", "_paused_until", "_sending", "_speaks", "_zone")
+
+    def __init__(
+        self, case: Case, option: Option, sending: Sending, spent: Sequence[Spent], now: datetime
+    ) -> None:
+        rule = case.rule
+        self._bounds = list(bounds(rule, option.channel, sending, spent)) if spent else ()
+        self._speaks = (
+            rule.message_class is MessageClass.MARKETING and option.channel != TASK
+        )  # quiet hours and closed days are for marketing alone
+        self._sending = sending
+        self._zone = case.zone
+        self._paused_until = later(now, PAUSED_FOR) if option.paused else now
+        self._open_at = option.open_at
+
+    def at(self, at: datetime) -> tuple[Reason, datetime] | None:
+        """The first that says no at an instant, and until when; None where none does."""
+        zone = self._zone
+        for bound in self._bounds:
+            if end := bound.full_until(at, zone):
+                return Reason.CAP, end
+        if self._speaks:
+            if end := quiet_until(at, self._sending.quiet, zone):
+                return Reason.QUIET_HOURS, end
+            if end := closed_until(at, self._sending.working_days, zone):
+                return Reason.CLOSED_DAY, end
+        if at < self._paused_until:
+            return Reason.PAUSED, self._paused_until
+        if self._open_at is not None and at < self._open_at:
+            return Reason.BREAKER, self._open_at
+        return None
 
 
-def _waits(
-    case: Case, option: Option, sending: Sending, spent: Sequence[Spent], now: datetime
-) -> Iterator[_Wait]:
-    """In the order in which they are asked."""
-    zone = case.zone
-    for bound in bounds(case.rule, option.channel, sending, spent):
-        yield Reason.CAP, partial(bound.full_until, zone=zone)
-    if case.rule.message_class is MessageClass.MARKETING and option.channel != TASK:
-        yield Reason.QUIET_HOURS, partial(quiet_until, quiet=sending.quiet, zone=zone)
-        yield Reason.CLOSED_DAY, partial(closed_until, days=sending.working_days, zone=zone)
-    if option.paused:
-        yield Reason.PAUSED, _until(later(now, PAUSED_FOR))
-    if option.open_at is not None:
-        yield Reason.BREAKER, _until(option.open_at)
-
-
-def _until(end: datetime) -> Callable[[datetime], datetime | None]:
-    return lambda at: end if at < end else None
-
-
-def _put_off(waits: Sequence[_Wait], now: datetime) -> Defer | None:
+def _put_off(waits: _Waits, now: datetime) -> Defer | None:
     """None where no rule puts it off. Each rule is asked anew of the instant that another has named."""
-    at, reason = now, None
-    while at < later(now, _FURTHEST):
-        said = next(((why, end) for why, ask in waits if (end := ask(at)) is not None), None)
-        if said is None:
-            break
-        reason, at = reason or said[0], said[1]
-    return None if reason is None else Defer(until=at, reason=reason)
+    said = waits.at(now)
+    if said is None:
+        return None
+    reason, at = said
+    while at < later(now, _FURTHEST) and (said := waits.at(at)) is not None:
+        at = said[1]
+    return Defer(until=at, reason=reason)

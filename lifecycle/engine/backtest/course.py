@@ -15,7 +15,6 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from lifecycle.domain import calendar
 from lifecycle.domain.event import COUNTED, OUR_SOURCE, PREFETCHED, SENT, Event, EventKey
@@ -95,6 +94,7 @@ class Courses:
         self.timeline = timeline
         self.until = until
         self._ways = ways
+        self._only = timeline.versions[0] if len(timeline.versions) == 1 else None
         self._tells = bool(timeline.updates(SENT))  # whether any fact looks at what was sent
         self._rules = {
             (version.number, rule.name): _Rule(rule, version)
@@ -124,10 +124,9 @@ class Courses:
     def rule(self, message: PlannedMessage) -> _Rule:
         return self._rules[message.version, message.rule]
 
-    def zone(self, attributes: Mapping[str, Any], now: datetime) -> ZoneInfo:
-        """Hers, or that of the policy in force."""
-        own: str | None = attributes.get("timezone")
-        return calendar.zone(own, self.timeline.at(now).policy.timezone)
+    def version(self, now: datetime) -> Version:
+        """That which is in force."""
+        return self._only or self.timeline.at(now)
 
     def asks_about(self, kind: str) -> bool:
         return kind in self._asked
@@ -144,11 +143,11 @@ class Courses:
 class _Rule:
     """A rule of a version, with what is asked of it for every message."""
 
-    __slots__ = ("asked", "channels", "rule", "version")
+    __slots__ = ("asked", "rule", "unless")
 
     def __init__(self, rule: OutreachRule, version: Version) -> None:
         self.rule = rule
-        self.version = version
+        self.unless = version.outreach[rule.name].unless
         self.asked = (*rule.cancel_on, *((rule.goal.event,) if rule.goal else ()))
 
 
@@ -175,6 +174,8 @@ class _Life:
         self._due: list[tuple[datetime, int]] = []  # a heap: when to look, number of the message
         self._told: list[tuple[EventKey, Event]] = []  # a heap: letters that left, to be folded
         self._spent: list[Spent] = []
+        self._reached: dict[tuple[str, ...], Sequence[Option]] = {}  # by what a rule names
+        self._reached_by: Mapping[str, Any] = {}  # the attributes of which that is said
         self._happened: list[tuple[str, datetime]] = []  # of the types that rules ask about
 
     def live(self) -> tuple[Event, str] | None:
@@ -250,33 +251,34 @@ class _Life:
     def _claim(self, now: datetime) -> None:
         """Judge all that are due, as one claim of delivery does."""
         due = self._due
-        cases: dict[int, Case] = {}  # by number of the message
+        version = self._courses.version(now)
+        number = heapq.heappop(due)[1]
+        case = self._case(self._run.messages[number], version, now)
+        if not due or due[0][0] > now:
+            self._decide(number, case, version, now)
+            return
+        cases = [case]
+        numbers = {id(case): number}
         while due and due[0][0] == now:
             number = heapq.heappop(due)[1]
-            cases[number] = self._case(self._run.messages[number], now)
-        if len(cases) == 1:
-            ((number, case),) = cases.items()
-            self._decide(number, case, now)
-            return
-        numbers = {id(case): number for number, case in cases.items()}
-        for case in order(cases.values()):
-            self._decide(numbers[id(case)], case, now)
+            cases.append(case := self._case(self._run.messages[number], version, now))
+            numbers[id(case)] = number
+        for case in order(cases):
+            self._decide(numbers[id(case)], case, version, now)
 
-    def _decide(self, number: int, case: Case, now: datetime) -> None:
+    def _decide(self, number: int, case: Case, version: Version, now: datetime) -> None:
         post = self._posts[number]
-        sending = self._courses.timeline.at(now).policy.sending
-        decided = verdict(case, sending, self._spent, now)
+        decided = verdict(case, version.policy.sending, self._spent, now)
         post.at = now
-        match decided:
-            case Send(channel=channel):
-                post.became, post.channel = Became.SENT, channel
-                self._leave(number, case, channel, now)
-            case Defer(until=until, reason=reason):
-                post.put_off = post.put_off or reason
-                self._put_off(number, case, until, reason)
-            case _:
-                post.became = _BECAME.get(decided.reason, Became.SUPPRESSED)
-                post.reason = decided.reason
+        if isinstance(decided, Send):
+            post.became, post.channel = Became.SENT, decided.channel
+            self._leave(number, case, decided.channel, now)
+        elif isinstance(decided, Defer):
+            post.put_off = post.put_off or decided.reason
+            self._put_off(number, case, decided.until, decided.reason)
+        else:
+            post.became = _BECAME.get(decided.reason, Became.SUPPRESSED)
+            post.reason = decided.reason
 
     def _put_off(self, number: int, case: Case, until: datetime, reason: Reason) -> None:
         """Looked at again then, and no earlier; where it has expired by then, it is told so then."""
@@ -307,14 +309,12 @@ class _Life:
         )
         heapq.heappush(self._told, (told.key, told))
 
-    def _case(self, message: PlannedMessage, now: datetime) -> Case:
-        run, courses = self._run, self._courses
-        known = courses.rule(message)
-        rule = known.rule
-        bound = known.version.outreach[rule.name].unless
-        unwanted = False
-        if bound is not None:
-            holds, error = run.holds(bound, now)
+    def _case(self, message: PlannedMessage, version: Version, now: datetime) -> Case:
+        run = self._run
+        known = self._courses.rule(message)
+        rule, unwanted = known.rule, False
+        if known.unless is not None:
+            holds, error = run.holds(known.unless, now)
             unwanted = holds or error is not None
         happened: dict[str, datetime] = {}
         if known.asked:
@@ -329,12 +329,24 @@ class _Life:
             expires_at=message.expires_at,
             customer=self._customer,
             state=run.state,
-            zone=courses.zone(run.attributes, now),
-            options=[self._option(name) for name in rule.channels],
+            zone=calendar.zone(run.attributes.get("timezone"), version.zone_name),
+            options=self._options(rule),
             consents=self._consents(rule),
             unwanted=unwanted,
             happened=happened,
         )
+
+    def _options(self, rule: OutreachRule) -> Sequence[Option]:
+        """The same until something else is known of her."""
+        attributes = self._run.attributes
+        if self._reached_by is not attributes:
+            self._reached_by = attributes
+            self._reached.clear()
+        options = self._reached.get(rule.channels)
+        if options is None:
+            options = [self._option(name) for name in rule.channels]
+            self._reached[rule.channels] = options
+        return options
 
     def _option(self, name: str) -> Option:
         ways = self._courses.ways

@@ -272,19 +272,19 @@ def _rules(tally: Tally, policy: Policy, costs: Mapping[str, Decimal]) -> Iterat
     channels: defaultdict[str, Counter[str]] = defaultdict(Counter)
     waited: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for (rule, fate, reason, channel), times in tally.letters.items():
-        became[rule][fate] += times
+        became[rule][str(fate)] += times
         if reason:
-            why[rule][reason] += times
+            why[rule][str(reason)] += times
         if channel:
             channels[rule][channel] += times
     for (rule, reason), times in tally.put_off.items():
-        waited[rule][reason] += times
+        waited[rule][str(reason)] += times
     declared = [rule.name for rule in policy.outreach]
     for rule in (*declared, *sorted(became.keys() - set(declared))):
         yield RuleLetters(
             rule=rule,
             planned=became[rule].total(),
-            sent=became[rule][Became.SENT.value],
+            sent=became[rule][Became.SENT],
             sent_by_channel=dict(sorted(channels[rule].items())),
             became=dict(sorted(became[rule].items())),
             why=dict(sorted(why[rule].items())),

@@ -148,9 +148,9 @@ def _count_letters(tally: Tally, letters: Sequence[Letter], since: datetime) -> 
         if at < since:
             continue
         rule, channel = letter.message.rule, letter.channel or ""
-        tally.letters[rule, letter.became.value, _word(letter.reason), channel] += 1
+        tally.letters[rule, letter.became, letter.reason or "", channel] += 1
         if letter.put_off is not None:
-            tally.put_off[rule, letter.put_off.value] += 1
+            tally.put_off[rule, letter.put_off] += 1
         capped = capped or Reason.CAP in {letter.reason, letter.put_off}
         if letter.became is Became.SENT:
             tally.sent[rule, channel, day_of(at)] += 1
@@ -170,7 +170,3 @@ def most_within(instants: Iterable[datetime], window: timedelta) -> int:
             first += 1
         most = max(most, last - first + 1)
     return most
-
-
-def _word(reason: Reason | None) -> str:
-    return "" if reason is None else reason.value
