@@ -6,6 +6,7 @@ from html import escape
 
 from lifecycle.domain.policy import Policy
 from lifecycle.policy.diagram import telling
+from lifecycle.policy.diagram.colours import DAY, NIGHT
 from lifecycle.policy.diagram.layout import (
     CLOCK,
     DETAIL_SIZE,
@@ -27,28 +28,6 @@ from lifecycle.policy.diagram.measure import width
 _ROUND = 12.0  # radius where a line turns
 _ARROW = 8.0
 _LEGEND = 40.0
-
-# For each meaning: line, fill and text of a state; by day, by night.
-_DAY = {
-    Meaning.START: ("#64748b", "#f1f5f9", "#1e293b"),
-    Meaning.NEAR: ("#0284c7", "#e0f2fe", "#0c4a6e"),
-    Meaning.GOOD: ("#0d9488", "#ccfbf1", "#134e4a"),
-    Meaning.BEST: ("#16a34a", "#dcfce7", "#14532d"),
-    Meaning.QUIET: ("#d97706", "#fef3c7", "#78350f"),
-    Meaning.LOST: ("#dc2626", "#fee2e2", "#7f1d1d"),
-    Meaning.BACK: ("#7c3aed", "#ede9fe", "#4c1d95"),
-    Meaning.END: ("#57534e", "#f5f5f4", "#292524"),
-}
-_NIGHT = {
-    Meaning.START: ("#94a3b8", "#1e293b", "#e2e8f0"),
-    Meaning.NEAR: ("#38bdf8", "#0c2d42", "#e0f2fe"),
-    Meaning.GOOD: ("#2dd4bf", "#0f302e", "#ccfbf1"),
-    Meaning.BEST: ("#4ade80", "#12321f", "#dcfce7"),
-    Meaning.QUIET: ("#fbbf24", "#3a2a0c", "#fef3c7"),
-    Meaning.LOST: ("#f87171", "#3f1a1c", "#fee2e2"),
-    Meaning.BACK: ("#a78bfa", "#2a2150", "#ede9fe"),
-    Meaning.END: ("#a8a29e", "#292524", "#e7e5e4"),
-}
 
 
 def svg(policy: Policy) -> str:
@@ -270,8 +249,8 @@ def _style() -> str:
         "stroke-linecap:round;stroke-linejoin:round}"
         ".begin{fill:none;stroke-width:2}.rule{fill:none;stroke-width:1}"
     )
-    day = _colours(_DAY, paper="#ffffff", ink="#0f172a", soft="#475569", hair="#e2e8f0")
-    night = _colours(_NIGHT, paper="#0f172a", ink="#f1f5f9", soft="#a3b1c6", hair="#263449")
+    day = _colours(DAY, paper="#ffffff", ink="#0f172a", soft="#475569", hair="#e2e8f0")
+    night = _colours(NIGHT, paper="#0f172a", ink="#f1f5f9", soft="#a3b1c6", hair="#263449")
     return f"{fixed}{day}@media (prefers-color-scheme:dark){{{night}}}"
 
 
