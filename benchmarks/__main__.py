@@ -8,12 +8,23 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import distributed, due, folding, importing, intake, late, noisy, sending
+from benchmarks import (
+    backtesting,
+    distributed,
+    due,
+    folding,
+    importing,
+    intake,
+    late,
+    noisy,
+    sending,
+)
 from benchmarks.measure import Result, show
 
 CASES: dict[str, Callable[[float], list[Result]]] = {
     "fold": folding.run,
     "import": importing.run,
+    "backtest": backtesting.run,
     "intake": intake.run,
     "distributed": distributed.run,
     "due": due.run,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -38,9 +39,14 @@ def invoices(policy: Policy) -> list[Draft]:
     """The invoices of Online Retail II; empty where the data is not beside the project."""
     if not INVOICES.exists():
         return []
+    return list(mapped(policy))
+
+
+def mapped(policy: Policy) -> Iterator[Draft]:
+    """The same, one by one; the data must be there."""
     mapping = mapping_file.load(config_dir() / "mappings" / "online-retail.yaml", policy)
     rows = table.drafts(INVOICES, mapping, policy, datetime.now(UTC))
-    return [row for row in rows if isinstance(row, Draft)]
+    return (row for row in rows if isinstance(row, Draft))
 
 
 def simulated(policy: Policy, count: int) -> list[Event]:

@@ -19,6 +19,7 @@ from lifecycle.settings import Settings
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from lifecycle.domain.policy import Policy
     from lifecycle.engine.backtest.report import Report
 
 SHOWN = 10  # flip-flops and busiest days that are shown; all are in --json
@@ -80,10 +81,22 @@ def backtest(
             )
     except KeyboardInterrupt as error:
         raise exits.Interrupted("interrupted: nothing was changed") from error
+    if html is not None:
+        _write_page(html, told, tried.newest)
     if json:
         output.json_document(told)
     else:
         output.show(_shown(told))
+
+
+def _write_page(file: Path, told: Report, policy: Policy) -> None:
+    from lifecycle.web.pages import backtest_page
+
+    page = backtest_page(told, title=told.policies[-1].source, policy=policy)
+    try:
+        file.write_text(page, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise exits.CannotWrite(f"--html {file}: {error.strerror or error}") from error
 
 
 def _shown(told: Report) -> Group:

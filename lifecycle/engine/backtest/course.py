@@ -64,6 +64,7 @@ class Letter(NamedTuple):
     reason: Reason | None  # why it did not leave
     channel: str | None  # by which it left
     put_off: Reason | None  # why it had to wait, at first; None: it had not
+    capped: bool  # a cap held it back, for a while or for good
 
 
 class Course(NamedTuple):
@@ -75,6 +76,7 @@ class Course(NamedTuple):
     steps: Sequence[Step]
     messages: Sequence[PlannedMessage]
     letters: Sequence[Letter]  # one a message, in the order in which they were planned
+    events: int  # of her history up to the end, less what tells of letters
     unfolded: Sequence[tuple[Event, str]] = ()  # events that cannot be folded, and why
 
 
@@ -160,6 +162,7 @@ class _Post:
     reason: Reason | None = None
     channel: str | None = None
     put_off: Reason | None = None
+    capped: bool = False
 
 
 class _Life:
@@ -220,9 +223,18 @@ class _Life:
             self._run.steps,
             self._run.messages,
             [
-                Letter(message, post.became, post.at, post.reason, post.channel, post.put_off)
+                Letter(
+                    message,
+                    post.became,
+                    post.at,
+                    post.reason,
+                    post.channel,
+                    post.put_off,
+                    post.capped,
+                )
                 for message, post in zip(self._run.messages, self._posts, strict=True)
             ],
+            len(self._events) + len(unfolded),
             unfolded,
         )
 
@@ -275,10 +287,12 @@ class _Life:
             self._leave(number, case, decided.channel, now)
         elif isinstance(decided, Defer):
             post.put_off = post.put_off or decided.reason
+            post.capped = post.capped or decided.reason is Reason.CAP
             self._put_off(number, case, decided.until, decided.reason)
         else:
             post.became = _BECAME.get(decided.reason, Became.SUPPRESSED)
             post.reason = decided.reason
+            post.capped = post.capped or decided.reason is Reason.CAP
 
     def _put_off(self, number: int, case: Case, until: datetime, reason: Reason) -> None:
         """Looked at again then, and no earlier; where it has expired by then, it is told so then."""

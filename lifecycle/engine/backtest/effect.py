@@ -2,7 +2,8 @@
 
 A step is known by its cause: the event, or the timed check with the instant that it counts from. So a
 check that waits for less time makes the same step earlier, whatever else is new in between; and a step
-whose cause brings about nothing under the other policy is gone. A message is known by its key.
+whose cause brings about nothing under the other policy is gone. It is the same step where the same rule
+leads to the same state. A message is known by its key, and what does not leave by the end does not leave.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from enum import StrEnum
 from heapq import nsmallest
 from typing import NamedTuple
 
+from lifecycle.domain.step import Step
 from lifecycle.engine.backtest.course import Became, Course, Courses, Letter, Ways
 from lifecycle.engine.backtest.histories import History
 from lifecycle.engine.backtest.run import Policies
 from lifecycle.engine.backtest.tally import Counting, Tally, count
-from lifecycle.outreach.verdict import Reason
 
 EXAMPLES = 10  # customers who are named for each kind of change
 
@@ -31,7 +32,7 @@ class How(StrEnum):
 
     EARLIER = "earlier"
     LATER = "later"
-    NEVER = "never"  # no more
+    NEVER = "never"  # no more by the end
     NEWLY = "newly"  # not before
     OTHERWISE = "otherwise"  # by another rule, or to another state
 
@@ -109,8 +110,10 @@ class Comparison:
             effects = Effects()
             for customer, history in histories:
                 before, after = first.of(customer, history), second.of(customer, history)
-                count(effects.before, before, len(history), self.counting)
-                count(effects.after, after, len(history), self.counting)
+                if before.snapshot.began_at is None and after.snapshot.began_at is None:
+                    continue
+                count(effects.before, before, self.counting)
+                count(effects.after, after, self.counting)
                 compare(effects, before, after, self.counting.since)
             return effects
 
@@ -160,18 +163,23 @@ def _steps(effects: Effects, before: Course, after: Course, since: datetime) -> 
         at = other.at if other is not None else None
         if max(step.at, at or step.at) < since:
             continue
-        if other is not None and step[:3] == other[:3] and step.at == other.at:
+        if other is not None and _thing(step) == _thing(other) and step.at == other.at:
             effects.unchanged["step", step.rule] += 1
             continue
         how: How | None = How.NEVER
         if other is not None:
-            how = _when(step.at, other.at) if step.to_state == other.to_state else None
+            how = _when(step.at, other.at) if _thing(step) == _thing(other) else None
         how = how or How.OTHERWISE
         yield _Found(Change("step", how, step.rule, step.to_state), step.cause, step.at, at)
     for step in then.values():
         if step.at >= since:
             change = Change("step", How.NEWLY, step.rule, step.to_state)
             yield _Found(change, step.cause, None, step.at)
+
+
+def _thing(step: Step) -> tuple[str, str]:
+    """What happens by it: from where is told by the step before."""
+    return step.rule, step.to_state
 
 
 def _when(before: datetime, after: datetime) -> How | None:
@@ -181,10 +189,14 @@ def _when(before: datetime, after: datetime) -> How | None:
 
 
 def _letters(effects: Effects, before: Course, after: Course, since: datetime) -> Iterator[_Found]:
-    then = dict(_sent(effects, after, since, after=True))
-    for key, letter in _sent(effects, before, since, after=False):
+    """Those that leave by the end, under either."""
+    then = _sent(effects, after, since, after=True)
+    for key, letter in _sent(effects, before, since, after=False).items():
         rule, cause, _ = key
         other = then.pop(key, None)
+        at = None if other is None else other.at
+        if max(letter.at, at or letter.at) < since:
+            continue
         if other is None:
             yield _Found(Change("letter", How.NEVER, rule, ""), cause, letter.at, None)
             continue
@@ -193,18 +205,21 @@ def _letters(effects: Effects, before: Course, after: Course, since: datetime) -
             effects.unchanged["letter", rule] += 1
             continue
         change = Change("letter", how or How.OTHERWISE, rule, "")
-        yield _Found(change, cause, letter.at, other.at)
+        yield _Found(change, cause, letter.at, at)
     for (rule, cause, _), letter in then.items():
-        yield _Found(Change("letter", How.NEWLY, rule, ""), cause, None, letter.at)
+        if letter.at >= since:
+            yield _Found(Change("letter", How.NEWLY, rule, ""), cause, None, letter.at)
 
 
-def _sent(
-    effects: Effects, course: Course, since: datetime, *, after: bool
-) -> Iterator[tuple[tuple[str, str, int], Letter]]:
+def _sent(effects: Effects, course: Course, since: datetime, *, after: bool) -> dict[_Key, Letter]:
+    sent = {}
     for letter in course.letters:
-        if letter.at < since:
-            continue
-        if Reason.CAP in {letter.reason, letter.put_off}:
+        if letter.capped and letter.at >= since:
             effects.caps[letter.message.rule, after] += 1
         if letter.became is Became.SENT:
-            yield letter.message.key, letter
+            sent[letter.message.key] = letter
+    return sent
+
+
+_Key = tuple[str, str, int]
+"""Of a message: rule, cause, step of the series."""

@@ -84,12 +84,12 @@ class FlipFlop:
 class Letters:
     """All rules together. Tasks for employees cost what they cost, and are no letters to her."""
 
-    planned: int
-    sent: int
-    tasks: int  # of these, for employees
+    planned: int  # by the end, those included that are due only later
+    sent: int  # tasks included
+    tasks: int  # of these, for employees; they count for no customer
     capped: int  # customers of whom a cap held back a letter, for a while or for good
     cost: Decimal | None  # in the policy's currency
-    peak: DayLetters | None
+    peak: DayLetters | None  # the day in UTC on which the most leaves, tasks included
     most_in_a_week: int  # letters that one customer gets within any 7 days
     most_in_a_week_customers: int  # who get so many
     a_customer: Mapping[int, int]  # letters → customers who get so many

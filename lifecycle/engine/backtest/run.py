@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from lifecycle.domain.policy import PolicyVersion
 from lifecycle.domain.timeline import Timeline
-from lifecycle.engine.backtest.course import Course, Courses, Ways
+from lifecycle.engine.backtest.course import Courses, Ways
 from lifecycle.engine.backtest.histories import Histories, History, Read
 from lifecycle.engine.backtest.tally import Counting, Tally, count
 from lifecycle.policy import from_canonical, to_canonical
@@ -101,8 +101,7 @@ class Backtest:
         def counted(histories: Iterable[History]) -> Tally:
             tally = Tally()
             for customer, history in histories:
-                course: Course = courses.of(customer, history)
-                count(tally, course, len(history), self.counting)
+                count(tally, courses.of(customer, history), self.counting)
             return tally
 
         return counted

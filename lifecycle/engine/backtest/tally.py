@@ -12,7 +12,6 @@ from lifecycle.domain.step import Step
 from lifecycle.engine.backtest.course import Became, Course, Letter
 from lifecycle.engine.truth import Sum, truth
 from lifecycle.outreach.assignment import TASK
-from lifecycle.outreach.verdict import Reason
 
 _MONDAY = datetime(1, 1, 1, tzinfo=UTC)  # the first day of the calendar is one
 _DAY = timedelta(days=1)
@@ -86,17 +85,19 @@ def day(number: int) -> date:
     return (_MONDAY + number * _DAY).date()
 
 
-def count(tally: Tally, course: Course, events: int, counting: Counting) -> None:
-    """Add one customer, who had so many events."""
+def count(tally: Tally, course: Course, counting: Counting) -> None:
+    """Add one customer; who has begun nothing by the end is not there yet."""
+    if course.snapshot.began_at is None:
+        return
     tally.customers += 1
-    tally.events += events
+    tally.events += course.events
     for event, _ in course.unfolded:
         tally.unfolded[event.type] += 1
     _count_states(tally, course, counting)
     _count_letters(tally, course.letters, counting.since)
     for rule, times in course.snapshot.refused.items():
         tally.refused[rule] += times
-    if counting.digests and course.snapshot.began_at is not None:
+    if counting.digests:
         keys = [message.key for message in course.messages]
         told = truth(
             course.timeline,
@@ -112,8 +113,7 @@ def count(tally: Tally, course: Course, events: int, counting: Counting) -> None
 def _count_states(tally: Tally, course: Course, counting: Counting) -> None:
     """Where she was, how long, and how she moved."""
     entered = course.snapshot.began_at
-    if entered is None:
-        return
+    assert entered is not None, "who is counted has begun"
     state = course.steps[0].from_state if course.steps else course.snapshot.state
     tally.deltas[state, week_of(entered)] += 1
     before: Step | None = None
@@ -151,7 +151,7 @@ def _count_letters(tally: Tally, letters: Sequence[Letter], since: datetime) -> 
         tally.letters[rule, letter.became, letter.reason or "", channel] += 1
         if letter.put_off is not None:
             tally.put_off[rule, letter.put_off] += 1
-        capped = capped or Reason.CAP in {letter.reason, letter.put_off}
+        capped = capped or letter.capped
         if letter.became is Became.SENT:
             tally.sent[rule, channel, day_of(at)] += 1
             if channel != TASK:
