@@ -181,10 +181,13 @@ class Moved:
     at: datetime
     rule: str
     state: str  # in which she is from now on
+    cause: Invoice | datetime  # or the purchase from which a timed rule counted
 
 
-def history(rows: list[Invoice], end: datetime) -> list[Moved]:
+def history(rows: list[Invoice], end: datetime, quiet_days: int = 60) -> list[Moved]:
     """Every step of one customer up to and with `end`, by the rules above.
+
+    `quiet_days` is what `goes-quiet` waits for; the policy that ships says 60.
 
     Only purchases and refunds happen here, so nobody is ever in `intent`, and nothing is returned.
     All money is in pounds, at one rate throughout these years, so that its sign is that in yuan.
@@ -195,16 +198,16 @@ def history(rows: list[Invoice], end: datetime) -> list[Moved]:
     bought: list[datetime] = []
     revenue = Decimal(0)
 
-    def move(at: datetime, rule: str, to: str) -> None:
+    def move(at: datetime, rule: str, to: str, cause: Invoice | datetime) -> None:
         nonlocal state, entered
-        moves.append(Moved(at, rule, to))
+        moves.append(Moved(at, rule, to, cause))
         state, entered = to, at
 
     def time_passes(until: datetime) -> None:
         """Each timed rule has no guard, so it fires once, and leaves its state by it."""
         while bought:
             if state in {"deal", "loyal", "reactivated"}:
-                rule, to, wait = "goes-quiet", "dormant", timedelta(days=60)
+                rule, to, wait = "goes-quiet", "dormant", timedelta(days=quiet_days)
             elif state == "dormant":
                 rule, to, wait = "lost", "churned", timedelta(days=180)
             else:
@@ -212,7 +215,7 @@ def history(rows: list[Invoice], end: datetime) -> list[Moved]:
             due = max(bought[-1] + wait, entered)
             if due > until:
                 return
-            move(due, rule, to)
+            move(due, rule, to, bought[-1])
 
     for row in sorted(rows, key=lambda row: (row.instant, row.number)):
         if row.amount == 0 or row.instant > end:
@@ -221,7 +224,7 @@ def history(rows: list[Invoice], end: datetime) -> list[Moved]:
         revenue += row.amount
         if row.cancelled:
             if state in {"deal", "loyal", "reactivated"} and (not bought or revenue <= 0):
-                move(row.instant, "undo-purchase", "potential")
+                move(row.instant, "undo-purchase", "potential", row)
             continue
         bought.append(row.instant)
         in_a_year = 0
@@ -229,13 +232,13 @@ def history(rows: list[Invoice], end: datetime) -> list[Moved]:
             if instant > row.instant - timedelta(days=365):
                 in_a_year += 1
         if state == "potential":
-            move(row.instant, "first-purchase", "deal")
+            move(row.instant, "first-purchase", "deal", row)
         elif state in {"deal", "reactivated"} and in_a_year >= 3:
-            move(row.instant, "becomes-loyal", "loyal")
+            move(row.instant, "becomes-loyal", "loyal", row)
         elif state == "reactivated":
-            move(row.instant, "buys-again", "deal")
+            move(row.instant, "buys-again", "deal", row)
         elif state in {"dormant", "churned"}:
-            move(row.instant, "comes-back", "reactivated")
+            move(row.instant, "comes-back", "reactivated", row)
     time_passes(end)
     return moves
 
