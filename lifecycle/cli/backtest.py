@@ -154,16 +154,16 @@ def _edges(told: Report) -> Table:
     table = output.table("transition", "from", "to", "steps", "", right=["steps"])
     for edge in told.edges:
         table.add_row(
-            edge.rule, edge.from_state, edge.to_state, f"{edge.steps:,}", _spark(edge.by_week)
+            edge.rule, edge.from_state, edge.to_state, f"{edge.steps:,}", spark(edge.by_week)
         )
     return table
 
 
-_BARS = "▁▂▃▄▅▆▇█"
+_BARS, _NOTHING = "▁▂▃▄▅▆▇█", "·"
 _SPARKS = 32  # characters
 
 
-def _spark(weeks: tuple[int, ...]) -> str:
+def spark(weeks: tuple[int, ...]) -> str:
     """The weeks in so many characters, the highest of which is full."""
     if not weeks:
         return ""
@@ -172,7 +172,7 @@ def _spark(weeks: tuple[int, ...]) -> str:
         sum(weeks[at * len(weeks) // width : (at + 1) * len(weeks) // width]) for at in range(width)
     ]
     most = max(sums) or 1
-    return "".join(_BARS[(each * (len(_BARS) - 1) + most - 1) // most] for each in sums)
+    return "".join(_BARS[(each * len(_BARS) - 1) // most] if each else _NOTHING for each in sums)
 
 
 def _rules(told: Report) -> Table:
@@ -180,6 +180,8 @@ def _rules(told: Report) -> Table:
     columns = ["planned", "sent", "held out", "not sent", "put off", *(["cost"] if costs else [])]
     table = output.table("rule", *columns, "why not, and by what", right=columns)
     for rule in told.rules:
+        if not rule.planned:
+            continue
         held = rule.became.get("held_out", 0)
         table.add_row(
             rule.rule,
@@ -224,6 +226,8 @@ def _reasons(why: Mapping[str, int], by: Mapping[str, int]) -> str:
 
 def _notes(told: Report) -> Iterator[Text]:
     letters = told.letters
+    if idle := [rule.rule for rule in told.rules if not rule.planned]:
+        yield Text(f"Nothing planned by {', '.join(idle)}.", "dim")
     if letters.peak is not None:
         yield Text(f"Most on one day: {letters.peak.sent:,} on {letters.peak.day}.")
     if letters.most_in_a_week:

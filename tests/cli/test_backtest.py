@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle.cli.backtest import spark
 from lifecycle.cli.exits import Code
 from lifecycle.resources import config_dir
 from tests.cli.conftest import Lifecycle
@@ -63,6 +64,24 @@ def test_the_document_has_every_figure(lifecycle: Lifecycle, files: Path) -> Non
     assert Path(told["policies"][0]["source"]) == files / "policy.yaml"
     rules = {rule["rule"]: rule["planned"] for rule in told["rules"]}
     assert rules == {"win-back": 2, "care": 2}
+
+
+def test_the_page_is_written_beside_what_is_shown(lifecycle: Lifecycle, files: Path) -> None:
+    ran = lifecycle("backtest", *FILE, "--html", "page.html")
+    assert ran.code == Code.OK
+    page = (files / "page.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "2 customers and 4 events" in " ".join(page.split())
+    ran = lifecycle("backtest", *FILE, "--html", "nowhere/page.html")
+    assert ran.code == Code.CANNOT_WRITE
+    assert "--html nowhere/page.html: No such file or directory" in ran.err
+
+
+def test_weeks_are_drawn_as_bars_and_nothing_as_a_dot() -> None:
+    assert spark((0, 1, 4, 8)) == "·▁▄█"
+    assert spark((0, 0)) == "··"
+    assert spark(()) == ""
+    assert len(spark((1,) * 500)) == 32
 
 
 def test_what_is_recorded_gives_the_digest_of_the_installation(
