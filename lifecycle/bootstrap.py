@@ -17,7 +17,6 @@ from typing import Self, TypeVar
 from lifecycle import policy as policy_file
 from lifecycle.clock import ClockSpec, Origin, begin
 from lifecycle.domain.policy import Policy
-from lifecycle.domain.timeline import Timeline
 from lifecycle.engine import accept, apply, decisions, fetches, once, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.backlog import Backlog
@@ -234,7 +233,9 @@ def looked_over(settings: Settings) -> Iterator[Ground]:
         with db.read() as tx:
             now = _now_if_begun(db, tx, settings.clock)
             versions = policies.versions(tx)
-        in_force = Timeline(versions).at(now).policy if versions else _policy_file(settings)
+        in_force = (
+            policies.timeline_of(versions).at(now).policy if versions else _policy_file(settings)
+        )
         yield Ground(policy=in_force, now=now, db=db)
     finally:
         db.close()

@@ -284,5 +284,6 @@ class PolicyVersion:
 
     number: int  # 1, 2, 3 …
     hash: str  # SHA-256 of the canonical policy, hex
-    effective_at: datetime  # the first is BEGINNING
+    effective_at: datetime  # the first is BEGINNING; so is one that restates history
     policy: Policy
+    withhold_until: datetime | None = None  # of one that restates: what it plans before is not sent

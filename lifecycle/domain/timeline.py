@@ -100,6 +100,7 @@ class Version:
         self.number = version.number
         self.hash = version.hash
         self.effective_at = version.effective_at
+        self.withhold_until = version.withhold_until
         self.policy = policy
         self.machine = PolicyMachine(policy)
         self.states = frozenset(state.name for state in policy.states)
@@ -292,10 +293,13 @@ class Timeline:
 
     Facts of all versions are kept side by side, so that each is right over the whole history; two
     versions that define a fact alike share its cell. `shape` names that set of cells, and which checks
-    are `wavering`: a snapshot of another shape remembers other things.
+    are `wavering`: a snapshot of another shape remembers other things. `retired` are versions that judge
+    nothing any more; only records of what was decided once still name them.
     """
 
-    def __init__(self, versions: Sequence[PolicyVersion]) -> None:
+    def __init__(
+        self, versions: Sequence[PolicyVersion], retired: Sequence[PolicyVersion] = ()
+    ) -> None:
         if not versions:
             raise FoldBroken("a timeline needs at least one policy version")
         ordered = sorted(versions, key=lambda version: (version.effective_at, version.number))
@@ -313,10 +317,11 @@ class Timeline:
         index = {meaning: cell for cell, meaning in enumerate(keepers)}
         self.versions = tuple(Version(version, index, self.keepers) for version in ordered)
         self.wavering = _wavering(self.versions)  # checks whose anchor may go back
-        remembered = "\n".join([*keepers, *sorted(self.wavering)])
+        remembered = "\n".join([*keepers, *sorted(self.wavering), *_restated(ordered)])
         self.shape = hashlib.sha256(remembered.encode()).hexdigest()[:16]
         self.newest = max(version.number for version in ordered)  # published last
         self._starts = [version.effective_at for version in ordered]
+        self._retired = {version.number: version for version in retired}
         self._updates = _updates(index, feeds, self.keepers)
         moving = _moving(index, feeds)
         for judging in self.versions:
@@ -336,11 +341,27 @@ class Timeline:
         return self.versions[self.index_at(instant)]
 
     def numbered(self, number: int) -> Version:
-        """The version that was published under a number; `KeyError` where there is none."""
+        """The version that was published under a number; `KeyError` where there is none.
+
+        One that is retired knows what its rules said, but no customer's facts are kept for it.
+        """
         for version in self.versions:
             if version.number == number:
                 return version
+        if number in self._retired:
+            return Timeline([self._retired[number]]).versions[0]
         raise KeyError(f"this timeline has no policy version {number}")
+
+    def knew(self, newest: int | None, until: datetime) -> bool:
+        """Whether all versions that judge up to an instant are known to whoever knew those up to `newest`.
+
+        What was folded up to `until` by a process that had not heard of a version which judges before
+        that may be wrong, and is folded from the beginning.
+        """
+        return all(
+            version.effective_at > until or (newest is not None and version.number <= newest)
+            for version in self.versions
+        )
 
     def updates(self, kind: str) -> tuple[Update, ...]:
         """What an event of this type does to the cells; unknown types count as interactions."""
@@ -372,6 +393,12 @@ class Timeline:
             state=self.versions[0].policy.initial,
             cells=tuple(keeper.empty() for keeper in self.keepers),
         )
+
+
+def _restated(ordered: Sequence[PolicyVersion]) -> list[str]:
+    """Nothing of what was remembered before history was restated may be folded on from."""
+    first = ordered[0].number
+    return [] if first == 1 else [f"restated by {first}"]
 
 
 def _wavering(versions: Sequence[Version]) -> frozenset[str]:

@@ -16,17 +16,21 @@ class StepChanges:
     insert: tuple[tuple[int, Step], ...]  # with their place in the chain, from 1
     revoke: tuple[StepRow, ...]  # what no longer follows
     renumber: tuple[tuple[StepRow, int], ...]  # what still follows, at another place
+    rejudge: tuple[tuple[StepRow, int], ...]  # what still follows, by another version of the policy
 
 
 def of_steps(live: Sequence[StepRow], steps: Sequence[Step]) -> StepChanges:
-    """A step still follows when the same step, with everything it carries, is in the new chain."""
+    """A step still follows when the same step, with everything it carries, is in the new chain.
+
+    By which version it is judged may change, where a later one judges from an instant before it.
+    """
     numbered = dict(enumerate(steps, start=1))
     by_cause = {step.cause: (seq, step) for seq, step in numbered.items()}
     kept: dict[int, StepRow] = {}
     revoke = []
     for row in live:
         seq, step = by_cause.get(row.step.cause, (0, None))
-        if step == row.step:
+        if step is not None and step._replace(version=row.step.version) == row.step:
             kept[seq] = row
         else:
             revoke.append(row)
@@ -34,6 +38,11 @@ def of_steps(live: Sequence[StepRow], steps: Sequence[Step]) -> StepChanges:
         insert=tuple((seq, step) for seq, step in numbered.items() if seq not in kept),
         revoke=tuple(revoke),
         renumber=tuple((row, seq) for seq, row in kept.items() if row.seq != seq),
+        rejudge=tuple(
+            (row, version)
+            for seq, row in kept.items()
+            if (version := numbered[seq].version) != row.step.version
+        ),
     )
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from lifecycle.domain.fold import fold
 from lifecycle.domain.instant import BEGINNING, instant_text
-from lifecycle.domain.snapshot import Snapshot, load, shape_of
+from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.timeline import Timeline
+from lifecycle.engine.current import usable
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.truth import Sum, truth
 from lifecycle.errors import NotReady
@@ -96,11 +97,10 @@ def _past(tx: Tx, timeline: Timeline, page: list[CustomerRow], at: datetime) -> 
     for row in page:
         if row.folded_until is None:
             continue
-        if row.snapshot is not None and shape_of(row.snapshot) == timeline.shape:
-            snapshot = load(row.snapshot, timeline)
-            if _reached(snapshot) <= at:
-                found[row.id] = snapshot
-                continue
+        snapshot = usable(timeline, row)
+        if snapshot is not None and _reached(snapshot) <= at:
+            found[row.id] = snapshot
+            continue
         again.append(row.id)
     for customer_id, history in events.histories(tx, again):
         folded = fold(timeline, None, [stored.event for stored in history], at)

@@ -16,7 +16,7 @@ from lifecycle.store.messages import MessageRow
 SUPERSEDED = "superseded"  # its cause no longer follows from the events
 SENT_RECENTLY = "sent_recently"  # the rule's message was sent for a cause since revoked
 IMPORTED = "imported"  # planned for an instant before the import that caused it had ended
-
+RESTATED = "restated"  # planned for an instant before history was restated, and by that alone
 
 UNSENT = frozenset({Fate.QUEUED, Fate.DEFERRED, Fate.CLAIMED})
 """Fates of messages that surely have not left, and may yet."""
@@ -35,16 +35,20 @@ def first_fate(
     withheld_until: datetime | None,
     overtaken_at: datetime | None,
     spread: timedelta = timedelta(0),
+    restated_until: datetime | None = None,
 ) -> Decided:
     """The fate of a message at the moment it is first planned.
 
     `withheld_until` is when the newest import of her events ended; `overtaken_at` is when a message
     of the same rule was last sent whose cause has since been revoked. `spread` is how much later than
-    others of the same instant she gets it.
+    others of the same instant she gets it. `restated_until` is when a policy was published that judges
+    all of the past, where it is that alone by which the message is planned.
     """
     not_before = later(max(message.planned_at, now), message.settle + spread)
     if withheld_until is not None and message.planned_at < withheld_until:
         return Decided(fate=Fate.WITHHELD, reason=IMPORTED, not_before=not_before)
+    if restated_until is not None and message.planned_at < restated_until:
+        return Decided(fate=Fate.WITHHELD, reason=RESTATED, not_before=not_before)
     if message.expires_at is not None and message.expires_at <= now:
         return Decided(fate=Fate.EXPIRED, reason=None, not_before=not_before)
     if overtaken_at is not None and not_before < later(overtaken_at, message.again_after):

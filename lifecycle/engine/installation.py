@@ -55,7 +55,7 @@ class Installation:
             raise NotReady("no policy is in force yet: `lifecycle up` takes the one in config/")
         with self._lock:
             if self._timeline is None or self._timeline.newest != newest:
-                self._timeline = Timeline(policies.versions(tx))
+                self._timeline = policies.timeline_of(policies.versions(tx))
             return self._timeline
 
     def policy(self) -> Policy:

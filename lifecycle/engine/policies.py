@@ -9,6 +9,7 @@ from pathlib import Path
 from lifecycle import policy as policy_file
 from lifecycle.domain.instant import BEGINNING
 from lifecycle.domain.policy import PolicyVersion
+from lifecycle.domain.timeline import Timeline
 from lifecycle.errors import NotFound
 from lifecycle.store import policies as store
 from lifecycle.store.database import Database
@@ -55,9 +56,9 @@ def differs(db: Database, path: Path) -> str | None:
     if loaded.hash == known[-1].hash:
         return None
     return (
-        f"{path} (hash {loaded.hash[:12]}) is not in force: this database keeps the policy that it"
-        f" began with, version {known[-1].number} (hash {known[-1].hash[:12]})."
-        " Putting another into force is not built yet; a new database takes the file"
+        f"{path} (hash {loaded.hash[:12]}) is not in force: what judges is"
+        f" version {known[-1].number} (hash {known[-1].hash[:12]})."
+        f" `lifecycle policy publish {path}` shows what it would change, and puts it in force"
     )
 
 
@@ -67,7 +68,7 @@ def newest(tx: Tx) -> int:
 
 
 def versions(tx: Tx) -> list[PolicyVersion]:
-    """Every version ever in force, the oldest first."""
+    """Every version ever published, the oldest first."""
     return [_version(row) for row in store.all_versions(tx)]
 
 
@@ -95,8 +96,7 @@ def named(known: Sequence[PolicyVersion], name: str, now: datetime) -> PolicyVer
             "this database has no policy yet: `lifecycle up` or `lifecycle import` puts one in force"
         )
     if name == CURRENT:
-        begun = [version for version in known if version.effective_at <= now] or known[:1]
-        return max(begun, key=lambda version: (version.effective_at, version.number))
+        name = str(timeline_of(known).at(now).number)
     for version in known:
         if str(version.number) == name:
             return version
@@ -106,8 +106,22 @@ def named(known: Sequence[PolicyVersion], name: str, now: datetime) -> PolicyVer
 def _those(known: Sequence[PolicyVersion]) -> str:
     if len(known) == 1:
         return f"there is only version {known[0].number}"
-    numbers = [version.number for version in known]
-    return f"there are the versions {numbers[0]} to {numbers[-1]}"  # counted without a hole
+    return f"there are the versions {', '.join(str(version.number) for version in known)}"
+
+
+def timeline_of(published: Sequence[PolicyVersion]) -> Timeline:
+    """The versions as they judge, each from its instant until that of one that was published later.
+
+    What was published before, and would begin at or after the instant of a later one, never judges:
+    so a version that is scheduled can be replaced, and one that restates history, which judges from
+    the beginning of time, takes the place of all before it.
+    """
+    judging: list[PolicyVersion] = []
+    for version in sorted(published, key=lambda one: one.number, reverse=True):
+        if not judging or version.effective_at < judging[-1].effective_at:
+            judging.append(version)
+    retired = [version for version in published if version not in judging]
+    return Timeline(judging, retired)
 
 
 def _version(row: store.PolicyRow) -> PolicyVersion:
@@ -116,4 +130,5 @@ def _version(row: store.PolicyRow) -> PolicyVersion:
         hash=row.hash,
         effective_at=row.effective_at,
         policy=policy_file.from_canonical(row.content.encode()),
+        withhold_until=row.withhold_until,
     )

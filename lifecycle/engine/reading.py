@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lifecycle.domain import snapshot as snapshots
 from lifecycle.domain.fold import facts_at, fold
 from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.timeline import Timeline, Version
+from lifecycle.engine.current import usable
 from lifecycle.engine.explain.ahead import Ahead, ahead
 from lifecycle.engine.explain.words import Vocabulary
 from lifecycle.engine.filters import LogFilters, first_filters, store_filters
@@ -205,8 +205,8 @@ def snapshot_of(tx: Tx, policies: Timeline, row: CustomerRow) -> Snapshot:
     """What is known of her; folded from her events where the stored facts are not those in force."""
     if row.folded_until is None:
         return policies.blank()
-    if row.snapshot is not None and snapshots.shape_of(row.snapshot) == policies.shape:
-        return snapshots.load(row.snapshot, policies)
+    if (known := usable(policies, row)) is not None:
+        return known
     history = dict(events.histories(tx, [row.id])).get(row.id, [])
     return fold(policies, None, [stored.event for stored in history], row.folded_until).snapshot
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,6 +30,18 @@ NoStep = Refused | Unplanned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restated:
+    """What tells apart what follows from a restatement of history from what happened meanwhile."""
+
+    until: datetime  # what the restatement newly plans for an instant before is withheld
+    folded_until: datetime  # what is caused later was judged by nobody before
+    causes: frozenset[str]  # nor was what these events cause, which are folded for the first time
+
+    def withholds(self, message: PlannedMessage) -> bool:
+        return message.caused_at <= self.folded_until and message.cause not in self.causes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One customer, folded: what she was, and what the fold concluded."""
 
@@ -39,6 +51,7 @@ class Change:
     stay: int  # how many live steps stand before the folded ones
     again: bool  # folded from the beginning, so that her records must be compared
     late: Late | None = None  # what came late; None: nothing did
+    restated: Restated | None = None  # where a policy judges her whole history for the first time
     refused: tuple[NoStep, ...] = ()  # of what came due in this fold; noted where it is to be told
 
 
@@ -50,6 +63,9 @@ Spread = Callable[[int, PlannedMessage], timedelta]
 
 Overturned = tuple[StepRow, int | None]
 """A step that no longer follows, with the row of the event that did it, where one did."""
+
+Revoked = tuple[int, int | None, int | None]
+"""The row of such a step, that of the event, and else the policy version that gives it no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +95,8 @@ def write(tx: Tx, changes: Sequence[Change], timeline: Timeline, now: datetime) 
     fallen = messages.fallen(tx, on) if on else {}
     new_steps: list[StepRow] = []
     overturned: list[Overturned] = []
+    revoked: list[Revoked] = []
+    rejudged: list[tuple[int, int]] = []
     places: list[tuple[int, int]] = []
     planned: list[tuple[int, PlannedMessage]] = []
     compared: list[tuple[int, difference.MessageChanges]] = []
@@ -89,6 +107,11 @@ def write(tx: Tx, changes: Sequence[Change], timeline: Timeline, now: datetime) 
             numbered = list(moved.insert)
             culprits = overturned_by(tx, customer_id, change.late, moved.revoke)
             overturned += [(row, by) for row, (_, by) in zip(moved.revoke, culprits, strict=True)]
+            revoked += [
+                (row.row_id, by, None if by else _unknown_version(timeline, change.row, row))
+                for row, (_, by) in zip(moved.revoke, culprits, strict=True)
+            ]
+            rejudged += [(row.row_id, number) for row, number in moved.rejudge]
             places += [(row.row_id, seq) for row, seq in moved.renumber]
             before = known.get(customer_id, ())
         else:
@@ -105,23 +128,31 @@ def write(tx: Tx, changes: Sequence[Change], timeline: Timeline, now: datetime) 
             for seq, step in numbered
         ]
     if overturned:
-        steps.revoke(tx, [(row.row_id, by) for row, by in overturned], now)
+        steps.revoke(tx, revoked, now)
     if places:
         steps.renumber(tx, places)
+    if rejudged:
+        steps.rejudge(tx, rejudged)
     steps.insert(tx, new_steps)
     killpoint(Point.WORKER_STEPS)
     settled = _settle(tx, compared, now)
     spread = _spreading(timeline, changes)
-    new, again_planned = _plan(tx, planned, compared, spread, now)
+    restated = {change.row.id: change.restated for change in changes if change.restated}
+    new, again_planned = _plan(tx, planned, compared, spread, restated, now)
     killpoint(Point.WORKER_MESSAGES)
-    version = timeline.at(now).number
-    customers.save(tx, [_row(change, version) for change in changes], now)
+    customers.save(tx, [_row(change, timeline.newest) for change in changes], now)
     return Written(
         made=new_steps,
         overturned=overturned,
         planned=new,
         changed=[*settled, *again_planned],
     )
+
+
+def _unknown_version(timeline: Timeline, before: CustomerRow, gone: StepRow) -> int | None:
+    """The version that judges at the step's instant, where whoever made the step did not know it."""
+    judging = timeline.at(gone.step.at).number
+    return judging if judging > (before.policy_version or 0) else None
 
 
 def _row(change: Change, version: int) -> CustomerRow:
@@ -160,6 +191,7 @@ def _plan(
     planned: Sequence[tuple[int, PlannedMessage]],
     compared: Sequence[tuple[int, difference.MessageChanges]],
     spread: Spread,
+    restated: Mapping[int, Restated],
     now: datetime,
 ) -> tuple[list[MessageRow], list[Pair]]:
     """Store what is planned: what is so for the first time, and what was planned before."""
@@ -170,7 +202,8 @@ def _plan(
     ]
     if not planned and not known:
         return [], []
-    decide = _decider(tx, {*(c for c, _ in planned), *(c for c, _, _ in known)}, spread, now)
+    who = {*(c for c, _ in planned), *(c for c, _, _ in known)}
+    decide = _decider(tx, who, spread, restated, now)
     new = []
     for customer_id, message in planned:
         decided = decide(customer_id, message)
@@ -191,7 +224,7 @@ def _plan(
     messages.insert(tx, new)
     again: list[Pair] = []
     for customer_id, row, message in known:
-        decided = decide(customer_id, message)
+        decided = decide(customer_id, message, row)
         if row.live:
             fate, reason = fates.moved(row, decided)
         else:
@@ -203,22 +236,35 @@ def _plan(
 
 
 def _decider(
-    tx: Tx, customer_ids: set[int], spread: Spread, now: datetime
-) -> Callable[[int, PlannedMessage], fates.Decided]:
-    """First fates for messages of these customers, with what imports and sendings have to say."""
+    tx: Tx,
+    customer_ids: set[int],
+    spread: Spread,
+    restated: Mapping[int, Restated],
+    now: datetime,
+) -> Callable[..., fates.Decided]:
+    """First fates for messages of these customers, with what imports, restatements and sendings say."""
     overtaken = messages.overtaken(tx, customer_ids)
     withheld = runs.withheld_until(tx, customer_ids)
 
-    def decide(customer_id: int, message: PlannedMessage) -> fates.Decided:
+    def decide(
+        customer_id: int, message: PlannedMessage, row: MessageRow | None = None
+    ) -> fates.Decided:
+        anew = None if _waits(row) else restated.get(customer_id)
         return fates.first_fate(
             message,
             now,
             withheld_until=withheld.get(customer_id),
             overtaken_at=overtaken.get((customer_id, message.rule)),
             spread=spread(customer_id, message),
+            restated_until=anew.until if anew is not None and anew.withholds(message) else None,
         )
 
     return decide
+
+
+def _waits(row: MessageRow | None) -> bool:
+    """Whether it was to be sent all the same, so that no restatement makes it anew."""
+    return row is not None and row.live and row.fate in {Fate.QUEUED, Fate.DEFERRED}
 
 
 def _spreading(timeline: Timeline, changes: Sequence[Change]) -> Spread:

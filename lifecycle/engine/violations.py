@@ -9,9 +9,9 @@ from datetime import datetime
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import Folded
 from lifecycle.domain.instant import instant_text, later
-from lifecycle.domain.snapshot import shape_of
 from lifecycle.domain.step import PlannedMessage
 from lifecycle.domain.timeline import Timeline
+from lifecycle.engine.current import is_usable
 from lifecycle.engine.fates import SUPERSEDED, UNSENT
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.messages import MessageRow
@@ -146,8 +146,7 @@ def _fate(recorded: Recorded, row: MessageRow) -> Iterator[Violation]:
 def _kept(timeline: Timeline, recorded: Recorded, folded: Folded) -> Iterator[Violation]:
     """What is kept for the next fold; a snapshot without one, or of other facts, is made anew."""
     row = recorded.row
-    kept = row.snapshot is not None and shape_of(row.snapshot) == timeline.shape
-    if kept and row.snapshot != folded.snapshot.dump():
+    if is_usable(timeline, row) and row.snapshot != folded.snapshot.dump():
         yield recorded.violation(
             "snapshot", "her facts as remembered are not those that her events give"
         )

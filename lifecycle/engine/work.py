@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from lifecycle.domain import snapshot as snapshots
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import Folded, fold, is_late
 from lifecycle.domain.snapshot import Snapshot
 from lifecycle.domain.timeline import Timeline
 from lifecycle.engine import decisions
+from lifecycle.engine.current import usable
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.overturning import Late
-from lifecycle.engine.record import Change, Edge, NoStep, write
+from lifecycle.engine.record import Change, Edge, NoStep, Restated, write
 from lifecycle.errors import PoisonEvent
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.lines import Teller
@@ -188,7 +188,7 @@ def _foldings(
     again: dict[int, Snapshot | None] = {}
     for customer_id, row in rows.items():
         waiting = pending.get(customer_id, ())
-        before = _usable(timeline, row)
+        before = usable(timeline, row)
         if row.folded_until is None:  # nothing of hers was folded yet, so nothing is recorded
             yield customer_id, partial(change, row, None, waiting, until)
         elif before is None or before.waits or any(is_late(before, one.event) for one in waiting):
@@ -219,13 +219,6 @@ def _foldings(
             )
 
 
-def _usable(timeline: Timeline, row: CustomerRow) -> Snapshot | None:
-    """Her snapshot, if it holds the facts of the policies now in force."""
-    if row.snapshot is None or snapshots.shape_of(row.snapshot) != timeline.shape:
-        return None
-    return snapshots.load(row.snapshot, timeline)
-
-
 def _change(
     timeline: Timeline,
     row: CustomerRow,
@@ -248,5 +241,22 @@ def _change(
         stay=0 if before is None else before.stay,
         again=again,
         late=late,
+        restated=_restated(timeline, row, () if late is None else late.waiting) if again else None,
         refused=tuple(refused),
+    )
+
+
+def _restated(
+    timeline: Timeline, row: CustomerRow, waiting: Sequence[StoredEvent]
+) -> Restated | None:
+    """Whether a version that judges from the beginning of time judges her now for the first time."""
+    first = timeline.versions[0]
+    if first.withhold_until is None or row.folded_until is None:
+        return None
+    if (row.policy_version or 0) >= first.number:
+        return None
+    return Restated(
+        until=first.withhold_until,
+        folded_until=row.folded_until,
+        causes=frozenset(one.event.cause for one in waiting),
     )

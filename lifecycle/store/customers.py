@@ -26,7 +26,7 @@ class CustomerRow(NamedTuple):
     snapshot: bytes | None  # of the fold; None: fold from the beginning
     folded_until: datetime | None  # the horizon of that fold
     wake_at: datetime | None  # no later than the instant at which time alone may change something
-    policy_version: int | None  # whose facts the snapshot holds
+    policy_version: int | None  # the newest that was known to whoever folded her
     read: tuple[str, datetime | None] | None = None  # state and wake_at when it was read
 
 

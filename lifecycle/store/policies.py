@@ -18,6 +18,7 @@ class PolicyRow:
     content: str  # canonical JSON, with labels
     published_at: datetime  # real time
     by: str
+    withhold_until: datetime | None = None  # of one that restates history
 
 
 def newest(tx: Tx) -> int:
@@ -36,6 +37,7 @@ def all_versions(tx: Tx) -> list[PolicyRow]:
             content=row[3],
             published_at=tx.from_db(row[4]),
             by=row[5],
+            withhold_until=tx.from_db_or_none(row[6]),
         )
         for row in tx.rows(_ALL)
     ]
@@ -52,16 +54,19 @@ def add(tx: Tx, row: PolicyRow) -> bool:
             row.content,
             tx.to_db(row.published_at),
             row.by,
+            tx.to_db_or_none(row.withhold_until),
         )
     )
 
 
 _NEWEST = both("SELECT coalesce(max(number), 0) FROM policy_version")
 _ALL = both(
-    'SELECT number, hash, effective_at, content, published_at, "by" FROM policy_version'
+    'SELECT number, hash, effective_at, content, published_at, "by", withhold_until'
+    " FROM policy_version"
     " ORDER BY number"
 )
 _ADD = both(
-    'INSERT INTO policy_version (number, hash, effective_at, content, published_at, "by")'
-    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
+    "INSERT INTO policy_version"
+    ' (number, hash, effective_at, content, published_at, "by", withhold_until)'
+    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
 )

@@ -26,6 +26,7 @@ class StepRow(NamedTuple):
     recorded_at: datetime
     revoked_by: int | None = None  # row of the event that overturned it
     revoked_at: datetime | None = None
+    revoked_version: int | None = None  # the policy version that did, where no event did it
 
 
 def live(tx: Tx, customer_ids: Iterable[int]) -> dict[int, list[StepRow]]:
@@ -76,8 +77,10 @@ def insert(tx: Tx, steps: Sequence[StepRow]) -> None:
     tx.at_the_end(lambda: _write_lines(tx, made, revoked=False))
 
 
-def revoke(tx: Tx, revoked: Sequence[tuple[int, int | None]], at: datetime) -> None:
-    """Mark steps, by row id, as overturned by the event of a row; a second time changes nothing.
+def revoke(tx: Tx, revoked: Sequence[tuple[int, int | None, int | None]], at: datetime) -> None:
+    """Mark steps, by row id, as overturned by the event of a row, or by a version of the policy.
+
+    A second time changes nothing.
 
     They keep no place; the steps after them are to be renumbered.
     """
@@ -86,7 +89,12 @@ def revoke(tx: Tx, revoked: Sequence[tuple[int, int | None]], at: datetime) -> N
     instant = tx.to_db(at)
     still_live = [row[0] for row in tx.rows(_STILL_LIVE, tx.ids(each[0] for each in revoked))]
     tx.at_the_end(lambda: _write_lines(tx, still_live, revoked=True))
-    tx.bulk(_REVOKE, [(instant, by, row_id) for row_id, by in revoked])
+    tx.bulk(_REVOKE, [(instant, by, version, row_id) for row_id, by, version in revoked])
+
+
+def rejudge(tx: Tx, judged: Sequence[tuple[int, int]]) -> None:
+    """Note for live steps, by row id, that another version of the policy gives the very same ones."""
+    tx.bulk(_REJUDGE, [(version, row_id) for row_id, version in judged])
 
 
 def renumber(tx: Tx, places: Sequence[tuple[int, int]]) -> None:
@@ -169,16 +177,17 @@ def mislogged(tx: Tx, limit: int = 1000) -> list[tuple[str, str, int, int]]:
 
 _COLUMNS = (
     's.id, s.customer_id, s.seq, s.rule, s.from_state, s.to_state, s."trigger", s.cause, s."at",'
-    ' s.guard, s."read", s.version, s."by", s.why, s.recorded_at, s.revoked_by, s.revoked_at'
+    ' s.guard, s."read", s.version, s."by", s.why, s.recorded_at, s.revoked_by, s.revoked_at,'
+    " s.revoked_version"
 )
 _LIVE = both(
     f"SELECT {_COLUMNS} FROM step AS s WHERE s.customer_id IN [ids] AND s.seq IS NOT NULL"
     " ORDER BY s.customer_id, s.seq",
-    columns=17,
+    columns=18,
 )
 _ALL = both(
     f'SELECT {_COLUMNS} FROM step AS s WHERE s.customer_id = ? ORDER BY s."at", s.seq, s.id',
-    columns=17,
+    columns=18,
 )
 _INSERTED = (
     'customer_id, seq, rule, from_state, to_state, "trigger", cause, "at", guard, "read",'
@@ -202,9 +211,13 @@ _STILL_LIVE = both(
 # That a step stands is asked by its place here: `revoked_at IS NULL` would let a PostgreSQL that has
 # no statistics yet go through its index of all the live steps for each of the rows.
 _REVOKE = bulk(
-    "at timestamptz, by bigint, id bigint",
-    "UPDATE step AS s SET revoked_at = r.at, revoked_by = r.by, seq = NULL"
-    " FROM [rows] WHERE s.id = r.id AND s.seq IS NOT NULL",
+    "at timestamptz, by bigint, version integer, id bigint",
+    "UPDATE step AS s SET revoked_at = r.at, revoked_by = r.by, revoked_version = r.version,"
+    " seq = NULL FROM [rows] WHERE s.id = r.id AND s.seq IS NOT NULL",
+)
+_REJUDGE = bulk(
+    "version integer, id bigint",
+    "UPDATE step AS s SET version = r.version FROM [rows] WHERE s.id = r.id AND s.seq IS NOT NULL",
 )
 _PLACE = bulk(
     "seq integer, id bigint",
@@ -233,6 +246,7 @@ def _step_row(tx: Tx, row: Row) -> StepRow:
         recorded_at=tx.from_db(row[14]),
         revoked_by=row[15],
         revoked_at=tx.from_db_or_none(row[16]),
+        revoked_version=row[17],
     )
 
 
@@ -252,8 +266,8 @@ _LINES = (
     " AND (CAST(? AS text) IS NULL OR s.rule = ?)"
     " AND (CAST(? AS bigint) IS NULL OR s.customer_id = ?) ORDER BY l.id"
 )
-_FORWARD = both(f"{_LINES} LIMIT ?", columns=20)
-_BACKWARD = both(f"{_LINES} DESC LIMIT ?", columns=20)
+_FORWARD = both(f"{_LINES} LIMIT ?", columns=21)
+_BACKWARD = both(f"{_LINES} DESC LIMIT ?", columns=21)
 _MISLOGGED = both(
     "SELECT c.key, s.rule, coalesce(l.made, 0), coalesce(l.revoked, 0) FROM step AS s"
     " JOIN customer AS c ON c.id = s.customer_id LEFT JOIN (SELECT step_id,"

@@ -158,6 +158,8 @@ class RecordedStep(SQLModel, table=True):
     why: str | None = Field(sa_column=Column("why", Text()))
     recorded_at: datetime = Field(sa_column=Column("recorded_at", instant(), nullable=False))
     revoked_by: int | None = Field(sa_column=Column("revoked_by", big()))  # row of the event
+    # the policy version under which it does not follow any more, where no event did it
+    revoked_version: int | None = Field(sa_column=Column("revoked_version", Integer()))
     revoked_at: datetime | None = Field(sa_column=Column("revoked_at", instant()))
 
 
@@ -440,6 +442,54 @@ class PublishedPolicy(SQLModel, table=True):
     content: str = Field(sa_column=Column("content", Text(), nullable=False))
     published_at: datetime = Field(sa_column=Column("published_at", instant(), nullable=False))
     by: str = Field(sa_column=Column("by", Text(), nullable=False))
+    # Of one that restates history: what it newly plans for an earlier instant is withheld.
+    withhold_until: datetime | None = Field(sa_column=Column("withhold_until", instant()))
+
+
+class Publication(SQLModel, table=True):
+    """What was put forward as the next version, by whom, what it was measured to do, what became of it."""
+
+    __tablename__: ClassVar[str] = "publication"
+
+    # that of the version which it becomes
+    number: int = Field(
+        sa_column=Column("number", Integer(), primary_key=True, autoincrement=False)
+    )
+    token: str = Field(sa_column=Column("token", Text(), nullable=False, unique=True))
+    status: str = Field(sa_column=Column("status", Text(), nullable=False))
+    hash: str = Field(sa_column=Column("hash", Text(), nullable=False))
+    content: str = Field(sa_column=Column("content", Text(), nullable=False))
+    base: int = Field(sa_column=Column("base", Integer(), nullable=False))  # newest version then
+    restates: bool = Field(sa_column=Column("restates", Boolean(), nullable=False))
+    effects: bool = Field(sa_column=Column("effects", Boolean(), nullable=False))
+    wanted_at: datetime | None = Field(sa_column=Column("wanted_at", instant()))  # None: at once
+    content_of: int | None = Field(sa_column=Column("content_of", Integer()))  # of a roll back
+    by: str = Field(sa_column=Column("by", Text(), nullable=False))
+    why: str | None = Field(sa_column=Column("why", Text()))
+    made_at: datetime = Field(sa_column=Column("made_at", instant(), nullable=False))
+    changes: str = Field(sa_column=Column("changes", Text(), nullable=False))  # JSON: words
+    measured: str = Field(sa_column=Column("measured", Text(), nullable=False))  # JSON
+    exceeded: str = Field(sa_column=Column("exceeded", Text(), nullable=False))  # JSON: words
+    decided_by: str | None = Field(sa_column=Column("decided_by", Text()))  # None: nobody had to
+    decided_why: str | None = Field(sa_column=Column("decided_why", Text()))
+    decided_at: datetime | None = Field(sa_column=Column("decided_at", instant()))
+
+
+class Recomputation(SQLModel, table=True):
+    """How far all customers have been folded on to a version, page by page, in the order of their ids."""
+
+    __tablename__: ClassVar[str] = "recomputation"
+
+    version: int = Field(
+        sa_column=Column("version", Integer(), primary_key=True, autoincrement=False)
+    )
+    customers: int = Field(sa_column=Column("customers", big(), nullable=False))  # when it began
+    done: int = Field(sa_column=Column("done", big(), nullable=False))
+    after_id: int = Field(sa_column=Column("after_id", big(), nullable=False))  # the last one done
+    worker: str | None = Field(sa_column=Column("worker", Text()))
+    lease_until: datetime | None = Field(sa_column=Column("lease_until", instant()))  # real time
+    began_at: datetime = Field(sa_column=Column("began_at", instant(), nullable=False))
+    ended_at: datetime | None = Field(sa_column=Column("ended_at", instant()))
 
 
 class ImportRun(SQLModel, table=True):

@@ -131,7 +131,7 @@ def _fold(tx: Tx) -> None:
     messages.overtaken(tx, ids)
     runs.withheld_until(tx, ids)
     last = [each[-1] for each in live.values()]
-    steps.revoke(tx, [(row.row_id, 1) for row in last], day(1))
+    steps.revoke(tx, [(row.row_id, 1, None) for row in last], day(1))
     steps.renumber(tx, [(each[0].row_id, 99) for each in live.values()])
     steps.insert(tx, [step(row.customer_id, 10, "again") for row in last])
     messages.update(tx, [each[0]._replace(fate=Fate.CANCELLED) for each in known.values()])

@@ -334,7 +334,7 @@ def test_a_revocation_that_commits_late_is_not_lost_either(db: Database) -> None
         _, cursor = steps.recent(tx, 0)
 
     with db.write() as slow:
-        steps.revoke(slow, [(row.row_id, 7)], day(1))
+        steps.revoke(slow, [(row.row_id, 7, None)], day(1))
         steps.insert(slow, [step(ann, 1, "b")])
         db.run(lambda tx: steps.insert(tx, [step(bob, 1, "quick")]))
         with db.read() as tx:

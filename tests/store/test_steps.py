@@ -82,7 +82,7 @@ def test_a_revoked_step_is_kept_with_what_overturned_it(db: Database, ann: int) 
     inserted(db, step(ann, 1, "a"), step(ann, 2, "b", at=2))
     first, second = live(db, ann)
 
-    db.run(lambda tx: steps.revoke(tx, [(second.row_id, 77)], day(3)))
+    db.run(lambda tx: steps.revoke(tx, [(second.row_id, 77, None)], day(3)))
 
     assert live(db, ann) == [first]
     with db.read() as tx:
@@ -95,9 +95,9 @@ def test_a_revoked_step_is_kept_with_what_overturned_it(db: Database, ann: int) 
 def test_revoking_twice_keeps_the_first_reason(db: Database, ann: int) -> None:
     inserted(db, step(ann, 1, "a"))
     [row] = live(db, ann)
-    db.run(lambda tx: steps.revoke(tx, [(row.row_id, 77)], day(3)))
+    db.run(lambda tx: steps.revoke(tx, [(row.row_id, 77, None)], day(3)))
 
-    db.run(lambda tx: steps.revoke(tx, [(row.row_id, 88)], day(4)))
+    db.run(lambda tx: steps.revoke(tx, [(row.row_id, 88, None)], day(4)))
 
     with db.read() as tx:
         [kept] = steps.all_of(tx, ann)
@@ -112,7 +112,7 @@ def test_a_step_in_between_pushes_the_later_ones_on(db: Database, ann: int) -> N
     _, b, c, d = live(db, ann)
 
     def unit(tx: Tx) -> None:
-        steps.revoke(tx, [(b.row_id, 77)], day(9))
+        steps.revoke(tx, [(b.row_id, 77, None)], day(9))
         steps.renumber(tx, [(c.row_id, 4), (d.row_id, 3)])
         steps.insert(tx, [step(ann, 2, "b", at=2, rule="other")])
 
@@ -139,7 +139,7 @@ def test_no_cause_and_no_place_is_live_twice(
 def test_the_same_cause_may_stand_again_after_its_revocation(db: Database, ann: int) -> None:
     inserted(db, step(ann, 1, "a"))
     [row] = live(db, ann)
-    db.run(lambda tx: steps.revoke(tx, [(row.row_id, 7)], day(1)))
+    db.run(lambda tx: steps.revoke(tx, [(row.row_id, 7, None)], day(1)))
 
     inserted(db, step(ann, 1, "a"))
 
@@ -155,7 +155,7 @@ def test_the_log_tells_what_was_made_and_what_was_revoked(db: Database, ann: int
     """In the order in which it became known, with the customer's own key."""
     inserted(db, step(ann, 1, "a"), step(bob, 1, "x"))
     [row] = live(db, ann)
-    db.run(lambda tx: steps.revoke(tx, [(row.row_id, 7)], day(1)))
+    db.run(lambda tx: steps.revoke(tx, [(row.row_id, 7, None)], day(1)))
     inserted(db, step(ann, 1, "b"))
 
     with db.read() as tx:

@@ -130,7 +130,7 @@ class Sentences:
         )
 
     def _version(self, number: int) -> Version:
-        return next(version for version in self._timeline.versions if version.number == number)
+        return self._timeline.numbered(number)
 
     def vocabulary(self, at: datetime) -> Vocabulary:
         return self._vocabularies[self._timeline.at(at).number]
@@ -330,7 +330,7 @@ class Sentences:
 
     def _believed(self, overturned: Overturned) -> Iterator[str]:
         step = overturned.row.step
-        words = self._vocabularies[step.version]
+        words = Vocabulary(self._version(step.version).policy)
         kind, name, when = _parted(step.cause)
         if step.trigger == MOVED:
             why = f"because “{step.why}”" if step.why else "without a reason"

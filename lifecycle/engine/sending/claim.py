@@ -26,6 +26,7 @@ from lifecycle.domain.step import Step
 from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.engine import decisions
 from lifecycle.engine.accept import accept_within
+from lifecycle.engine.current import is_up_to_date
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.record import Pair
 from lifecycle.engine.sending.aftermath import Becomes, given_up
@@ -208,7 +209,9 @@ def _people(
     """Those of the locked who can be judged, and those of whom something must be folded first."""
     rows = customers.rows(tx, locked)
     waiting = events.pending_of(tx, locked)
-    fresh = [each for each in rows if each not in waiting and _is_folded(timeline, rows[each], now)]
+    fresh = [
+        each for each in rows if each not in waiting and is_up_to_date(timeline, rows[each], now)
+    ]
     due = sending.due_of(tx, fresh, now, real)
     known = {version.number: version for version in timeline.versions}
     spent = sending.spent(
@@ -238,13 +241,6 @@ def _people(
             )
         )
     return people, [each for each in rows if each not in fresh]
-
-
-def _is_folded(timeline: Timeline, row: CustomerRow, now: datetime) -> bool:
-    """Whether her truth is that of this moment, by the policies in force."""
-    if row.snapshot is None or (row.wake_at is not None and row.wake_at <= now):
-        return False
-    return snapshots.shape_of(row.snapshot) == timeline.shape
 
 
 def _rule(known: Mapping[int, Version], row: MessageRow) -> OutreachRule | None:
