@@ -25,6 +25,7 @@ from lifecycle.engine.installation import Installation
 from lifecycle.engine.night import Job, Nights
 from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.readiness import Broker
+from lifecycle.engine.recompute import Recomputing
 from lifecycle.engine.retention import Retention
 from lifecycle.engine.sending.sender import Sender
 from lifecycle.engine.work import Applied
@@ -332,6 +333,7 @@ class Engine:
         self.complaints = complaints
         self.feedback = feedback or Feedback(secret=None, public_url=None)
         self._nights = nights
+        self._recomputing = Recomputing(installation)
         self._sender = sender
         self._clock = clock
         self._stops_clock = stops_clock
@@ -461,6 +463,21 @@ class Engine:
         if done:
             self._ring()  # scores are events
         return done
+
+    def recompute(self) -> int:
+        """Fold the customers on to a version of the policy that was published, if nobody else does; how
+        many were folded. May take an hour, and returns soon after `stop_recomputing`.
+        """
+        folded = self._recomputing.work()
+        if folded:
+            with self._changed:
+                self._rounds += 1
+                self._changed.notify_all()
+        return folded
+
+    def stop_recomputing(self) -> None:
+        """The page that is under way is ended; whoever asks next goes on behind it."""
+        self._recomputing.stop()
 
     def stop_work_of_the_night(self) -> None:
         """What is under way is given back, for whoever asks next."""

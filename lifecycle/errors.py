@@ -5,10 +5,12 @@ LifecycleError
 ├── PolicyRefused           a policy file with every finding at once
 ├── MappingRefused          an import mapping with every finding at once
 ├── Unusable                the installation cannot run as it is configured (exit 78)
-│   └── ChannelsRefused     channels.yaml with every finding at once
+│   ├── ChannelsRefused     channels.yaml with every finding at once
+│   └── PublishingRefused   publishing.yaml with every finding at once
 ├── Unavailable             a service that we need does not answer (exit 69)
 │   └── Overloaded          more came than can be taken in just now: which bound, and when to come again
 │   └── TookTooLong         it ended a statement of ours that ran for longer than any may
+├── NotPublished            a policy, draft or approval that is refused as things are
 ├── NotFound                no such customer, event, policy version
 ├── ScoringFailed           the scoring hook raised, took too long or answered nonsense: no score was changed
 ├── ClaimLost               another process has taken over the work of a night, so this one writes nothing more
@@ -133,6 +135,18 @@ class ChannelsRefused(Unusable):
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("\n".join(map(str, findings)))
         self.findings = tuple(findings)
+
+
+class PublishingRefused(Unusable):
+    """The file of what may be published has errors; all of them are in `findings`."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(map(str, findings)))
+        self.findings = tuple(findings)
+
+
+class NotPublished(LifecycleError):
+    """A policy is not put in force, for a reason that whoever publishes can do something about."""
 
 
 class Unavailable(LifecycleError):

@@ -32,6 +32,11 @@ class Point(StrEnum):
     SEND_ACCEPTED = "send.after_provider_accept"  # it has left, and nobody knows
     SEND_BEFORE_SENT = "send.before_sent_commit"  # and that is written down, and may still vanish
     SEND_SENT = "send.after_sent_commit"
+    PUBLISH_BEFORE_COMMIT = "publish.before_commit"  # the version is written, and may still vanish
+    PUBLISH_AFTER_COMMIT = "publish.after_commit"  # it is published, and nobody has said so
+    RECOMPUTE_CLAIMED = "recompute.after_claim"
+    RECOMPUTE_FOLDED = "recompute.after_fold"  # a page is folded, and the cursor stands before it
+    RECOMPUTE_BEFORE_COMMIT = "recompute.before_commit"
     BOUNCE_BEFORE_COMMIT = "bounce.before_commit"  # its effects are written, and may still vanish
 
 

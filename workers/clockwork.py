@@ -88,6 +88,7 @@ def ticks(
         Tick(name="expire", every=SWEEP_EVERY, do=engine.expire_messages),
         Tick(name="reclaim", every=RECLAIM_EVERY, do=engine.reclaim),
         Tick(name="fetches", every=SWEEP_EVERY, do=engine.settle_fetches),
+        Tick(name="recompute", every=SWEEP_EVERY, do=engine.recompute),
         Tick(name="night", every=nightly, do=engine.work_of_the_night),
     ]
     if engine.winds_clock:

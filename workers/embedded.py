@@ -53,6 +53,7 @@ def running(settings: Settings) -> Iterator[Engine]:
         finally:
             intake.stop()
             engine.stop_work_of_the_night()
+            engine.stop_recomputing()
             clockwork.stop()
             workers.stop()
             engine.stop_sending()

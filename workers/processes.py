@@ -87,6 +87,7 @@ def scheduling(settings: Settings) -> Iterator[Engine]:
         finally:
             rounds.stop()
             engine.stop_work_of_the_night()
+            engine.stop_recomputing()
             clockwork.stop()
             engine.stop_sending()
 
@@ -136,6 +137,7 @@ def workers_of(settings: Settings) -> dramatiq.Broker:
     def stop() -> None:
         rounds.stop()
         intake.stop()
+        engine.stop_recomputing()
         clockwork.stop()
         engine.stop_sending()
 
@@ -191,6 +193,7 @@ def _looks(engine: Engine, rounds: Rounds, line: Line) -> list[Tick]:
         Tick(name="poll", every=POLL_EVERY, do=poll),
         Tick(name="reclaim", every=RECLAIM_EVERY, do=engine.reclaim),
         Tick(name="fetches", every=SWEEP_EVERY, do=engine.settle_fetches),
+        Tick(name="recompute", every=SWEEP_EVERY, do=engine.recompute),
     ]
 
 

@@ -20,7 +20,7 @@ from lifecycle.engine.current import usable
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.truth import Sum, truth
 from lifecycle.errors import NotReady
-from lifecycle.store import backlog, customers, events, messages, steps
+from lifecycle.store import backlog, customers, events, messages, recomputations, steps
 from lifecycle.store.customers import CustomerRow
 from lifecycle.store.sql import Tx
 
@@ -58,6 +58,13 @@ def _refuse_unfinished(tx: Tx, at: datetime) -> None:
         raise NotReady(
             f"{pending} events up to {instant_text(at)} are pending: apply them first"
             f"{unended if held else ''}"
+        )
+    open_one = recomputations.unfinished(tx)
+    if open_one is not None:
+        raise NotReady(
+            f"{open_one.done:,} of {open_one.customers:,} customers know version {open_one.version} of"
+            " the policy: the others are folded on to it by `lifecycle up`, or by workers, so let them"
+            " come to the end"
         )
     due = customers.due_count(tx, at)
     if due:

@@ -10,7 +10,7 @@ from lifecycle.engine import reading
 from lifecycle.engine.apply import is_over
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.violations import Recorded, Violation, of_customer, of_unfolded
-from lifecycle.store import attempts, customers, events, messages, steps
+from lifecycle.store import attempts, customers, events, messages, recomputations, steps
 from lifecycle.store.reading import Backlog, backlog
 from lifecycle.store.sql import Tx
 
@@ -46,6 +46,7 @@ def verify(
             )
         found.extend(_attempts(inst, tx))
         found.extend(_imports(backlog(tx)))
+        found.extend(_recomputation(tx))
         after = 0
         while ids := customers.ids_after(tx, after, PAGE):
             after = ids[-1]
@@ -91,11 +92,25 @@ def _imports(waiting: Backlog) -> Iterator[Violation]:
         )
 
 
+def _recomputation(tx: Tx) -> Iterator[Violation]:
+    """Nothing is wrong, but the record of some is what followed before."""
+    unfinished = recomputations.unfinished(tx)
+    if unfinished is not None:
+        yield Violation(
+            customer="",
+            code="recomputation_open",
+            detail=f"{unfinished.done:,} of {unfinished.customers:,} customers know version"
+            f" {unfinished.version} of the policy, and of the others nothing is said here:"
+            " `lifecycle up`, or workers, fold them on to it",
+        )
+
+
 def _page(inst: Installation, tx: Tx, ids: list[int]) -> Iterator[Violation]:
     rows = customers.rows(tx, ids)
     live = steps.live(tx, ids)
     planned = messages.of(tx, ids)
     timeline = inst.timeline(tx)
+    newest = 0 if recomputations.unfinished(tx) is None else timeline.newest
     histories = dict(events.histories(tx, ids))
     for customer_id in ids:
         recorded = Recorded(
@@ -105,6 +120,8 @@ def _page(inst: Installation, tx: Tx, ids: list[int]) -> Iterator[Violation]:
         )
         history = [stored.event for stored in histories.get(customer_id, [])]
         until = recorded.row.folded_until
+        if until is not None and (recorded.row.policy_version or 0) < newest:
+            continue  # she is still to be folded on, which the recomputation stands for
         if until is None:
             yield from of_unfolded(recorded, len(history))
             continue

@@ -1,0 +1,1 @@
+"""How does a policy come into force? Measured, compared with what it may change by itself, approved."""

@@ -1,0 +1,41 @@
+"""What would a policy do that the one in force does not, in the figures on which a decision rests?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lifecycle.domain.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Two policies run over the same recorded history; `before` is of the one in force."""
+
+    customers: int  # of that history
+    moved: int  # customers whose steps differ
+    messages_before: int  # that would be sent
+    messages_after: int
+    capped_before: int  # customers who meet a cap
+    capped_after: int
+    most_in_a_week_before: int  # messages that one customer gets in any 7 days
+    most_in_a_week_after: int
+    peak_day_before: int  # messages on the day of the most
+    peak_day_after: int
+    digest: str  # of the whole report
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measured_from(held: dict[str, Any]) -> Measured:
+    """What `to_json` gave; figures that a newer program noted besides are left out."""
+    return Measured(**{name: held[name] for name in Measured.__dataclass_fields__})
+
+
+Changes = Callable[[Policy, Policy], Sequence[str]]
+"""How the second policy differs from the first, a line of words each; none: in what it does, it does not."""
+
+Measure = Callable[[Policy | None, Policy], Measured]
+"""What the second policy does with the recorded history, beside the first; None: no policy is in force."""
