@@ -45,7 +45,7 @@ class Recomputing:
         self._stopping = threading.Event()
 
     def work(self) -> int:
-        """Until every customer was seen to, or it is to stop; how many were folded. Else 0."""
+        """Until every customer was seen to, or it is to stop; how many were folded."""
         folded, pages = 0, 0
         while not self._stopping.is_set() and (page := self._claim()) is not None:
             folded += self._fold(page)
@@ -55,6 +55,11 @@ class Recomputing:
             if pages % TELL_EVERY == 0:
                 _tell_of_progress(page)
         return folded
+
+    def page(self) -> int:
+        """One page alone; how many of it had to be folded."""
+        page = self._claim()
+        return 0 if page is None else self._fold(page)
 
     def stop(self) -> None:
         """The page that is under way is ended, and none begins."""

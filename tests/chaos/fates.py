@@ -22,8 +22,12 @@ INTAKE_POINTS = (
 )
 SEND_POINTS = tuple(point for point in Point if point.startswith("send."))
 REPORT_POINTS = (Point.BOUNCE_BEFORE_COMMIT,)
+# Those of publishing have lives of their own: tests/engine/test_publishing_crash.py
+PUBLISH_POINTS = tuple(point for point in Point if point.startswith(("publish.", "recompute.")))
 WORK_POINTS = tuple(
-    point for point in Point if point not in {*INTAKE_POINTS, *SEND_POINTS, *REPORT_POINTS}
+    point
+    for point in Point
+    if point not in {*INTAKE_POINTS, *SEND_POINTS, *REPORT_POINTS, *PUBLISH_POINTS}
 )
 ENGINE_POINTS = (
     *INTAKE_POINTS,

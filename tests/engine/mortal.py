@@ -23,7 +23,7 @@ from typing import Any
 
 from lifecycle import killpoints
 from lifecycle.domain.event import Event
-from lifecycle.engine import apply
+from lifecycle.engine import apply, recompute
 from lifecycle.engine import work as unit
 from lifecycle.engine.installation import Installation
 from lifecycle.killpoints import Point
@@ -39,7 +39,8 @@ LIVES_AT_MOST = 60
 POINTS = tuple(
     point
     for point in Point
-    if point is not Point.INTAKE_AFTER_RING and not point.startswith(("send.", "bounce."))
+    if point is not Point.INTAKE_AFTER_RING
+    and not point.startswith(("send.", "bounce.", "publish.", "recompute."))
 )
 
 Death = dict[str, Any]
@@ -98,6 +99,7 @@ def _begin_anew(url: str) -> None:
     if url.startswith("postgresql"):
         # Whoever was here before is dead for certain: that need not be waited for in real time.
         apply.CRASHED_AFTER = timedelta(0)
+        recompute.LEASE = timedelta(0)
 
 
 def _fate(death: Death) -> None:
