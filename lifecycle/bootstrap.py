@@ -246,7 +246,8 @@ def looked_over(settings: Settings) -> Iterator[Ground]:
 def beside(settings: Settings) -> Iterator[Database]:
     """The database, for a change that does not wait for whoever runs the installation to stop.
 
-    Only for what no fold, no intake and no clock depends on, in short transactions. An installation
+    Only for what no clock depends on, and for what every fold looks up anew, as it does which policies
+    there are; in short transactions. An installation
     that is not there, or whose SQLite file is of an older schema, is made ready first, as `build` does
     it: nobody can be running it. Raises as `build` does.
     """

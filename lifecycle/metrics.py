@@ -193,6 +193,11 @@ def _of(found: Gauges) -> Iterator[GaugeMetricFamily]:
         "Messages of which nobody knows whether they left.",
         found.messages_unknown,
     )
+    yield _gauge(
+        "recomputing_customers",
+        "Customers whom a version of the policy that was published has still to reach.",
+        found.recomputing,
+    )
     yield _labelled("sending_paused", "What is not sent for now.", "scope", found.paused, 1.0)
     yield _labelled(
         "sending_paused_by_itself", "Whether no person paused it.", "scope", found.paused

@@ -156,6 +156,7 @@ def _cause(found: LogEntry, palette: Palette) -> Text:
 def _revocation(found: LogEntry) -> Text:
     made = output.moment(found.entry.row.step.at)
     by = (found.overturned_by or "").removeprefix("event:").replace("|", "/", 1)
+    by = by.replace("policy:", "policy version ", 1) if by.startswith("policy:") else by
     return Text.assemble(
         (f"overturned: of {made}", "red"), (tame(f" by {by}") if by else "", "dim")
     )

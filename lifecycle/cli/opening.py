@@ -16,6 +16,7 @@ from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
     from lifecycle.bootstrap import Access, Engine, Ground
+    from lifecycle.engine.installation import Installation
     from lifecycle.store.database import Database
 
 
@@ -37,6 +38,16 @@ def looked_over(settings: Settings) -> Iterator[Ground]:
     log_to_stderr(settings, logging.WARNING)
     with bootstrap.looked_over(settings) as ground:
         yield ground
+
+
+@contextlib.contextmanager
+def published_in(settings: Settings) -> Iterator[Installation]:
+    """The installation, for what is published and looked up beside whoever runs it."""
+    from lifecycle import bootstrap
+
+    log_to_stderr(settings, logging.WARNING)
+    with bootstrap.beside(settings) as db:
+        yield bootstrap.installation_of(db)
 
 
 def not_in_force(db: Database, settings: Settings) -> str | None:

@@ -47,12 +47,12 @@ def first_fate(
     not_before = later(max(message.planned_at, now), message.settle + spread)
     if withheld_until is not None and message.planned_at < withheld_until:
         return Decided(fate=Fate.WITHHELD, reason=IMPORTED, not_before=not_before)
-    if restated_until is not None and message.planned_at < restated_until:
-        return Decided(fate=Fate.WITHHELD, reason=RESTATED, not_before=not_before)
     if message.expires_at is not None and message.expires_at <= now:
         return Decided(fate=Fate.EXPIRED, reason=None, not_before=not_before)
     if overtaken_at is not None and not_before < later(overtaken_at, message.again_after):
         return Decided(fate=Fate.SUPPRESSED, reason=SENT_RECENTLY, not_before=not_before)
+    if restated_until is not None and message.planned_at < restated_until:
+        return Decided(fate=Fate.WITHHELD, reason=RESTATED, not_before=not_before)
     return Decided(fate=Fate.QUEUED, reason=None, not_before=not_before)
 
 

@@ -9,7 +9,7 @@ from lifecycle.engine.installation import Installation
 from lifecycle.engine.readiness import overdue
 from lifecycle.engine.reading import waited
 from lifecycle.engine.sending.surge import BY
-from lifecycle.store import customers, dead, pauses, reading, schedule, sending
+from lifecycle.store import customers, dead, pauses, reading, recomputations, schedule, sending
 from lifecycle.store.dead import Status
 from lifecycle.store.pauses import Pauses
 from lifecycle.store.schedule import Latest
@@ -29,6 +29,7 @@ class Gauges:
     messages_lag_seconds: float  # of real time, since the first of them came due
     messages_unknown: int  # that may have left or not
     paused: Mapping[str, bool]  # scope → whether no person paused it
+    recomputing: int  # customers whom a version that was published has still to reach
 
 
 def gauges(inst: Installation) -> Gauges:
@@ -50,7 +51,13 @@ def gauges(inst: Installation) -> Gauges:
             messages_lag_seconds=behind,
             messages_unknown=sending.unknown(tx),
             paused={one.scope: one.by == BY for one in paused},
+            recomputing=_recomputing(tx),
         )
+
+
+def _recomputing(tx: Tx) -> int:
+    unfinished = recomputations.unfinished(tx)
+    return 0 if unfinished is None else max(unfinished.customers - unfinished.done, 0)
 
 
 def _letters(inst: Installation, tx: Tx, held: Pauses) -> tuple[int, float]:

@@ -79,10 +79,10 @@ class Customer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """One line of the log, with the event named that overturned a revoked step."""
+    """One line of the log, with what overturned a revoked step."""
 
     entry: Entry
-    overturned_by: str | None  # `event:source|id`
+    overturned_by: str | None  # `event:source|id`, or `policy:` and the number of a version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +227,14 @@ def _named(tx: Tx, found: Sequence[Entry]) -> list[LogEntry]:
     return [
         LogEntry(
             entry=each,
-            overturned_by=causes.get(each.row.revoked_by) if each.row.revoked_by else None,
+            overturned_by=_culprit(each, causes),
         )
         for each in found
     ]
+
+
+def _culprit(line: Entry, causes: Mapping[int, str]) -> str | None:
+    row = line.row
+    if row.revoked_by:
+        return causes.get(row.revoked_by)
+    return None if row.revoked_version is None else f"policy:{row.revoked_version}"

@@ -69,13 +69,17 @@ class TransitionShape(Shape):
     by: str | None = Field(description="of a move by hand: who")
     why: str | None = Field(description="of a move by hand: why")
     recorded_at: datetime
-    revoked_at: datetime | None = Field(description="when a late event overturned it")
+    revoked_at: datetime | None = Field(
+        description="when a late event, or a version, overturned it"
+    )
 
 
 class LogLine(TransitionShape):
     customer_id: str
     line: Literal["made", "revoked"] = Field(description="what became known with this line")
-    overturned_by: str | None = Field(description="the late event that overturned it")
+    overturned_by: str | None = Field(
+        description="the late event that overturned it, or `policy:` and the number of a version"
+    )
 
 
 class EventShape(Shape):

@@ -67,7 +67,7 @@ def test_whoever_is_killed_while_publishing_and_recomputing_the_truth_is_that_of
     database_url: str, tmp_path: Path
 ) -> None:
     """SIGKILL around both commits, before, in and after each page, events arriving in between."""
-    told = arrivals(seed=5, **{**HISTORY, "customers": 45})
+    told = arrivals(seed=5, **{**HISTORY, "customers": 60})
     lives = deaths()
     with installation(database_url, RICH_POLICY):
         pass
@@ -90,7 +90,7 @@ def test_events_arrive_and_are_folded_while_a_version_is_published_and_recompute
     database_url: str, tmp_path: Path
 ) -> None:
     """Three threads that know nothing of each other; nobody waits for the recomputation."""
-    told = arrivals(seed=6, **{**HISTORY, "customers": 45})
+    told = arrivals(seed=6, **{**HISTORY, "customers": 60})
     last = told[-1].day
     with installation(f"sqlite:///{tmp_path / 'quiet.db'}", RICH_POLICY) as inst:
         set_clock(inst, day(last))

@@ -39,7 +39,7 @@ def rows(inst: Installation) -> list[customers.CustomerRow]:
         return list(customers.rows(tx, customers.ids_after(tx, 0, 1000)).values())
 
 
-def versions(inst: Installation) -> list[int | None]:
+def versions(inst: Installation) -> list[int]:
     return sorted(row.policy_version or 0 for row in rows(inst))
 
 

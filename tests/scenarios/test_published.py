@@ -186,7 +186,7 @@ def test_what_only_the_restatement_plans_for_the_past_is_withheld(life: EngineLi
     published(life.inst, THANKFUL, restates=True)
     recompute(life.inst)
     assert life.fates() == [
-        Fate("thanks", 0, "withheld", "restated"),
+        Fate("thanks", 0, "expired", None),
         Fate("thanks", 60, "withheld", "restated"),
         Fate("win-back", 60, "queued", None),
     ]
@@ -204,7 +204,7 @@ def test_with_effects_it_is_sent_unless_it_has_expired(life: EngineLife) -> None
 
 
 def test_what_happens_meanwhile_is_answered_as_ever(life: EngineLife) -> None:
-    """An order that waited when history was restated, and one of after."""
+    """An order that waited when history was restated, and one of after; neither is of the past."""
     life.post(order(0), at=0)
     life.reach(20)
     post(life.inst, order(20, "waited"))
@@ -214,7 +214,7 @@ def test_what_happens_meanwhile_is_answered_as_ever(life: EngineLife) -> None:
     life.reach(21)
     recompute(life.inst)
     assert [fate for fate in life.fates() if fate.rule == "thanks"] == [
-        Fate("thanks", 0, "withheld", "restated"),
+        Fate("thanks", 0, "expired", None),
         Fate("thanks", 20, "queued", None),
         Fate("thanks", 20.5, "queued", None),
     ]

@@ -79,6 +79,7 @@ def step_form(row: StepRow, overturned_by: StoredEvent | None = None) -> Form:
         "recorded_at": instant_text(row.recorded_at),
         "revoked_at": instant_or_none(row.revoked_at),
         "revoked_by": name_form(overturned_by),
+        "revoked_version": row.revoked_version,
     }
 
 

@@ -22,6 +22,7 @@ from lifecycle.domain.step import PlannedMessage
 from lifecycle.domain.timeline import Version
 from lifecycle.engine.explain.chapters import Planned
 from lifecycle.engine.explain.words import listed, moment, span
+from lifecycle.engine.fates import RESTATED
 from lifecycle.outreach import fetching
 from lifecycle.outreach.fetching import Why
 from lifecycle.outreach.reasons import told
@@ -120,8 +121,10 @@ _WAITING: dict[Fate, Callable[[MessageRow], str]] = {
     Fate.DEFERRED: _deferred,
     Fate.CLAIMED: lambda _: "and is about to be sent",
     Fate.IN_FLIGHT: lambda _: "and is being sent",
-    Fate.WITHHELD: lambda _: (
-        "and is withheld: its time was over when the import ended that told of this"
+    Fate.WITHHELD: lambda row: (
+        "and is withheld: its time was over when a policy was published that judges the past anew"
+        if row.reason == RESTATED
+        else "and is withheld: its time was over when the import ended that told of this"
     ),
     Fate.EXPIRED: _expired,
     Fate.CANCELLED: lambda row: f"but was cancelled on {moment(row.fate_at)}{_because(row)}",

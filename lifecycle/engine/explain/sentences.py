@@ -345,7 +345,7 @@ class Sentences:
 
     def _corrected(self, overturned: Overturned) -> Iterator[str]:
         step = overturned.row.step
-        reads = self._vocabularies[step.version].reads(step.read)
+        reads = Vocabulary(self._version(step.version).policy).reads(step.read)
         with_ = f" with {reads}" if reads else ""
         yield (
             f"On {moment(overturned.row.recorded_at)} this step was recorded{with_}."
@@ -357,6 +357,9 @@ class Sentences:
         if overturned.by is None:
             revoked = overturned.row.revoked_at
             on = f" on {moment(revoked)}" if revoked else ""
+            number = overturned.row.revoked_version
+            if number is not None:
+                return f"{verb} version {number} of the policy{on}, which judges that time now"
             return f"It no longer followed when her history was folded anew{on}"
         event = overturned.by.event
         return (

@@ -329,7 +329,7 @@ def _refuse_past(proposal: Proposal, now: datetime) -> None:
             "effects_without_restate",
             f"only what restates history plans messages for the past; {UNCHANGED}",
             pointer="/effects",
-            expected="--restate with it",
+            expected="--restate with it, or --effects off",
         )
 
 

@@ -1,0 +1,199 @@
+"""`lifecycle policy publish` and what belongs to it, as a user runs them, with figures that are made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from lifecycle import cli
+from lifecycle.cli.exits import Code
+from lifecycle.cli.publishing import Tools, register
+from lifecycle.engine.publishing.measured import Measured
+from lifecycle.policy import loads
+from tests.cli.conftest import Lifecycle
+from tests.policies import SCENARIO_POLICY
+from tests.support.publishing import measured, words
+
+PATIENT = SCENARIO_POLICY.replace("after: 60d", "after: 90d")
+HASTY = SCENARIO_POLICY.replace("after: 60d", "after: 45d")
+
+
+@pytest.fixture
+def figures() -> dict[str, int]:
+    """What the next measurement finds."""
+    return {}
+
+
+@pytest.fixture
+def publishing(
+    lifecycle: Lifecycle, home: Path, monkeypatch: pytest.MonkeyPatch, figures: dict[str, int]
+) -> Lifecycle:
+    """The commands in an installation that began with the policy of the examples."""
+
+    def measure(*_: Any) -> Measured:
+        return measured(**figures)
+
+    root, noun = typer.Typer(), typer.Typer()
+    register(noun, Tools(changes=lambda: words, measure=lambda _settings, _inst: measure))
+    root.add_typer(noun, name="policy")
+    root.command("nothing")(lambda: None)
+    monkeypatch.setattr(cli, "app", root)
+    (home / "config").mkdir()
+    (home / "config" / "policy.yaml").write_text(SCENARIO_POLICY, "utf-8")
+    (home / "patient.yaml").write_text(PATIENT, "utf-8")
+    (home / "hasty.yaml").write_text(HASTY, "utf-8")
+    return lambda *arguments: lifecycle("policy", *arguments, "--config-dir", "config")
+
+
+def test_within_the_thresholds_it_says_what_changes_and_publishes(publishing: Lifecycle) -> None:
+    ran = publishing("publish", "patient.yaml", "--by", "olga", "--why", "summer")
+    assert ran.code == Code.OK
+    assert "quiet" in ran.out
+    assert "✓ version 2 (hash " in ran.out
+    assert "is published, and judges from " in ran.out
+    told = publishing("history", "--json").json["policies"]
+    assert [(one["number"], one["standing"]) for one in told] == [(1, "past"), (2, "judges")]
+    assert (told[1]["by"], told[1]["why"], told[1]["changes"]) == ("olga", "summer", ["quiet"])
+    assert told[1]["recomputation"]["done"] == 0
+    assert (told[0]["from_the_beginning"], told[0]["effective_at"]) == (True, None)
+
+
+def test_a_dry_run_changes_nothing(publishing: Lifecycle, figures: dict[str, int]) -> None:
+    ran = publishing("publish", "patient.yaml", "--dry-run")
+    assert ran.code == Code.OK
+    assert "it would be published; nothing was changed" in ran.out
+    figures["messages_after"] = 131
+    ran = publishing("publish", "patient.yaml", "--dry-run", "--json")
+    assert (ran.code, ran.json["outcome"]) == (Code.REFUSED, "would_wait")
+    assert len(publishing("history", "--json").json["policies"]) == 1
+
+
+def test_beyond_a_threshold_it_says_how_to_go_on(
+    publishing: Lifecycle, figures: dict[str, int]
+) -> None:
+    figures |= {"messages_after": 131, "peak_day_after": 90}
+    ran = publishing("publish", "patient.yaml")
+    assert ran.code == Code.REFUSED
+    assert "draft 2 waits" in ran.out
+    assert (
+        "! messages: 100 → 131 (+31.0 %) messages would be sent; allowed: at most 5 % more"
+        in ran.out
+    )
+    assert "! peak_day: 20 → 90 (+350.0 %) messages on the busiest day" in ran.out
+    assert "lifecycle policy approve 2 --by NAME --why TEXT" in ran.out
+    assert "draft 2" in publishing("history").out
+    approved = publishing("approve", "2", "--by", "bo", "--why", "agreed on Monday")
+    assert approved.code == Code.OK
+    assert "version 2" in approved.out
+    assert "bo: agreed on Monday" in publishing("history").out
+
+
+def test_an_approval_needs_a_reason_and_somebody(
+    publishing: Lifecycle, figures: dict[str, int]
+) -> None:
+    figures["moved"] = 90
+    publishing("publish", "patient.yaml")
+    assert publishing("approve", "2", "--by", "bo").code == Code.USAGE
+    assert publishing("approve", "2", "--why", "yes").code == Code.USAGE
+    blank = publishing("approve", "2", "--by", "bo", "--why", " ")
+    assert blank.code == Code.USAGE
+    assert "the reason is empty" in blank.err
+
+
+def test_who_may_not_approve_is_told_who_may(
+    publishing: Lifecycle, home: Path, figures: dict[str, int]
+) -> None:
+    rules = (
+        "version: 1\nthresholds:\n  messages: {more_than: 5%}\napprovers: [olga]\nfour_eyes: true\n"
+    )
+    (home / "config" / "publishing.yaml").write_text(rules, "utf-8")
+    figures["messages_after"] = 131
+    publishing("publish", "patient.yaml", "--by", "olga")
+    refused = publishing("approve", "2", "--by", "bo", "--why", "yes")
+    assert refused.code == Code.REFUSED
+    assert (
+        "bo may not approve; allowed by publishing.yaml: olga; nothing was changed" in refused.err
+    )
+    assert "four_eyes: true" in publishing("approve", "2", "--by", "olga", "--why", "yes").err
+
+
+def test_a_draft_that_is_discarded_is_gone_for_good(
+    publishing: Lifecycle, figures: dict[str, int]
+) -> None:
+    figures["moved"] = 90
+    publishing("publish", "patient.yaml")
+    assert publishing("discard", "2", "--by", "bo", "--why", "no").code == Code.OK
+    again = publishing("approve", "2", "--by", "bo", "--why", "yes")
+    assert again.code == Code.REFUSED
+    assert "draft 2 does not wait any more: it was discarded by bo" in again.err
+
+
+def test_a_version_is_printed_as_a_file_and_comes_back_as_another_version(
+    publishing: Lifecycle, home: Path
+) -> None:
+    publishing("publish", "patient.yaml")
+    printed = publishing("show", "1")
+    assert loads(printed.out).hash == loads(SCENARIO_POLICY).hash
+    back = publishing("rollback", "1", "--by", "olga", "--why", "complaints", "--json")
+    assert (back.code, back.json["number"]) == (Code.OK, 3)
+    assert back.json["hash"] == loads(SCENARIO_POLICY).hash
+    assert publishing("show", "9").code == Code.REFUSED
+
+
+def test_what_is_in_force_already_is_no_fault(publishing: Lifecycle) -> None:
+    ran = publishing("publish")
+    assert ran.code == Code.OK
+    assert "version 1 (hash " in ran.out
+    assert "there is nothing to publish" in ran.out
+
+
+def test_restating_says_so(publishing: Lifecycle) -> None:
+    ran = publishing("publish", "hasty.yaml", "--restate")
+    assert "judges all of the past and what comes" in ran.out
+    history = publishing("history").out
+    assert "restates all of the past" in history
+    assert "replaced" in history
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["missing.yaml"], Code.NO_INPUT, "there is no policy file 'missing.yaml'"),
+        (["patient.yaml", "--effective", "tomorrow"], Code.USAGE, "is not an instant"),
+        (
+            ["patient.yaml", "--effective", "2001-01-01T00:00:00Z"],
+            Code.BAD_INPUT,
+            "--restate judges",
+        ),
+        (["patient.yaml", "--effects", "on"], Code.BAD_INPUT, "--restate with it"),
+        (["patient.yaml", "--effects", "maybe"], Code.USAGE, "--effects"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_can(
+    publishing: Lifecycle, arguments: list[str], code: Code, told: str
+) -> None:
+    ran = publishing("publish", *arguments)
+    assert ran.code == code
+    assert told in ran.err
+    assert len(publishing("history", "--json").json["policies"]) == 1
+
+
+def test_a_broken_policy_is_told_as_the_check_tells_it(publishing: Lifecycle, home: Path) -> None:
+    (home / "broken.yaml").write_text(
+        PATIENT.replace("from: potential", "from: potentail"), "utf-8"
+    )
+    ran = publishing("publish", "broken.yaml")
+    assert ran.code == Code.REFUSED
+    assert "undeclared_state" in ran.out
+    assert 'did you mean "potential"?' in ran.out
+    assert "refused; nothing was changed" in ran.out
+
+
+def test_broken_rules_of_publishing_stop_it(publishing: Lifecycle, home: Path) -> None:
+    (home / "config" / "publishing.yaml").write_text("version: 1\nfour_eyes: ja\n", "utf-8")
+    ran = publishing("publish", "patient.yaml")
+    assert ran.code == Code.CONFIGURATION
+    assert "publishing.yaml:2:12: error wrong_word" in ran.err
