@@ -17,7 +17,7 @@ from lifecycle.store.sql import Row, Tx, both
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recomputation:
     version: int
-    customers: int  # when it began; who came later knows the version
+    customers: int  # when it began, and those who came before it had reached its end
     done: int
     after: int  # the id of the last customer that was seen to
     worker: str | None  # who was at it last
@@ -70,7 +70,7 @@ def page(tx: Tx, after: int, limit: int) -> list[tuple[int, int | None]]:
 
 def advance(tx: Tx, page: Recomputation, *, worker: str, after: int, done: int) -> bool:
     """So many behind `page.after` were seen to; false where they were before, or the lease was lost."""
-    return bool(tx.run(_ADVANCE, after, done, page.version, worker, page.after))
+    return bool(tx.run(_ADVANCE, after, done, done, done, page.version, worker, page.after))
 
 
 def end(tx: Tx, version: int, *, worker: str, now: datetime) -> bool:
@@ -109,12 +109,15 @@ _PAGE = both(
     " FROM customer WHERE id > ? ORDER BY id LIMIT ?",
     columns=2,
 )
+# Those who came meanwhile are seen to as well.
 _ADVANCE = both(
-    "UPDATE recomputation SET after_id = ?, done = done + ?"
+    "UPDATE recomputation SET after_id = ?, done = done + ?,"
+    " customers = CASE WHEN customers < done + ? THEN done + ? ELSE customers END"
     " WHERE version = ? AND worker = ? AND after_id = ? AND ended_at IS NULL"
 )
 _END = both(
-    "UPDATE recomputation SET ended_at = ? WHERE version = ? AND worker = ? AND ended_at IS NULL"
+    "UPDATE recomputation SET ended_at = ?, customers = done"
+    " WHERE version = ? AND worker = ? AND ended_at IS NULL"
 )
 _MAKE_DUE = both(
     "UPDATE customer SET wake_at = ? WHERE id IN [ids] AND folded_until IS NOT NULL"

@@ -36,11 +36,14 @@ OF_A_PAGE = (
 
 
 def deaths() -> list[Death]:
-    """At the publication; then on each of three pages at every point, the last of them on the way on."""
+    """At the publication, at every point of its first page, and on the way through the two others."""
     first = [{"point": point, "times": 1} for point in (*OF_PUBLISHING, *OF_A_PAGE)]
-    on = [{"point": point, "times": 1} for point in OF_A_PAGE]
-    next_page = {"point": Point.RECOMPUTE_CLAIMED, "times": 2}
-    of_one = [*first, next_page, *on, next_page, *on]
+    next_page = [
+        {"point": Point.RECOMPUTE_CLAIMED, "times": 2},
+        {"point": Point.RECOMPUTE_FOLDED, "times": 1},
+        {"point": Point.RECOMPUTE_BEFORE_COMMIT, "times": 1},
+    ]
+    of_one = [*first, *next_page, *next_page]
     return [*of_one, *of_one, {}]
 
 
