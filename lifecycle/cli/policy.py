@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from lifecycle.cli import exits, output, trying
+from lifecycle.cli import exits, output, publishing, trying
 from lifecycle.cli.findings import told
 from lifecycle.cli.options import with_settings
 from lifecycle.cli.sides import CURRENT, POLICY_FILE, read_sides
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from lifecycle.policy import Loaded
 
 app = typer.Typer(
-    help="Check a policy file, draw it, compare it, describe it to an editor.", no_args_is_help=True
+    help="Check a policy file, draw it, compare it, put it in force, describe it to an editor.",
+    no_args_is_help=True,
 )
 
 File = Annotated[
@@ -180,6 +181,9 @@ def schema() -> None:
     from lifecycle.policy.schema import schema_text
 
     _write(schema_text(), None)
+
+
+publishing.register(app)
 
 
 _ENDINGS = {

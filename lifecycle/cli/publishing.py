@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from lifecycle.errors import PolicyRefused
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
+    from lifecycle.domain.policy import Policy
     from lifecycle.engine.installation import Installation
     from lifecycle.engine.publishing.history import Entry
     from lifecycle.engine.publishing.measured import Changes, Measure, Measured
@@ -38,6 +40,32 @@ class Tools:
 class Effects(StrEnum):
     ON = "on"
     OFF = "off"
+
+
+def _words() -> Changes:
+    from lifecycle.policy.diff import changes
+
+    return lambda before, after: [change.words for change in changes(before, after)]
+
+
+def _measure(settings: Settings, inst: Installation) -> Measure:
+    from lifecycle.engine.backtest import asking
+    from lifecycle.engine.publishing import measuring
+
+    by = asking.ways(settings.config_dir, os.environ)
+
+    def measure(before: Policy | None, after: Policy) -> Measured:
+        url = settings.database_url
+        try:
+            with output.progress("trying both policies on customers") as bar:
+                return measuring.measure(inst.db, url, by, before, after, on_customers=bar)
+        except KeyboardInterrupt as error:
+            raise exits.Interrupted("interrupted: nothing was changed") from error
+
+    return measure
+
+
+TOOLS = Tools(changes=_words, measure=_measure)
 
 
 Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
@@ -59,7 +87,7 @@ Draft = Annotated[
 ]
 
 
-def register(app: typer.Typer, tools: Tools) -> None:
+def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
     """Give the noun its commands; `tools` measure what a policy would do."""
 
     @app.command()

@@ -176,7 +176,7 @@ def candidate(source: Source, named: str | None) -> Candidate:
     with opened(source.settings, Access.READ) as engine, engine.db.read() as tx:
         known = policies.versions(tx)
         if named is None:
-            return asking.in_force(known)
+            return asking.in_force(policies.judging(known))
         version = policies.named(known, named, engine.installation.now(tx))
     return asking.Candidate.of(
         version.policy, version.hash, f"version {version.number}", version.number

@@ -109,19 +109,24 @@ def _those(known: Sequence[PolicyVersion]) -> str:
     return f"there are the versions {', '.join(str(version.number) for version in known)}"
 
 
-def timeline_of(published: Sequence[PolicyVersion]) -> Timeline:
-    """The versions as they judge, each from its instant until that of one that was published later.
+def judging(published: Sequence[PolicyVersion]) -> list[PolicyVersion]:
+    """Those that judge, each from its instant until that of one that was published later.
 
     What was published before, and would begin at or after the instant of a later one, never judges:
     so a version that is scheduled can be replaced, and one that restates history, which judges from
     the beginning of time, takes the place of all before it.
     """
-    judging: list[PolicyVersion] = []
+    found: list[PolicyVersion] = []
     for version in sorted(published, key=lambda one: one.number, reverse=True):
-        if not judging or version.effective_at < judging[-1].effective_at:
-            judging.append(version)
-    retired = [version for version in published if version not in judging]
-    return Timeline(judging, retired)
+        if not found or version.effective_at < found[-1].effective_at:
+            found.append(version)
+    return found[::-1]
+
+
+def timeline_of(published: Sequence[PolicyVersion]) -> Timeline:
+    """The versions as they judge; of the others it only knows what they said."""
+    judge = judging(published)
+    return Timeline(judge, [version for version in published if version not in judge])
 
 
 def _version(row: store.PolicyRow) -> PolicyVersion:

@@ -141,7 +141,7 @@ def test_a_version_that_there_is_not_is_answered_with_those_that_there_are(
     ran = lifecycle("policy", "diff", "1", number)
     assert (ran.code, ran.out) == (Code.REFUSED, "")
     assert ran.err == (
-        f"error: there is no version {number} of the policy; there are the versions 1 to 3\n"
+        f"error: there is no version {number} of the policy; there are the versions 1, 2, 3\n"
     )
 
 

@@ -9,12 +9,16 @@ import pytest
 import typer
 
 from lifecycle import cli
+from lifecycle.bootstrap import build
 from lifecycle.cli.exits import Code
 from lifecycle.cli.publishing import Tools, register
 from lifecycle.engine.publishing.measured import Measured
 from lifecycle.policy import loads
+from lifecycle.settings import Settings
 from tests.cli.conftest import Lifecycle
 from tests.policies import SCENARIO_POLICY
+from tests.scenarios.driver import order
+from tests.support.engine import draft, of
 from tests.support.publishing import measured, words
 
 PATIENT = SCENARIO_POLICY.replace("after: 60d", "after: 90d")
@@ -46,6 +50,44 @@ def publishing(
     (home / "patient.yaml").write_text(PATIENT, "utf-8")
     (home / "hasty.yaml").write_text(HASTY, "utf-8")
     return lambda *arguments: lifecycle("policy", *arguments, "--config-dir", "config")
+
+
+def test_what_is_measured_is_what_the_recorded_history_gives(
+    lifecycle: Lifecycle, home: Path
+) -> None:
+    """Three bought on day 0 and again on day 50: by 45 days they were dormant in between, by 60 not."""
+    config = home / "config"
+    config.mkdir()
+    (config / "policy.yaml").write_text(SCENARIO_POLICY, "utf-8")
+    (home / "hasty.yaml").write_text(HASTY, "utf-8")
+    settings = Settings(database_url=f"sqlite:///{home / 'lifecycle.db'}", config_dir=config)
+    with build(settings) as engine:
+        for name in ("ann", "ben", "cleo"):
+            engine.accept([draft(event) for event in of(name, order(0), order(50, "again"))])
+        engine.apply_pending()
+    ran = lifecycle("policy", "publish", "hasty.yaml", "--config-dir", "config", "--json")
+    assert ran.code == Code.REFUSED
+    assert ran.json["changes"] == ["quiet: after 60d → 45d"]
+    told = ran.json["measured"]
+    assert (told["customers"], told["moved"], len(told["digest"])) == (3, 3, 64)
+    assert ran.json["exceeded"] == [
+        "moved_customers: 3 customers would take other steps; allowed: at most 10 % of 3"
+    ]
+    again = lifecycle("policy", "publish", "hasty.yaml", "--config-dir", "config", "--json")
+    assert (again.json["number"], again.json["measured"]) == (3, told)
+    command = ("policy", "approve", "3", "--by", "olga", "--why", "tried", "--config-dir", "config")
+    assert lifecycle(*command).code == Code.OK
+
+
+def test_where_nothing_has_happened_nothing_stands_in_the_way(
+    lifecycle: Lifecycle, home: Path
+) -> None:
+    (home / "config").mkdir()
+    (home / "config" / "policy.yaml").write_text(SCENARIO_POLICY, "utf-8")
+    (home / "hasty.yaml").write_text(HASTY, "utf-8")
+    ran = lifecycle("policy", "publish", "hasty.yaml", "--config-dir", "config")
+    assert ran.code == Code.OK
+    assert "quiet: after 60d → 45d" in ran.out
 
 
 def test_within_the_thresholds_it_says_what_changes_and_publishes(publishing: Lifecycle) -> None:

@@ -85,4 +85,4 @@ def _by_then(
     """The policies that had been published, or had made steps or planned messages, by an instant."""
     acted = {row.step.version for row in recorded if row.recorded_at <= at}
     acted |= {row.message.version for row in planned if row.recorded_at <= at}
-    return Timeline(policies.published(tx, at, acted))
+    return policies.timeline_of(policies.published(tx, at, acted))
