@@ -206,8 +206,8 @@ def test_with_effects_it_is_sent_unless_it_has_expired(life: EngineLife) -> None
 def test_what_happens_meanwhile_is_answered_as_ever(life: EngineLife) -> None:
     """An order that waited when history was restated, and one of after; neither is of the past."""
     life.post(order(0), at=0)
-    life.reach(20)
-    post(life.inst, order(20, "waited"))
+    life.post(page(20), at=20)
+    post(life.inst, order(19, "waited"))
     published(life.inst, THANKFUL, restates=True)
     post(life.inst, order(20.5, "after"))
     work(life.inst)
@@ -215,9 +215,19 @@ def test_what_happens_meanwhile_is_answered_as_ever(life: EngineLife) -> None:
     recompute(life.inst)
     assert [fate for fate in life.fates() if fate.rule == "thanks"] == [
         Fate("thanks", 0, "expired", None),
-        Fate("thanks", 20, "queued", None),
+        Fate("thanks", 19, "queued", None),
         Fate("thanks", 20.5, "queued", None),
     ]
+
+
+def test_a_check_that_had_not_come_to_its_turn_yet_is_not_of_the_past(life: EngineLife) -> None:
+    """Folded up to d20, restated on d35: on d30 nobody had looked, under whichever policy."""
+    life.post(order(0), at=0)
+    life.reach(20)
+    engine.set_clock(life.inst, day(35))
+    published(life.inst, CARING, restates=True)
+    recompute(life.inst)
+    assert life.fates() == [Fate("care", 30, "queued", None)]
 
 
 def test_what_was_to_be_sent_is_still_sent(life: EngineLife) -> None:
