@@ -41,10 +41,14 @@ def looked_over(settings: Settings) -> Iterator[Ground]:
 
 
 @contextlib.contextmanager
-def published_in(settings: Settings) -> Iterator[Installation]:
-    """The installation, for what is published and looked up beside whoever runs it."""
+def published_in(settings: Settings, *, reads: bool = False) -> Iterator[Installation]:
+    """The installation, for what is published beside whoever runs it; or only looked up."""
     from lifecycle import bootstrap
 
+    if reads:
+        with opened(settings, bootstrap.Access.READ) as engine:
+            yield engine.installation
+        return
     log_to_stderr(settings, logging.WARNING)
     with bootstrap.beside(settings) as db:
         yield bootstrap.installation_of(db)

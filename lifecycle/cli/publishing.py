@@ -139,7 +139,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
             restates=restate,
             effects=effects is Effects.ON,
         )
-        with published_in(settings) as inst:
+        with published_in(settings, reads=dry_run) as inst:
             _propose(settings, inst, tools, lambda: proposal, dry_run=dry_run, json=json)
 
     @app.command()
@@ -160,7 +160,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
         from lifecycle.engine.publishing.publish import roll_back
 
         wanted = _instant(effective)
-        with published_in(settings) as inst:
+        with published_in(settings, reads=dry_run) as inst:
             _propose(
                 settings,
                 inst,
@@ -207,7 +207,7 @@ def history(settings: Settings, *, json: Json = False) -> None:
     """Every version and draft: who, when, why, what it changed, and how far the customers are."""
     from lifecycle.engine.publishing.history import history as every_one
 
-    with published_in(settings) as inst:
+    with published_in(settings, reads=True) as inst:
         entries = every_one(inst)
     if json:
         output.json_document({"policies": [_form(entry) for entry in entries]})
@@ -225,7 +225,7 @@ def show(
     from lifecycle.engine.publishing.history import policy_of
     from lifecycle.policy.written import to_yaml
 
-    with published_in(settings) as inst:
+    with published_in(settings, reads=True) as inst:
         policy = policy_of(inst, number)
     typer.echo(to_yaml(policy), nl=False)
 

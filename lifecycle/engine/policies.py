@@ -56,8 +56,8 @@ def differs(db: Database, path: Path) -> str | None:
     if loaded.hash == known[-1].hash:
         return None
     return (
-        f"{path} (hash {loaded.hash[:12]}) is not in force: what judges is"
-        f" version {known[-1].number} (hash {known[-1].hash[:12]})."
+        f"{path} (hash {loaded.hash[:12]}) is not in force: the newest policy"
+        f" of this database is version {known[-1].number} (hash {known[-1].hash[:12]})."
         f" `lifecycle policy publish {path}` shows what it would change, and puts it in force"
     )
 

@@ -26,6 +26,7 @@ from lifecycle.store.sql import Tx
 tell = Teller("lifecycle.engine")
 
 LEASE = timedelta(minutes=2)  # of real time: of a process that died, after which another goes on
+PAGE = 200  # customers at most: some have long histories, and others wait for who is locked
 TELL_EVERY = 20  # pages
 
 
@@ -79,7 +80,7 @@ class Recomputing:
             tx, found.version, worker=_worker(), now=now, lease_until=now + LEASE
         ):
             return None
-        limit = self._inst.pace.limit
+        limit = min(self._inst.pace.limit, PAGE)
         rows = recomputations.page(tx, found.after, limit)
         return _Page(
             open=found,

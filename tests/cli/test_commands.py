@@ -167,7 +167,7 @@ def test_a_policy_file_that_is_not_in_force_is_told(
     ran = shop(*command, "--config-dir", "config")
     assert ran.code == Code.OK
     assert ran.err.startswith(f"warning: {policy} (hash ")
-    assert "is not in force: what judges is version 1 (hash " in ran.err
+    assert "is not in force: the newest policy of this database is version 1 (hash " in ran.err
     assert f"`lifecycle policy publish {policy}` shows what it would change" in ran.err
 
 

@@ -49,6 +49,9 @@ def publishing(
     (home / "config" / "policy.yaml").write_text(SCENARIO_POLICY, "utf-8")
     (home / "patient.yaml").write_text(PATIENT, "utf-8")
     (home / "hasty.yaml").write_text(HASTY, "utf-8")
+    build(
+        Settings(database_url=f"sqlite:///{home / 'lifecycle.db'}", config_dir=home / "config")
+    ).close()
     return lambda *arguments: lifecycle("policy", *arguments, "--config-dir", "config")
 
 
@@ -88,6 +91,16 @@ def test_where_nothing_has_happened_nothing_stands_in_the_way(
     ran = lifecycle("policy", "publish", "hasty.yaml", "--config-dir", "config")
     assert ran.code == Code.OK
     assert "quiet: after 60d → 45d" in ran.out
+
+
+@pytest.mark.parametrize("command", [["history"], ["show", "1"], ["publish", "--dry-run"]])
+def test_what_only_looks_makes_no_database(
+    lifecycle: Lifecycle, home: Path, command: list[str]
+) -> None:
+    ran = lifecycle("policy", *command)
+    assert ran.code == Code.CONFIGURATION
+    assert "there is no such file yet" in ran.err
+    assert not (home / "lifecycle.db").exists()
 
 
 def test_within_the_thresholds_it_says_what_changes_and_publishes(publishing: Lifecycle) -> None:
