@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from lifecycle.store.sql import Row, Tx, both
+from lifecycle.store.sql import Row, Tx, both, either
 
 
 class Status(StrEnum):
@@ -45,8 +45,13 @@ class Publication:
     decided_at: datetime | None = None
 
 
+def alone(tx: Tx) -> None:
+    """Wait until nobody else publishes or decides; what they did is seen by what is read afterwards."""
+    tx.value(_ALONE)
+
+
 def add(tx: Tx, row: Publication) -> bool:
-    """False where the number is taken: somebody was faster."""
+    """False where the number is taken, which it is not for whoever is `alone`."""
     return bool(
         tx.run(
             _ADD,
@@ -104,6 +109,7 @@ _COLUMNS = (
     "number, token, status, hash, content, base, restates, effects, wanted_at, content_of,"
     ' "by", why, made_at, changes, measured, exceeded, decided_by, decided_why, decided_at'
 )
+_ALONE = either(sqlite="SELECT 1", postgresql="SELECT pg_advisory_xact_lock(7027123)")
 _ADD = both(
     f"INSERT INTO publication ({_COLUMNS})"
     f" VALUES ({', '.join('?' * 19)}) ON CONFLICT (number) DO NOTHING"

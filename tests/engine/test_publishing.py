@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,37 @@ def test_of_two_who_publish_at_once_one_is_told(database_url: str) -> None:
         with pytest.raises(NotPublished, match=r"beside version 1, and version 2 has been publ"):
             publish(inst, *mine)
         assert (numbers(inst), len(history(inst))) == ([1, 2], 2)
+
+
+def test_a_draft_that_is_approved_while_another_is_published_is_told_or_tells(
+    database_url: str,
+) -> None:
+    """Both were measured beside version 1; whoever comes second learns that it is not the newest."""
+    with installation(database_url) as inst:
+        put_forward(inst, PATIENT, moved=11)
+        mine, ready = weighed_at(inst, HASTY), threading.Barrier(2)
+        came: list[str] = []
+
+        def go(what: Callable[[], object], name: str) -> None:
+            ready.wait()
+            try:
+                what()
+            except NotPublished as told:
+                assert "has been published since" in str(told)
+            else:
+                came.append(name)
+
+        ways = {
+            "approved": lambda: approve(inst, 2, Rules(), by="bo", why="agreed"),
+            "published": lambda: publish(inst, *mine),
+        }
+        threads = [threading.Thread(target=go, args=(do, name)) for name, do in ways.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(came) == 1
+        assert len(numbers(inst)) == 2
 
 
 def test_what_says_the_same_is_not_published_again(database_url: str) -> None:

@@ -106,6 +106,7 @@ def publish(inst: Installation, proposal: Proposal, weighed: Weighed) -> Publish
     token = str(uuid4())  # outside of the unit, which may be run again: it is one publication
 
     def unit(tx: Tx) -> Publication:
+        publications.alone(tx)
         made = publications.by_token(tx, token)
         return made or _put_forward(inst, tx, proposal, weighed, token)
 
@@ -143,6 +144,7 @@ def approve(inst: Installation, number: int, rules: Rules, *, by: str, why: str)
     """
 
     def unit(tx: Tx) -> tuple[Publication, bool]:
+        publications.alone(tx)
         draft = _draft(tx, number)
         if _is_mine(draft, Status.PUBLISHED, by, why):  # the answer to the commit was lost
             return draft, False
@@ -166,6 +168,7 @@ def discard(inst: Installation, number: int, *, by: str, why: str) -> Publicatio
     """A draft will never be a version. Raises as `approve` does."""
 
     def unit(tx: Tx) -> Publication:
+        publications.alone(tx)
         draft = _draft(tx, number)
         if not _is_mine(draft, Status.DISCARDED, by, why):
             _refuse_decided(draft)
