@@ -76,13 +76,16 @@ def published(tx: Tx, at: datetime, acted: Container[int] = ()) -> list[PolicyVe
     """Those of `versions` that had been published by an instant.
 
     The first judges from the beginning of time; and so had been those of which it is known that they
-    had `acted` by then, whatever the clock was by which they were published.
+    had `acted` by then, whatever the clock was by which they were published. Of one that restates
+    history that is never known so: steps that it gives all the same name it although they are older.
     """
     rows = store.all_versions(tx)
     return [
         _version(row)
         for row in rows
-        if row is rows[0] or row.published_at <= at or row.number in acted
+        if row is rows[0]
+        or row.published_at <= at
+        or (row.number in acted and row.effective_at > BEGINNING)
     ]
 
 
