@@ -19,6 +19,7 @@ from lifecycle.cli.opening import opened
 from lifecycle.cli.options import parse_instant
 from lifecycle.cli.sides import CURRENT, POLICY_FILE
 from lifecycle.cli.tables import Refused, at_hand, find_mapping, reading, show_problem, show_rest
+from lifecycle.errors import NotReady
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def candidate(source: Source, named: str | None) -> Candidate:
 
     with opened(source.settings, Access.READ) as engine, engine.db.read() as tx:
         known = policies.versions(tx)
+        if named is None and not known:
+            raise NotReady("there are no events yet, so there is no history to try a policy on")
         if named is None:
             return asking.in_force(policies.judging(known))
         version = policies.named(known, named, engine.installation.now(tx))
