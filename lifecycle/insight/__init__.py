@@ -1,0 +1,1 @@
+"""What can be learnt from many histories: pure computations on counts, without any I/O."""

@@ -1,0 +1,109 @@
+"""What happens on one day: who stays is a day older, and who moves begins anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import mul
+
+from lifecycle.insight.passages import OLDER
+
+STEEP = 0.05  # a day's probability from which on hazards are scaled exactly
+
+Hazards = tuple[list[list[float]], list[float]]
+"""A day's probabilities of leaving a state, a destination and a cell; and of staying, a cell."""
+
+Luck = Mapping[tuple[str, str], float]
+"""(state or NEW, state) → how many times as many move on a day as expected."""
+
+
+def a_day_later(
+    people: Mapping[str, list[float]],
+    goals: Mapping[str, Sequence[str]],
+    hazards: Mapping[str, Hazards],
+    new: Mapping[str, float],
+    luck: Luck | None,
+) -> dict[str, list[float]]:
+    """Who stays is a day older; who moves, or is new, is at the beginning.
+
+    Those who move more by chance than expected are taken from all who would have stayed.
+    """
+    arrived = dict.fromkeys(people, 0.0)
+    for to, count in new.items():
+        arrived[to] += count
+    stayed = dict(people)
+    for state, (leaving, stays) in hazards.items():
+        cells = people[state]
+        staying = list(map(mul, cells, stays))
+        more, left = 0.0, sum(staying)
+        for to, share in zip(goals[state], leaving, strict=True):
+            moved = sum(map(mul, cells, share))
+            if luck is not None:
+                extra = min(moved * (luck[state, to] - 1.0), left - more)
+                more += extra
+                moved += extra
+            arrived[to] += moved
+        if more:
+            kept = 1.0 - more / left
+            staying = [each * kept for each in staying]
+        stayed[state] = staying
+    return {state: _aged(cells, arrived[state]) for state, cells in stayed.items()}
+
+
+def surely_a_day_later(
+    sure: Mapping[str, list[float]],
+    hazards: Mapping[str, Hazards],
+    people: Mapping[str, Sequence[float]],
+) -> dict[str, list[float]]:
+    """As `Chances` has it; `people` are those of the day after, who are sure when they come."""
+    later = {}
+    for state, cells in sure.items():
+        if state in hazards:
+            stays = hazards[state][1]
+            later[state] = _aged(list(map(mul, map(mul, cells, stays), stays)), people[state][0])
+        else:
+            later[state] = _aged(cells, people[state][0])
+    return later
+
+
+def _aged(cells: Sequence[float], arrived: float) -> list[float]:
+    """Single days move on by one; of ages taken together, a day's share does."""
+    single = len(cells) - len(OLDER) - 1
+    aged = [arrived, *cells[: single - 1]]
+    coming = cells[single - 1]
+    for number, width in enumerate(OLDER):
+        here = cells[single + number]
+        aged.append(coming + here * (1.0 - 1.0 / width))
+        coming = here / width
+    aged.append(coming + cells[-1])
+    return aged
+
+
+def steep(leaving: Sequence[Sequence[float]]) -> list[int]:
+    """The cells which so many leave in a day that twice the hazard is not twice as many."""
+    return [cell for cell, each in enumerate(zip(*leaving, strict=True)) if sum(each) > STEEP]
+
+
+def scaled(
+    leaving: list[list[float]], factors: Sequence[float], steep: Sequence[int]
+) -> tuple[list[list[float]], list[float]]:
+    """The same probabilities with hazards so many times as large; and who stays.
+
+    The hazards are proportional in continuous time: 1 − (1 − p)^f for a single destination (Prentice
+    and Gloeckler, Biometrics 1978), so a timed check that strikes everybody still does, and nobody
+    twice. Small probabilities are multiplied.
+    """
+    times = [
+        [share * factor for share in each] for each, factor in zip(leaving, factors, strict=True)
+    ]
+    stays = [1.0 - sum(each) for each in zip(*times, strict=True)]
+    cells = steep if min(stays) >= 1.0 - 2 * STEEP else range(len(stays))
+    for cell in cells:
+        whole = sum(each[cell] for each in leaving)
+        heavy = sum(each[cell] for each in times)
+        if heavy <= 0.0:
+            continue
+        stays[cell] = max(1.0 - whole, 0.0) ** (heavy / whole)
+        ratio = (1.0 - stays[cell]) / heavy
+        for each in times:
+            each[cell] *= ratio
+    return times, stays
