@@ -20,6 +20,7 @@ from lifecycle.cli import (
     dead,
     exits,
     explain,
+    forecast,
     imports,
     key,
     nights,
@@ -83,6 +84,7 @@ app.command("explain", rich_help_panel=LOOK)(explain.explain)
 app.add_typer(customer.app, name="customer", rich_help_panel=LOOK)
 app.add_typer(outreach.app, name="outreach", rich_help_panel=LOOK)
 app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)
+app.command("forecast", rich_help_panel=LOOK)(forecast.forecast)
 app.add_typer(report.app, name="report", rich_help_panel=LOOK)
 app.add_typer(policy.app, name="policy", rich_help_panel=KEEP)
 app.add_typer(template.app, name="template", rich_help_panel=KEEP)

@@ -1,0 +1,116 @@
+"""`lifecycle forecast` as it is typed: tables, a document, and what it refuses."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from lifecycle.cli.exits import Code
+from tests.cli.conftest import Lifecycle
+
+HEADER = "Invoice,InvoiceDate,CustomerID,amount,cancelled\n"
+
+
+@pytest.fixture
+def invoices(home: Path) -> Path:
+    """A new customer every third day of 240, who buys again after 20 days, and one of two once more."""
+    rows = []
+    for number in range(80):
+        day = date(2010, 1, 1) + timedelta(days=3 * number)
+        for more in (0, 20, 45)[: 2 + number % 2]:
+            on = day + timedelta(days=more)
+            if on < date(2010, 8, 29):
+                rows.append(f"{number}-{more},{on}T10:00:00,c{number},10.00,False\n")
+    file = home / "invoices.csv"
+    file.write_text(HEADER + "".join(rows), "utf-8")
+    return file
+
+
+def test_it_tells_states_letters_and_the_check(lifecycle: Lifecycle, invoices: Path) -> None:
+    ran = lifecycle(
+        "forecast", invoices, "--mapping", "online-retail", "--everybody",
+        "--days", "14", "--held-back", "14",
+    )  # fmt: skip
+    assert (ran.code, ran.err) == (Code.OK, "")
+    assert "80 customers, 239 days of history up to 2010-08-28 09:00:00 UTC" in ran.out
+    assert "Customers, expected and within 80%" in ran.out
+    assert [line.split()[0] for line in ran.out.splitlines() if line.startswith(" 2010-09")] == [
+        "2010-09-04",
+        "2010-09-11",
+    ]
+    assert "Checked on the last 14 days, forecast from what was known on 2010-08-14:" in ran.out
+    assert "Sizes of states: " in ran.out
+    assert not (invoices.parent / "lifecycle.db").exists()
+
+
+def test_the_document_has_all_of_it_and_is_the_same_each_time(
+    lifecycle: Lifecycle, invoices: Path
+) -> None:
+    arguments = (
+        "forecast", invoices, "--mapping", "online-retail", "--everybody",
+        "--days", "10", "--every", "5", "--level", "0.9", "--held-back", "10", "--json",
+    )  # fmt: skip
+    ran, again = lifecycle(*arguments), lifecycle(*arguments)
+    assert ran.code == Code.OK
+    assert ran.out == again.out
+    told = ran.json
+    assert told["level"] == 0.9
+    assert told["readings"] == ["2010-09-02T09:00:00Z", "2010-09-07T09:00:00Z"]
+    states = {state["state"]: state for state in told["states"]}
+    assert set(states["deal"]["readings"][0]) == {"expected", "low", "high"}
+    thanks = next(rule for rule in told["rules"] if rule["rule"] == "thanks")
+    assert thanks["before"] == 3
+    assert thanks["total"]["expected"] == pytest.approx(10 / 3, abs=0.4)
+    assert told["check"]["found"]["sizes"]["figures"] > 0
+
+
+def test_what_is_not_known_is_said_and_no_number_is_told(
+    lifecycle: Lifecycle, invoices: Path
+) -> None:
+    """Ten days of history."""
+    kept = invoices.read_text("utf-8").splitlines(keepends=True)[:8]
+    invoices.write_text("".join(kept), "utf-8")
+    ran = lifecycle("forecast", invoices, "--mapping", "online-retail")
+    assert ran.code == Code.OK
+    assert "deal: not enough data yet: the history has" in ran.out
+    assert "not enough data yet to check the forecast" in ran.out
+
+
+def test_more_than_half_of_the_history_is_not_held_back(
+    lifecycle: Lifecycle, invoices: Path
+) -> None:
+    ran = lifecycle("forecast", invoices, "--mapping", "online-retail", "--held-back", "121")
+    assert ran.code == Code.BAD_INPUT
+    assert "121 days cannot be held back from a history of 239" in ran.err
+    assert "where: --held-back" in ran.err
+    assert "expected: at most 119 days" in ran.err
+
+
+@pytest.mark.parametrize("level", ["80 percent", "8", "0.3", "99%", "nan", ""])
+def test_a_level_that_is_none_is_refused(lifecycle: Lifecycle, home: Path, level: str) -> None:
+    ran = lifecycle("forecast", "--level", level)
+    assert ran.code == Code.USAGE
+    assert f"{level!r} is no share for an interval; write 80% or 0.8, from 50% to 95%" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--days", "0"), ("--days", "366"), ("--every", "0"), ("--held-back", "6")]
+)
+def test_days_beyond_what_is_allowed_are_refused(
+    lifecycle: Lifecycle, home: Path, flag: str, value: str
+) -> None:
+    ran = lifecycle("forecast", flag, value)
+    assert ran.code == Code.USAGE
+    assert flag in ran.err
+    assert "Input should be" in ran.err
+
+
+def test_an_empty_installation_has_nothing_to_forecast_from(
+    lifecycle: Lifecycle, home: Path
+) -> None:
+    assert lifecycle("migrate").code == Code.OK
+    ran = lifecycle("forecast")
+    assert ran.code == Code.REFUSED
+    assert "there are no events yet" in ran.err
