@@ -31,6 +31,7 @@ from lifecycle.cli import (
     report,
     schema,
     simulation,
+    suggest,
     task,
     template,
     transitions,
@@ -86,6 +87,7 @@ app.add_typer(outreach.app, name="outreach", rich_help_panel=LOOK)
 app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)
 app.command("forecast", rich_help_panel=LOOK)(forecast.forecast)
 app.add_typer(report.app, name="report", rich_help_panel=LOOK)
+policy.app.add_typer(suggest.app, name="suggest")
 app.add_typer(policy.app, name="policy", rich_help_panel=KEEP)
 app.add_typer(template.app, name="template", rich_help_panel=KEEP)
 app.add_typer(task.app, name="task", rich_help_panel=KEEP)
