@@ -159,6 +159,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
         """Publish what an earlier version said as a new version, by the same way."""
         from lifecycle.engine.publishing.publish import roll_back
 
+        _refuse_blank(by, why)
         wanted = _instant(effective)
         with published_in(settings, reads=dry_run) as inst:
             _propose(
@@ -183,7 +184,7 @@ def approve(settings: Settings, number: Draft, *, by: Who, why: Why, json: Json 
     from lifecycle.engine.publishing.rules import read_rules
 
     rules = read_rules(settings.config_dir)
-    _refuse_blank(why)
+    _refuse_blank(by, why)
     with published_in(settings) as inst:
         _tell_published(approve_draft(inst, number, rules, by=by, why=why), json=json)
 
@@ -193,7 +194,7 @@ def discard(settings: Settings, number: Draft, *, by: Who, why: Why, json: Json 
     """Put a draft aside for good; its record stays."""
     from lifecycle.engine.publishing.publish import discard as discard_draft
 
-    _refuse_blank(why)
+    _refuse_blank(by, why)
     with published_in(settings) as inst:
         done = discard_draft(inst, number, by=by, why=why)
     if json:
@@ -296,12 +297,15 @@ def _instant(text: str | None) -> datetime | None:
     return None if text is None else parse_instant(text, flag="--effective")
 
 
-def _refuse_blank(why: str) -> None:
-    if not why.strip():
-        raise typer.BadParameter(
-            "the reason is empty; say why, as whoever looks into the history will ask",
-            param_hint="--why",
-        )
+def _refuse_blank(by: str, why: str) -> None:
+    for flag, text, blank in (
+        ("--by", by, "the name is empty; say who decides"),
+        ("--why", why, "the reason is empty; say why"),
+    ):
+        if not text.strip():
+            raise typer.BadParameter(
+                f"{blank}, as whoever looks into the history will ask", param_hint=flag
+            )
 
 
 # -- what is told ------------------------------------------------------------------------------

@@ -156,6 +156,10 @@ def test_an_approval_needs_a_reason_and_somebody(
     blank = publishing("approve", "2", "--by", "bo", "--why", " ")
     assert blank.code == Code.USAGE
     assert "the reason is empty" in blank.err
+    for command in ("approve", "discard", "rollback"):
+        nobody = publishing(command, "1", "--by", " ", "--why", "yes")
+        assert nobody.code == Code.USAGE
+        assert "the name is empty" in nobody.err
 
 
 def test_who_may_not_approve_is_told_who_may(
