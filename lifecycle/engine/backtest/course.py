@@ -8,6 +8,7 @@ would have left is told to the fold instead. Nobody knows what she would have an
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from lifecycle.domain import calendar
-from lifecycle.domain.event import COUNTED, OUR_SOURCE, PREFETCHED, SENT, Event, EventKey
+from lifecycle.domain.event import ABOUT_LETTERS, OUR_SOURCE, SENT, Event, EventKey
 from lifecycle.domain.fold import Run
 from lifecycle.domain.instant import END, later
 from lifecycle.domain.policy import OutreachRule
@@ -27,9 +28,6 @@ from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.outreach.assignment import share
 from lifecycle.outreach.caps import longest_window
 from lifecycle.outreach.verdict import Case, Defer, Option, Reason, Send, Spent, order, verdict
-
-_OF_LETTERS = frozenset({*COUNTED, PREFETCHED})
-"""Events that tell what became of letters which another policy may not have sent."""
 
 _TOLD_AFTER = timedelta(microseconds=1)  # a letter has left just after it was claimed
 
@@ -111,17 +109,19 @@ class Courses:
         events = [
             event
             for event in history
-            if event.type not in _OF_LETTERS and event.occurred_at <= self.until
+            if event.type not in ABOUT_LETTERS and event.occurred_at <= self.until
         ]
         unfolded: list[tuple[Event, str]] = []
+        doubted: set[str] = set()  # types of which one could not be folded: others are tried first
         while True:
-            life = _Life(self, customer, events)
+            life = _Life(self, customer, events, doubted)
             culprit = life.live()
             if culprit is None:
-                return life.course(tuple(unfolded))
+                return life.course(unfolded)
             event, why = culprit
             unfolded.append((event, why))
             events.remove(event)
+            doubted.add(event.type)
 
     def rule(self, message: PlannedMessage) -> _Rule:
         return self._rules[message.version, message.rule]
@@ -168,10 +168,14 @@ class _Post:
 class _Life:
     """One customer, from her first event to the end."""
 
-    def __init__(self, courses: Courses, customer: str, events: list[Event]) -> None:
+    def __init__(
+        self, courses: Courses, customer: str, events: list[Event], doubted: set[str]
+    ) -> None:
         self._courses = courses
         self._customer = customer
         self._events = events
+        self._doubted = doubted
+        self._unfolded: list[tuple[Event, str]] = []
         self._run = Run(courses.timeline, courses.timeline.blank())
         self._posts: list[_Post] = []
         self._due: list[tuple[datetime, int]] = []  # a heap: when to look, number of the message
@@ -179,10 +183,10 @@ class _Life:
         self._spent: list[Spent] = []
         self._reached: dict[tuple[str, ...], Sequence[Option]] = {}  # by what a rule names
         self._reached_by: Mapping[str, Any] = {}  # the attributes of which that is said
-        self._happened: list[tuple[str, datetime]] = []  # of the types that rules ask about
+        self._happened: dict[str, list[datetime]] = {}  # by type, of those that rules ask about
 
     def live(self) -> tuple[Event, str] | None:
-        """The event that cannot be folded, and why; None where all can."""
+        """The event that broke off the fold, and why; None where it came to the end."""
         run, until, events, told, due = (
             self._run,
             self._courses.until,
@@ -215,7 +219,8 @@ class _Life:
             if len(run.messages) > len(self._posts):
                 self._queue()
 
-    def course(self, unfolded: Sequence[tuple[Event, str]]) -> Course:
+    def course(self, broken: Sequence[tuple[Event, str]]) -> Course:
+        """`broken` are events that broke off earlier tries, and were not there any more."""
         return Course(
             self._courses.timeline,
             self._customer,
@@ -234,17 +239,31 @@ class _Life:
                 )
                 for message, post in zip(self._run.messages, self._posts, strict=True)
             ],
-            len(self._events) + len(unfolded),
-            unfolded,
+            len(self._events) + len(broken),
+            (*broken, *self._unfolded),
         )
 
     def _take(self, event: Event) -> str | None:
+        if event.type in self._doubted and (why := self._fails(event)):
+            self._unfolded.append((event, why))
+            return None
         try:
             self._run.take(event)
         except Exception as error:  # noqa: BLE001 - as an installation puts the event aside
             return f"{type(error).__name__}: {error}"
         if self._courses.asks_about(event.type):
-            self._happened.append((event.type, event.occurred_at))
+            self._happened.setdefault(event.type, []).append(event.occurred_at)
+        return None
+
+    def _fails(self, event: Event) -> str | None:
+        """Why it cannot be counted, tried on copies: so that hundreds of a kind need no fold anew each."""
+        timeline = self._courses.timeline
+        cells = timeline.copies(self._run.cells)
+        try:
+            for update in timeline.updates(event.type):
+                update(cells, event)
+        except Exception as error:  # noqa: BLE001 - as an installation puts the event aside
+            return f"{type(error).__name__}: {error}"
         return None
 
     def _queue(self) -> None:
@@ -331,10 +350,11 @@ class _Life:
             holds, error = run.holds(known.unless, now)
             unwanted = holds or error is not None
         happened: dict[str, datetime] = {}
-        if known.asked:
-            for kind, at in self._happened:
-                if at > message.caused_at and kind not in happened:
-                    happened[kind] = at
+        for kind in known.asked:
+            instants = self._happened.get(kind, ())
+            after = bisect_right(instants, message.caused_at)
+            if after < len(instants):
+                happened[kind] = instants[after]
         return Case(
             rule=rule,
             cause=message.cause,
