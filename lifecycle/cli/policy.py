@@ -145,9 +145,11 @@ def diff(
     from lifecycle.cli import differences, effects
     from lifecycle.policy.diff import changes
 
-    if not effect and (history, mapping, since, until, sample) != (None,) * 5:
+    of_an_effect = (history, mapping, since, until, sample, processes)
+    if not effect and (everybody or accept_valid or of_an_effect != (None,) * len(of_an_effect)):
         raise typer.BadParameter(
-            "a history, its mapping, a period and a sample are those of an effect: ask for --effect",
+            "a history and how it is looked at (its mapping, a period, a sample, --everybody,"
+            " --accept-valid, --processes) are those of an effect: ask for --effect",
             param_hint="--effect",
         )
     source = trying.Source.of(settings, history, mapping, accept_valid=accept_valid)

@@ -206,6 +206,7 @@ def discard(settings: Settings, number: Draft, *, by: Who, why: Why, json: Json 
 @with_settings()
 def history(settings: Settings, *, json: Json = False) -> None:
     """Every version and draft: who, when, why, what it changed, and how far the customers are."""
+    from lifecycle.engine.policies import NONE_YET
     from lifecycle.engine.publishing.history import history as every_one
 
     with published_in(settings, reads=True) as inst:
@@ -213,6 +214,8 @@ def history(settings: Settings, *, json: Json = False) -> None:
     if json:
         output.json_document({"policies": [_form(entry) for entry in entries]})
         return
+    if not entries:
+        output.show(NONE_YET)
     for entry in entries:
         _tell_entry(entry)
 

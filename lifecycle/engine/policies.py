@@ -16,6 +16,7 @@ from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
 
 CURRENT = "current"  # the version that judges now
+NONE_YET = "this database has no policy yet: `lifecycle up` or `lifecycle import` puts one in force"
 
 
 def ensure_policy(db: Database, path: Path) -> PolicyVersion:
@@ -95,9 +96,7 @@ def named(known: Sequence[PolicyVersion], name: str, now: datetime) -> PolicyVer
     Raises NotFound, which says which there are.
     """
     if not known:
-        raise NotFound(
-            "this database has no policy yet: `lifecycle up` or `lifecycle import` puts one in force"
-        )
+        raise NotFound(NONE_YET)
     if name == CURRENT:
         name = str(timeline_of(known).at(now).number)
     for version in known:

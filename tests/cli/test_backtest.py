@@ -182,8 +182,16 @@ def test_an_installation_without_events_has_no_history(lifecycle: Lifecycle, fil
     ran = lifecycle("backtest", *FILE)
     assert ran.code == Code.REFUSED
     assert "no events in it" in ran.err
-    lifecycle("simulate", "--customers", "1", "--days", "1")
-    ran = lifecycle("policy", "diff", "policy.yaml", "--sample", "10%")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--sample", "10%"], ["--everybody"], ["--accept-valid"], ["--processes", "2"]],
+)
+def test_what_only_an_effect_looks_at_is_refused_without_one(
+    lifecycle: Lifecycle, files: Path, flags: list[str]
+) -> None:
+    ran = lifecycle("policy", "diff", "policy.yaml", "slower.yaml", *flags)
     assert ran.code == Code.USAGE
     assert "ask for --effect" in " ".join(ran.err.split())
 

@@ -103,6 +103,20 @@ def test_what_only_looks_makes_no_database(
     assert not (home / "lifecycle.db").exists()
 
 
+def test_a_database_without_any_policy_says_so(lifecycle: Lifecycle, home: Path) -> None:
+    (home / "policy.yaml").write_text(SCENARIO_POLICY, "utf-8")
+    lifecycle("migrate")
+    for command in (
+        ["publish", "policy.yaml", "--dry-run"],
+        ["rollback", "1", "--by", "olga", "--why", "agreed", "--dry-run"],
+    ):
+        ran = lifecycle("policy", *command)
+        assert ran.code == Code.REFUSED
+        assert "this database has no policy yet" in ran.err
+    assert "this database has no policy yet" in lifecycle("policy", "history").out
+    assert lifecycle("policy", "history", "--json").json == {"policies": []}
+
+
 def test_within_the_thresholds_it_says_what_changes_and_publishes(publishing: Lifecycle) -> None:
     ran = publishing("publish", "patient.yaml", "--by", "olga", "--why", "summer")
     assert ran.code == Code.OK

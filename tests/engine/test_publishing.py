@@ -224,7 +224,7 @@ def test_what_is_not_there_is_told_with_what_is(database_url: str) -> None:
         put_forward(inst, PATIENT, moved=11)
         with pytest.raises(NotFound, match="no draft 7; waiting: 2"):
             approve(inst, 7, Rules(), by="bo", why="agreed")
-        with pytest.raises(NotFound, match="no policy version 2; known: 1"):
+        with pytest.raises(NotFound, match="no version 2 of the policy; there is only version 1"):
             roll_back(inst, 2, by="bo", why="agreed")
         with pytest.raises(NotFound, match="no policy version or draft 9"):
             policy_of(inst, 9)

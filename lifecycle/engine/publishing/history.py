@@ -69,12 +69,14 @@ class Entry:
 
 
 def history(inst: Installation) -> list[Entry]:
-    """Every version and draft, the oldest first."""
+    """Every version and draft, the oldest first; none where nothing has been in force yet."""
     with inst.db.read() as tx:
         now, known = inst.now(tx), policies.versions(tx)
         published = {row.number: row for row in stored.all_versions(tx)}
         put_forward = {row.number: row for row in publications.all_of(tx)}
         progress = recomputations.all_of(tx)
+    if not known:
+        return []
     timeline = policies.timeline_of(known)
     judging = timeline.at(now).number
     live = {version.number: version.effective_at for version in timeline.versions}

@@ -18,7 +18,7 @@ from lifecycle.engine import policies
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.publishing.measured import Changes, Measure, Measured
 from lifecycle.engine.publishing.rules import Exceeded, Rules, exceeded
-from lifecycle.errors import UNCHANGED, NotFound, NotPublished, Problem
+from lifecycle.errors import UNCHANGED, NotFound, NotPublished, NotReady, Problem
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.store import policies as versions
 from lifecycle.store import publications, recomputations
@@ -85,12 +85,15 @@ def weigh(
 ) -> Weighed | InForce:
     """Measure it. Changes nothing, and may take as long as the history is long.
 
-    Raises Problem where the proposal contradicts itself or the clock.
+    Raises Problem where the proposal contradicts itself or the clock, and NotReady where there is no
+    policy that it could be measured beside.
     """
     with inst.db.read() as tx:
-        base = policies.versions(tx)[-1]
-        _refuse_past(proposal, inst.now(tx))
-        now = inst.now(tx)
+        known, now = policies.versions(tx), inst.now(tx)
+    if not known:
+        raise NotReady(policies.NONE_YET)
+    _refuse_past(proposal, now)
+    base = known[-1]
     if _says_the_same(base, proposal, now):
         return InForce(version=base)
     words = tuple(changes(base.policy, proposal.policy)) or (ONLY_LABELS,)
@@ -125,12 +128,8 @@ def roll_back(
 ) -> Proposal:
     """The content of a version, to be put forward as any other policy. NotFound where there is none."""
     with inst.db.read() as tx:
-        found = {version.number: version for version in policies.versions(tx)}
-    if number not in found:
-        raise NotFound(f"there is no policy version {number}; {_numbers(found)}")
-    return Proposal(
-        policy=found[number].policy, by=by, why=why, wanted_at=wanted_at, content_of=number
-    )
+        found = policies.named(policies.versions(tx), str(number), inst.now(tx))
+    return Proposal(policy=found.policy, by=by, why=why, wanted_at=wanted_at, content_of=number)
 
 
 # -- deciding about a draft ---------------------------------------------------------------------
@@ -334,7 +333,3 @@ def _refuse_past(proposal: Proposal, now: datetime) -> None:
             pointer="/effects",
             expected="--restate with it, or --effects off",
         )
-
-
-def _numbers(found: dict[int, PolicyVersion]) -> str:
-    return f"known: {', '.join(map(str, sorted(found)))}"
