@@ -148,6 +148,11 @@ def test_the_same_policy_has_no_effect(lifecycle: Lifecycle, files: Path) -> Non
             "after its end on 2010-12-09T11:00:00Z, that of the last event",
         ),
         (
+            [*FILE[:3], "--to", "9999-12-31T23:59Z"],
+            Code.BAD_INPUT,
+            "more than 3,660 days after the last event, of 2010-12-09T11:00:00Z",
+        ),
+        (
             [*FILE[:3], "--policy", "none.yaml"],
             Code.NO_INPUT,
             "there is no policy file 'none.yaml'",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from lifecycle.domain.instant import BEGINNING, instant_text
+from lifecycle.domain.instant import BEGINNING, instant_text, later
 from lifecycle.domain.policy import Policy, PolicyVersion
 from lifecycle.engine.backtest.course import Ways
 from lifecycle.engine.backtest.effect import Comparison
@@ -21,6 +21,8 @@ from lifecycle.outreach.channels.opening import KINDS, UNDESCRIBED
 from lifecycle.outreach.channels.settings import ADDRESSES, read_channels
 from lifecycle.store import backlog, customers
 from lifecycle.store.database import Database
+
+BEYOND = timedelta(days=3660)  # how far behind the last event checks and dates may still fire
 
 OnCustomers = Callable[[int, int], None]
 """Hears how many customers are done, and of how many."""
@@ -94,6 +96,16 @@ def ways(config_dir: Path, environment: Mapping[str, str], *, everybody: bool = 
 def counting(period: Period, last_at: datetime, flip_flop: timedelta) -> Counting:
     """Raises Problem for a period that is none."""
     until = period.until or last_at
+    if until - last_at > BEYOND:
+        raise Problem(
+            "wrong_period",
+            f"the period ends on {instant_text(until)}, more than {BEYOND.days:,} days after the last"
+            f" event, of {instant_text(last_at)}",
+            pointer="to",
+            got=instant_text(until),
+            expected=f"an instant up to {instant_text(later(last_at, BEYOND))}, or none for that of"
+            " the last event",
+        )
     if period.since is not None and period.since > until:
         raise Problem(
             "wrong_period",
