@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,8 @@ _COLOURS = {
 def shown(effect: Effect) -> Group:
     """All of it for a terminal, numbers first, then examples."""
     parts: list[RenderableType] = [Text("\nThe effect", "bold"), _over(effect)]
+    parts += _unfolded("before", effect.unfolded_before)
+    parts += _unfolded("after", effect.unfolded_after)
     if not effect.moved and not effect.written and not effect.ends:
         return Group(*parts, Text("No customer fares otherwise.", "bold green"))
     parts += [_figures(effect)]
@@ -68,6 +70,15 @@ def _over(effect: Effect) -> Text:
         f" {output.moment(effect.until)} UTC{sample}{reach}",
         "dim",
     )
+
+
+def _unfolded(which: str, events: Mapping[str, int]) -> Iterator[Text]:
+    """What an installation would put aside as dead letters."""
+    for kind, count in events.items():
+        told = (
+            f"{output.count(count, 'event')} of type {kind} cannot be folded by the policy {which}."
+        )
+        yield Text(told, "red")
 
 
 def _figures(effect: Effect) -> Table:

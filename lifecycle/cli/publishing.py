@@ -369,6 +369,7 @@ def _figures(m: Measured) -> list[tuple[str, str, str]]:
         ),
         ("messages on the busiest day", f"{m.peak_day_before:,}", f"{m.peak_day_after:,}"),
         ("customers with other steps", "", f"{m.moved:,} of {m.customers:,}"),
+        ("events that cannot be folded", f"{m.unfolded_before:,}", f"{m.unfolded_after:,}"),
     ]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from lifecycle.cli import effects
 from lifecycle.cli.output import plain
 from lifecycle.domain.event import Event
 from lifecycle.engine.backtest import histories
@@ -29,7 +32,7 @@ from lifecycle.intake.draft import Draft
 from lifecycle.policy import loads
 from tests.backtest.lives import WAYS, agreed, known, timeline
 from tests.policies import scenario_policy
-from tests.scenarios.driver import DAY_0, closed, day, order, page
+from tests.scenarios.driver import DAY_0, closed, day, happened, order, page
 from tests.support.engine import arrive, draft, installation, of, post, reach
 
 POLICY = scenario_policy(care=True).replace("settle: 10m", "holdout: 30%, settle: 10m")
@@ -154,6 +157,20 @@ def test_an_effect_is_the_same_to_the_byte_however_it_is_counted() -> None:
             )
     assert plain(answers[0]) == plain(answers[1])
     assert {change.how.value for change in answers[0].steps} >= {"later", "never"}
+
+
+def test_what_only_one_of_two_policies_can_fold_is_told_beside_it() -> None:
+    """As where a property that was text becomes a sum: an installation would put such events aside."""
+    broken = happened("order_paid", 50, "broken", amount="ten")
+    sums = scenario_policy(care=True, facts=["spent: {sum: order_paid.amount}"])
+    with filed(drafts([known(), agreed(), order(0), broken, order(90)])) as found:
+        told = effect(candidate(), candidate(sums), found, WAYS, Period(until=day(100)))
+    assert (told.unfolded_before, told.unfolded_after) == ({}, {"order_paid": 1})
+    told_to = io.StringIO()
+    Console(width=100, file=told_to).print(effects.shown(told))
+    shown = " ".join(told_to.getvalue().split())
+    assert "1 event of type order_paid cannot be folded by the policy after." in shown
+    assert "by the policy before" not in shown
 
 
 def test_a_policy_has_no_effect_against_itself() -> None:

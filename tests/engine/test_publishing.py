@@ -243,6 +243,8 @@ def test_what_is_not_there_is_told_with_what_is(database_url: str) -> None:
         ({"capped_after": 11}, ["capped_customers"]),
         ({"moved": 10}, []),
         ({"moved": 11}, ["moved_customers"]),
+        ({"unfolded_after": 4}, ["unfolded_events"]),
+        ({"unfolded_after": 2}, []),
         ({"peak_day_after": 24}, []),
         ({"peak_day_after": 25}, ["peak_day"]),
         ({"most_in_a_week_after": 7}, []),

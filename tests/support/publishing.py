@@ -34,6 +34,8 @@ QUIET: dict[str, Any] = {
     "peak_day_before": 20,
     "peak_day_after": 20,
     "digest": "f" * 64,
+    "unfolded_before": 3,
+    "unfolded_after": 3,
 }
 
 

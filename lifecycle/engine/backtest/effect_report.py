@@ -76,6 +76,8 @@ class Effect:
     everybody: bool
     customers: int
     events: int
+    unfolded_before: Mapping[str, int]  # events that the policy could not fold, by type
+    unfolded_after: Mapping[str, int]
     moved: int  # customers any of whose steps differ
     written: int  # customers any of whose letters differ
     same_steps: int
@@ -112,6 +114,8 @@ def effect_report(
         everybody=everybody,
         customers=effects.customers,
         events=first.events,
+        unfolded_before=first.unfolded,
+        unfolded_after=second.unfolded,
         moved=effects.moved,
         written=effects.written,
         same_steps=sum(n for (what, _), n in effects.unchanged.items() if what == "step"),

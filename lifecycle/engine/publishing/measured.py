@@ -24,6 +24,8 @@ class Measured:
     peak_day_before: int  # messages on the day of the most
     peak_day_after: int
     digest: str  # of the whole report
+    unfolded_before: int = 0  # events that it cannot fold, which would be put aside
+    unfolded_after: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -31,7 +33,7 @@ class Measured:
 
 def measured_from(held: dict[str, Any]) -> Measured:
     """What `to_json` gave; figures that a newer program noted besides are left out."""
-    return Measured(**{name: held[name] for name in Measured.__dataclass_fields__})
+    return Measured(**{name: held[name] for name in Measured.__dataclass_fields__ if name in held})
 
 
 Changes = Callable[[Policy, Policy], Sequence[str]]

@@ -65,6 +65,8 @@ def _measured(effect: Effect, *, is_first: bool) -> Measured:
         peak_day_before=0 if is_first else was.on_peak_day,
         peak_day_after=now.on_peak_day,
         digest=_digest(effect),
+        unfolded_before=0 if is_first else sum(effect.unfolded_before.values()),
+        unfolded_after=sum(effect.unfolded_after.values()),
     )
 
 

@@ -66,11 +66,15 @@ _WHAT = {
     "moved_customers": "{} customers would take other steps",
     "peak_day": "{} messages on the busiest day",
     "most_in_a_week": "{} messages to one customer within 7 days",
+    "unfolded_events": "{} events could not be folded, and would be put aside as dead letters",
 }
 
 
 def exceeded(rules: Rules, measured: Measured) -> tuple[Exceeded, ...]:
-    """Every threshold beyond which the measured policy goes, in the order of the file."""
+    """Every threshold beyond which the measured policy goes, in the order of the file.
+
+    Last what no file can allow: events that are folded today, and could not be any more.
+    """
     return tuple(_exceeded(rules, measured))
 
 
@@ -97,6 +101,9 @@ def _exceeded(rules: Rules, m: Measured) -> Iterator[Exceeded]:
             yield Exceeded(threshold=name, before=before, after=after, allowed=more)
         elif above is not None and after > above:
             yield Exceeded(threshold=name, before=before, after=after, allowed=f"at most {above:,}")
+    was, now = m.unfolded_before, m.unfolded_after
+    if now > was:
+        yield Exceeded(threshold="unfolded_events", before=was, after=now, allowed="no more")
 
 
 def _change(before: int, after: int) -> str:
