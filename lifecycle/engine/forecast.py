@@ -97,6 +97,7 @@ def ahead(
     until = histories.last_at
     if until is None:
         raise NotReady("there are no events in it, so there is nothing to forecast from")
+    candidate = candidate.up_to(until)
     policy = candidate.newest
     ages = ages_of(one.policy for one in candidate.versions)
     held_back = HELD_BACK if asked.held_back is None else asked.held_back

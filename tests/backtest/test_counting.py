@@ -14,6 +14,7 @@ from rich.console import Console
 from lifecycle.cli import effects
 from lifecycle.cli.output import plain
 from lifecycle.domain.event import Event
+from lifecycle.domain.policy import PolicyVersion
 from lifecycle.engine.backtest import histories
 from lifecycle.engine.backtest.asking import (
     Candidate,
@@ -21,6 +22,7 @@ from lifecycle.engine.backtest.asking import (
     backtest,
     counting,
     effect,
+    in_force,
     recorded,
 )
 from lifecycle.engine.backtest.course import Courses
@@ -179,6 +181,17 @@ def test_a_policy_has_no_effect_against_itself() -> None:
     assert (same.moved, same.written, same.steps, same.letters, same.ends) == (0, 0, (), (), ())
     assert same.digest_before == same.digest_after
     assert same.same_steps > PEOPLE
+
+
+def test_a_version_that_is_to_judge_only_later_has_no_part_in_it() -> None:
+    first = candidate().versions[0]
+    euro = loads(POLICY.replace("currency: CNY", "currency: EUR"))
+    later = PolicyVersion(number=2, hash=euro.hash, effective_at=day(500), policy=euro.policy)
+    with filed(drafts(crowd())) as found:
+        told = backtest(in_force([first, later]), found, WAYS, Period(until=day(400)))
+        alone = backtest(in_force([first]), found, WAYS, Period(until=day(400)))
+    assert told == alone
+    assert told.currency == "CNY"
 
 
 # -- what is counted ---------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -44,6 +44,11 @@ class Candidate:
     @property
     def newest(self) -> Policy:
         return self.versions[-1].policy
+
+    def up_to(self, until: datetime) -> Candidate:
+        """Without versions that are to judge only later: what is told has neither their rules nor currency."""
+        judging = tuple(one for one in self.versions if one.effective_at <= until)
+        return replace(self, versions=judging)
 
     def judged(self) -> list[tuple[Judged, Policy]]:
         return [
@@ -136,6 +141,7 @@ def backtest(
     if histories.last_at is None:
         raise NotReady("there are no events in it, so there is nothing to try a policy on")
     counted = counting(period, histories.last_at, flip_flop)
+    candidate = candidate.up_to(counted.until)
     work = Backtest(policies=Policies.of(candidate.versions), ways=by, counting=counted)
     tally = run(
         work,
