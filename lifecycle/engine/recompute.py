@@ -34,7 +34,7 @@ TELL_EVERY = 20  # pages
 class _Page:
     open: Recomputation
     ids: tuple[int, ...]  # of all customers that it covers
-    behind: tuple[int, ...]  # those who do not know the version
+    behind: tuple[int, ...]  # those who do not know the version, or whom nobody has folded yet
     last: bool
 
 
@@ -88,7 +88,8 @@ class Recomputing:
             behind=tuple(
                 customer_id
                 for customer_id, knew in rows
-                if knew is not None and knew < found.version
+                # her first fold may be under way, by a process that has not heard of the version
+                if knew is None or knew < found.version
             ),
             last=len(rows) < limit,
         )
