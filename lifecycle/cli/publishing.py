@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from lifecycle.cli import exits, output
+from lifecycle.cli import exits, output, trying
 from lifecycle.cli.findings import told
 from lifecycle.cli.opening import published_in
 from lifecycle.cli.options import login, parse_instant, pointing_at_flags, with_settings
@@ -21,7 +21,7 @@ from lifecycle.errors import PolicyRefused
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
-    from lifecycle.domain.policy import Policy
+    from lifecycle.domain.policy import Policy, PolicyVersion
     from lifecycle.engine.installation import Installation
     from lifecycle.engine.publishing.history import Entry
     from lifecycle.engine.publishing.measured import Changes, Measure, Measured
@@ -34,7 +34,7 @@ class Tools:
     """What a publication is weighed with."""
 
     changes: Callable[[], Changes]
-    measure: Callable[[Settings, Installation], Measure]
+    measure: Callable[[Settings, Installation, bool], Measure]  # whether everybody is reached
 
 
 class Effects(StrEnum):
@@ -48,13 +48,13 @@ def _words() -> Changes:
     return lambda before, after: [change.words for change in changes(before, after)]
 
 
-def _measure(settings: Settings, inst: Installation) -> Measure:
+def _measure(settings: Settings, inst: Installation, everybody: bool) -> Measure:
     from lifecycle.engine.backtest import asking
     from lifecycle.engine.publishing import measuring
 
-    by = asking.ways(settings.config_dir, os.environ)
+    by = asking.ways(settings.config_dir, os.environ, everybody=everybody)
 
-    def measure(before: Policy | None, after: Policy) -> Measured:
+    def measure(before: Sequence[PolicyVersion], after: Policy) -> Measured:
         url = settings.database_url
         try:
             with output.progress("trying both policies on customers") as bar:
@@ -120,6 +120,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
                 help="With --restate: whether messages that it alone plans for the past are sent."
             ),
         ] = Effects.OFF,
+        everybody: trying.Everybody = False,
         dry_run: DryRun = False,
         json: Json = False,
     ) -> None:
@@ -140,7 +141,15 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
             effects=effects is Effects.ON,
         )
         with published_in(settings, reads=dry_run) as inst:
-            _propose(settings, inst, tools, lambda: proposal, dry_run=dry_run, json=json)
+            _propose(
+                settings,
+                inst,
+                tools,
+                lambda: proposal,
+                everybody=everybody,
+                dry_run=dry_run,
+                json=json,
+            )
 
     @app.command()
     @with_settings()
@@ -153,6 +162,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
         by: Who,
         why: Why,
         effective: Effective = None,
+        everybody: trying.Everybody = False,
         dry_run: DryRun = False,
         json: Json = False,
     ) -> None:
@@ -167,6 +177,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
                 inst,
                 tools,
                 lambda: roll_back(inst, number, by=by, why=why, wanted_at=wanted),
+                everybody=everybody,
                 dry_run=dry_run,
                 json=json,
             )
@@ -243,6 +254,7 @@ def _propose(
     tools: Tools,
     proposing: Callable[[], Proposal],
     *,
+    everybody: bool,
     dry_run: bool,
     json: bool,
 ) -> None:
@@ -251,7 +263,7 @@ def _propose(
     from lifecycle.engine.publishing.rules import read_rules
 
     rules, proposal = read_rules(settings.config_dir), proposing()
-    measure = tools.measure(settings, inst)
+    measure = tools.measure(settings, inst, everybody)
     with pointing_at_flags():
         weighed = weigh(inst, proposal, rules, tools.changes(), measure)
     if isinstance(weighed, InForce):
@@ -356,6 +368,14 @@ def _tell_figures(changes: tuple[str, ...], measured: Measured) -> None:
     for name, before, after in _figures(measured):
         table.add_row(name, before, after)
     output.show(table)
+    if measured.customers and measured.unreached == measured.customers:
+        output.show(
+            Text(
+                "No customer would get a letter: this history knows no address of anybody, or no"
+                " consent, so that only tasks are counted. --everybody takes all to be reachable.",
+                "yellow",
+            )
+        )
 
 
 def _figures(m: Measured) -> list[tuple[str, str, str]]:
@@ -368,7 +388,7 @@ def _figures(m: Measured) -> list[tuple[str, str, str]]:
             f"{m.most_in_a_week_after:,}",
         ),
         ("messages on the busiest day", f"{m.peak_day_before:,}", f"{m.peak_day_after:,}"),
-        ("customers with other steps", "", f"{m.moved:,} of {m.customers:,}"),
+        ("customers with other steps, over all of it", "", f"{m.moved:,} of {m.customers:,}"),
         ("events that cannot be folded", f"{m.unfolded_before:,}", f"{m.unfolded_after:,}"),
     ]
 

@@ -41,7 +41,9 @@ def publishing(
         return measured(**figures)
 
     root, noun = typer.Typer(), typer.Typer()
-    register(noun, Tools(changes=lambda: words, measure=lambda _settings, _inst: measure))
+    register(
+        noun, Tools(changes=lambda: words, measure=lambda _settings, _inst, _everybody: measure)
+    )
     root.add_typer(noun, name="policy")
     root.command("nothing")(lambda: None)
     monkeypatch.setattr(cli, "app", root)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lifecycle.domain.instant import BEGINNING
+from lifecycle.domain.policy import Policy, PolicyVersion
+from lifecycle.engine.installation import Installation
 from lifecycle.engine.policies import versions
 from lifecycle.engine.publishing.history import Standing, history, policy_of
+from lifecycle.engine.publishing.measured import Measured
 from lifecycle.engine.publishing.publish import (
     ONLY_LABELS,
     InForce,
     Proposal,
     Published,
     Waits,
+    Weighed,
     approve,
     discard,
     publish,
@@ -28,8 +33,8 @@ from lifecycle.errors import NotFound, NotPublished, Problem, PublishingRefused
 from lifecycle.policy import loads
 from lifecycle.store import publications
 from tests.policies import SCENARIO_POLICY
-from tests.scenarios.driver import day
-from tests.support.engine import installation, set_clock
+from tests.scenarios.driver import day, number_of, order
+from tests.support.engine import arrive, installation, of, set_clock
 from tests.support.publishing import measured, published, put_forward, weighed_at, words
 
 PATIENT = SCENARIO_POLICY.replace("after: 60d", "after: 90d")
@@ -207,6 +212,56 @@ def test_what_is_scheduled_is_replaced_by_what_is_published_later(database_url: 
         standings = [entry.standing for entry in entries]
         assert standings == [Standing.PAST, Standing.REPLACED, Standing.JUDGES]
         assert (entries[-1].content_of, entries[-1].hash) == (1, entries[0].hash)
+
+
+def beside(inst: Installation, text: str, **more: Any) -> list[tuple[int, float | None]]:
+    """What a policy would be measured beside: numbers, and the day from which each judges."""
+    found: list[tuple[int, float | None]] = []
+
+    def measure(before: Sequence[PolicyVersion], _: Policy) -> Measured:
+        found.extend(
+            (one.number, None if one.effective_at == BEGINNING else number_of(one.effective_at))
+            for one in before
+        )
+        return measured()
+
+    proposal = Proposal(policy=loads(text).policy, by="olga", **more)
+    assert isinstance(weigh(inst, proposal, Rules(), words, measure), Weighed)
+    return found
+
+
+def test_a_policy_is_measured_beside_what_judges_at_its_instant(database_url: str) -> None:
+    """Not beside what is scheduled: or that would let its content in before its day, unmeasured."""
+    with installation(database_url) as inst:
+        published(inst, PATIENT, wanted_at=day(30))
+        assert beside(inst, PATIENT) == [(1, None)]
+        assert beside(inst, HASTY, wanted_at=day(20)) == [(1, None)]
+        assert beside(inst, HASTY, wanted_at=day(40)) == [(2, None)]
+
+
+def test_what_restates_history_is_measured_beside_what_judged_it(database_url: str) -> None:
+    """Each version from its instant: or it would seem to change nothing where it says what the newest says."""
+    with installation(database_url) as inst:
+        set_clock(inst, day(10))
+        published(inst, PATIENT)
+        set_clock(inst, day(20))
+        published(inst, HASTY, wanted_at=day(30))
+        assert beside(inst, PATIENT, restates=True) == [(1, None), (2, 10)]
+
+
+def test_customers_in_a_state_that_is_gone_need_somebody_s_approval(database_url: str) -> None:
+    """No rule would ever move them; where history is restated, they were never there."""
+    renamed = SCENARIO_POLICY.replace("deal", "bought")
+    with installation(database_url) as inst:
+        arrive(inst, order(0), *of("berta", order(0)))
+        waits = put_forward(inst, renamed)
+        assert isinstance(waits, Waits)
+        (why,) = waits.draft.exceeded
+        assert why.startswith("stranded_customers: 2 customers are in states that it does not have")
+        stored = history(inst)[-1].measured
+        assert stored is not None
+        assert stored.stranded == 2
+        assert isinstance(put_forward(inst, renamed, restates=True), Published)
 
 
 def test_a_draft_that_was_wanted_for_a_day_since_passed_judges_from_its_approval(

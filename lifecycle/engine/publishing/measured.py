@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lifecycle.domain.policy import Policy
+from lifecycle.domain.policy import Policy, PolicyVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Two policies run over the same recorded history; `before` is of the one in force."""
+    """Two policies run over the same recorded history; `before` is of what it takes the place of."""
 
     customers: int  # of that history
     moved: int  # customers whose steps differ
@@ -26,6 +26,8 @@ class Measured:
     digest: str  # of the whole report
     unfolded_before: int = 0  # events that it cannot fold, which would be put aside
     unfolded_after: int = 0
+    stranded: int = 0  # customers in states that it does not have; no rule moves them
+    unreached: int = 0  # customers who would get no letter
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -39,5 +41,5 @@ def measured_from(held: dict[str, Any]) -> Measured:
 Changes = Callable[[Policy, Policy], Sequence[str]]
 """How the second policy differs from the first, a line of words each; none: in what it does, it does not."""
 
-Measure = Callable[[Policy | None, Policy], Measured]
-"""What the second policy does with the recorded history, beside the first; None: no policy is in force."""
+Measure = Callable[[Sequence[PolicyVersion], Policy], Measured]
+"""What a policy does with the recorded history, beside versions that judge it one after the other."""

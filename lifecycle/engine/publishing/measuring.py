@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from lifecycle.domain.policy import Policy
+from lifecycle.domain.policy import Policy, PolicyVersion
 from lifecycle.engine.backtest import asking
 from lifecycle.engine.backtest.asking import Candidate, OnCustomers, Period
 from lifecycle.engine.backtest.course import Ways
@@ -24,49 +25,46 @@ def measure(
     db: Database,
     url: str,
     by: Ways,
-    before: Policy | None,
+    before: Sequence[PolicyVersion],
     after: Policy,
     *,
     processes: int | None = None,
     on_customers: OnCustomers = lambda _, __: None,
 ) -> Measured:
-    """Each policy as if it had always been in force. Where nothing has happened yet, nothing differs."""
+    """The policy as if it had always been in force. Where nothing has happened yet, nothing differs."""
     with db.read() as tx:
         is_empty = backlog.last_event_at(tx) is None
     if is_empty:
         return _NOTHING
     effect = asking.effect(
-        _candidate(before or after, "before"),
-        _candidate(after, "after"),
+        Candidate(versions=tuple(before), source="before"),
+        Candidate.of(after, policy_hash(after), "after"),
         asking.recorded(db, url),
         by,
         Period(),
         processes=processes,
         on_customers=on_customers,
     )
-    return _measured(effect, is_first=before is None)
+    return _measured(effect)
 
 
-def _candidate(policy: Policy, called: str) -> Candidate:
-    return Candidate.of(policy, policy_hash(policy), called)
-
-
-def _measured(effect: Effect, *, is_first: bool) -> Measured:
+def _measured(effect: Effect) -> Measured:
     was, now = effect.letters_before, effect.letters_after
     return Measured(
         customers=effect.customers,
         moved=effect.moved,
-        messages_before=0 if is_first else was.sent,
+        messages_before=was.sent,
         messages_after=now.sent,
-        capped_before=0 if is_first else was.capped,
+        capped_before=was.capped,
         capped_after=now.capped,
-        most_in_a_week_before=0 if is_first else was.most_in_a_week,
+        most_in_a_week_before=was.most_in_a_week,
         most_in_a_week_after=now.most_in_a_week,
-        peak_day_before=0 if is_first else was.on_peak_day,
+        peak_day_before=was.on_peak_day,
         peak_day_after=now.on_peak_day,
         digest=_digest(effect),
-        unfolded_before=0 if is_first else sum(effect.unfolded_before.values()),
+        unfolded_before=sum(effect.unfolded_before.values()),
         unfolded_after=sum(effect.unfolded_after.values()),
+        unreached=now.unreached,
     )
 
 

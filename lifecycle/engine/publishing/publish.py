@@ -7,6 +7,7 @@ hers is stored. No lock keeps workers off meanwhile: `current` says why what the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
@@ -20,8 +21,8 @@ from lifecycle.engine.publishing.measured import Changes, Measure, Measured
 from lifecycle.engine.publishing.rules import Exceeded, Rules, exceeded
 from lifecycle.errors import UNCHANGED, NotFound, NotPublished, NotReady, Problem
 from lifecycle.killpoints import Point, killpoint
+from lifecycle.store import customers, publications, recomputations
 from lifecycle.store import policies as versions
-from lifecycle.store import publications, recomputations
 from lifecycle.store.policies import PolicyRow
 from lifecycle.store.publications import Publication, Status
 from lifecycle.store.sql import Tx
@@ -96,9 +97,35 @@ def weigh(
     base = known[-1]
     if _says_the_same(base, proposal, now):
         return InForce(version=base)
-    words = tuple(changes(base.policy, proposal.policy)) or (ONLY_LABELS,)
-    measured = measure(base.policy, proposal.policy)
+    beside = _beside(known, proposal, now)
+    words = tuple(changes(beside[-1].policy, proposal.policy)) or (ONLY_LABELS,)
+    measured = measure(beside, proposal.policy)
+    if not proposal.restates:
+        measured = replace(measured, stranded=_stranded(inst, proposal.policy))
     return Weighed(base=base, changes=words, measured=measured, exceeded=exceeded(rules, measured))
+
+
+def _beside(
+    known: Sequence[PolicyVersion], proposal: Proposal, now: datetime
+) -> Sequence[PolicyVersion]:
+    """What the proposal would take the place of: of the past what judged it, else what judges then.
+
+    What is scheduled for later is not in force yet, so whoever is faster than it is measured too.
+    """
+    judging = policies.judging(known)
+    if proposal.restates:
+        return [version for version in judging if version.effective_at <= now]
+    number = policies.timeline_of(known).at(proposal.wanted_at or now).number
+    (then,) = (version for version in judging if version.number == number)
+    return [replace(then, effective_at=BEGINNING)]
+
+
+def _stranded(inst: Installation, policy: Policy) -> int:
+    """How many customers are in states that the policy does not have, so that no rule moves them."""
+    with inst.db.read() as tx:
+        found = customers.count_by_state(tx)
+    there = {state.name for state in policy.states}
+    return sum(count for state, count in found.items() if state not in there)
 
 
 def publish(inst: Installation, proposal: Proposal, weighed: Weighed) -> Published | Waits:

@@ -67,13 +67,15 @@ _WHAT = {
     "peak_day": "{} messages on the busiest day",
     "most_in_a_week": "{} messages to one customer within 7 days",
     "unfolded_events": "{} events could not be folded, and would be put aside as dead letters",
+    "stranded_customers": "{} customers are in states that it does not have, and no rule of it moves them",
 }
 
 
 def exceeded(rules: Rules, measured: Measured) -> tuple[Exceeded, ...]:
     """Every threshold beyond which the measured policy goes, in the order of the file.
 
-    Last what no file can allow: events that are folded today, and could not be any more.
+    Last what no file can allow: events that are folded today, and could not be any more; customers
+    who would be left in a state that is gone.
     """
     return tuple(_exceeded(rules, measured))
 
@@ -104,6 +106,11 @@ def _exceeded(rules: Rules, m: Measured) -> Iterator[Exceeded]:
     was, now = m.unfolded_before, m.unfolded_after
     if now > was:
         yield Exceeded(threshold="unfolded_events", before=was, after=now, allowed="no more")
+    if m.stranded:
+        allowed = "none: keep the state until they have left it, or restate history"
+        yield Exceeded(
+            threshold="stranded_customers", before=None, after=m.stranded, allowed=allowed
+        )
 
 
 def _change(before: int, after: int) -> str:
