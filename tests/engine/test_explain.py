@@ -34,6 +34,7 @@ from tests.support.engine import (
     send,
     set_clock,
 )
+from tests.support.publishing import published, recompute
 
 Install = Callable[[str], Installation]
 
@@ -262,6 +263,20 @@ def test_a_stay_tells_when_it_is_due_and_what_would_end_it(install: Install) -> 
         "    If nothing arrives before, it plans stuck (email).",
         "    Leaving deal, as by order_paid (loyal, to loyal, when orders >= 3) or account_closed (left, to churned), would disarm it.",
     ]
+
+
+def test_a_message_of_a_stay_is_told_when_the_version_that_planned_it_judges_no_more(
+    install: Install,
+) -> None:
+    """It was cancelled as history was restated; in whose words it was planned is told all the same."""
+    inst = install(scenario_policy(outreach=[STUCK]))
+    arrive(inst, order(0))
+    reach(inst, day(20))
+    published(inst, scenario_policy(), restates=True)
+    recompute(inst)
+    told = past(inst)
+    assert any("stuck (email)" in line and "cancelled" in line for line in told), told
+    assert any("14 days in deal since 2026-01-01 00:00" in line for line in told), told
 
 
 def test_a_stay_that_had_its_turn_tells_why_it_came_due_and_what_arms_it_again(

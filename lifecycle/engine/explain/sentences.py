@@ -103,9 +103,7 @@ class Sentences:
         self._timeline = timeline
         self._unknown = unknown
         self._what_if = what_if
-        self._vocabularies = {
-            version.number: Vocabulary(version.policy) for version in timeline.versions
-        }
+        self._vocabularies: dict[int, Vocabulary] = {}  # also of versions that judge no more
         self._events_of_rules = frozenset(
             kind for version in timeline.versions for kind, _ in version.leaves
         )
@@ -133,7 +131,13 @@ class Sentences:
         return self._timeline.numbered(number)
 
     def vocabulary(self, at: datetime) -> Vocabulary:
-        return self._vocabularies[self._timeline.at(at).number]
+        return self._words(self._timeline.at(at))
+
+    def _words(self, version: Version) -> Vocabulary:
+        found = self._vocabularies.get(version.number)
+        if found is None:
+            found = self._vocabularies[version.number] = Vocabulary(version.policy)
+        return found
 
     def of(self, chapter: Chapter) -> Iterator[str]:
         """A headline, then what followed."""
@@ -245,7 +249,7 @@ class Sentences:
         trigger = stay(version.policy, name)
         assert trigger.stayed is not None
         state = self._entered.get(entered, version.policy.initial)  # she begins without a step
-        words = self._vocabularies[version.number]
+        words = self._words(version)
         where = words.state(state) if state in trigger.names else words.states(trigger.names, "or")
         start = instant_from(entered)
         text = f"{span(trigger.stayed)} in {where} since {moment(start)}"
