@@ -114,6 +114,9 @@ class Generated:
         for first in range(0, self.customers, AT_ONCE):
             yield range(first, min(first + AT_ONCE, self.customers))
 
+    def reader(self) -> Generated:
+        return self
+
     @contextmanager
     def reading(self) -> Iterator[Read]:
         yield lambda numbers: map(_history, numbers)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import random
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,10 +29,11 @@ from lifecycle.engine.backtest.asking import (
     recorded,
 )
 from lifecycle.engine.backtest.course import Courses
-from lifecycle.engine.backtest.histories import filed
+from lifecycle.engine.backtest.histories import History, filed
 from lifecycle.engine.backtest.report import Report
+from lifecycle.engine.backtest.run import run
 from lifecycle.engine.backtest.tally import Counting, Tally, count, most_within, week_of
-from lifecycle.errors import NotReady, Problem
+from lifecycle.errors import NotReady, Problem, Unavailable
 from lifecycle.intake.draft import Draft
 from lifecycle.policy import loads
 from tests.backtest.lives import WAYS, agreed, known, timeline
@@ -119,6 +123,42 @@ def test_rows_that_say_an_event_again_count_once(whole: Report) -> None:
     with filed(drafts([*events, *events[:10], unlike])) as found:
         assert found.again == (10, 1)
         assert backtest(candidate(), found, WAYS, Period(until=day(400))) == whole
+
+
+@pytest.mark.parametrize("in_memory", [2, 1_000])
+def test_an_id_that_two_customers_were_given_counts_for_the_first(
+    monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    """As an import would refuse the second; however large the file is."""
+    monkeypatch.setattr(histories, "IN_MEMORY", in_memory)
+    first, *others = of("anna", order(0), order(5))
+    stolen = first._replace(customer="berta")
+    with filed(drafts([first, stolen, *others])) as found:
+        assert (found.customers, found.again) == (1, (0, 1))
+        assert found.is_small == (in_memory > 2)
+        counted = backtest(candidate(), found, WAYS, Period())
+    assert (counted.customers, counted.events) == (1, 2)
+
+
+def test_a_process_that_is_killed_is_told_and_leaves_nobody_waiting() -> None:
+    with filed(drafts(crowd())) as found, pytest.raises(Unavailable, match="--processes 1"):
+        run(Dying(), found, processes=2)
+
+
+@dataclass(frozen=True)
+class Dying:
+    """What takes too much memory is ended by the system."""
+
+    def empty(self) -> Tally:
+        return Tally()
+
+    def begin(self) -> Callable[[Iterable[History]], Tally]:
+        return _die
+
+
+def _die(_: Iterable[History]) -> Tally:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return Tally()
 
 
 def test_parts_add_up_in_any_order() -> None:
@@ -269,3 +309,12 @@ def test_a_period_that_ends_before_it_begins_is_refused() -> None:
 def test_a_history_without_events_is_told() -> None:
     with filed([]) as nothing, pytest.raises(NotReady, match="no events"):
         backtest(candidate(), nothing, WAYS, Period())
+
+
+def test_an_end_before_anything_has_happened_is_told() -> None:
+    early = Period(until=day(-1))
+    with filed(drafts([order(0)])) as found:
+        with pytest.raises(NotReady, match="nothing had happened by 2025-12-31T00:00:00Z"):
+            backtest(candidate(), found, WAYS, early)
+        with pytest.raises(NotReady, match="nothing had happened"):
+            effect(candidate(), candidate(SLOWER), found, WAYS, early)

@@ -14,7 +14,7 @@ from lifecycle.engine.backtest.effect import Comparison
 from lifecycle.engine.backtest.effect_report import Effect, effect_report
 from lifecycle.engine.backtest.histories import Histories, Recorded, Sampled
 from lifecycle.engine.backtest.report import Judged, Report, report
-from lifecycle.engine.backtest.run import Backtest, Policies, run
+from lifecycle.engine.backtest.run import Backtest, C, Policies, Work, run
 from lifecycle.engine.backtest.tally import Counting
 from lifecycle.errors import NotReady, Problem
 from lifecycle.outreach.channels.opening import KINDS, UNDESCRIBED
@@ -143,12 +143,7 @@ def backtest(
     counted = counting(period, histories.last_at, flip_flop)
     candidate = candidate.up_to(counted.until)
     work = Backtest(policies=Policies.of(candidate.versions), ways=by, counting=counted)
-    tally = run(
-        work,
-        sampled(histories, period),
-        processes=processes,
-        on_customers=_adding(histories.customers, on_customers),
-    )
+    tally = _run(work, histories, period, counted, processes, on_customers)
     return report(
         tally,
         counted,
@@ -179,12 +174,7 @@ def effect(
         ways=by,
         counting=counted,
     )
-    effects = run(
-        work,
-        sampled(histories, period),
-        processes=processes,
-        on_customers=_adding(histories.customers, on_customers),
-    )
+    effects = _run(work, histories, period, counted, processes, on_customers)
     return effect_report(
         effects,
         counted,
@@ -194,6 +184,26 @@ def effect(
         sample=period.sample,
         everybody=by.everybody,
     )
+
+
+def _run(
+    work: Work[C],
+    histories: Histories,
+    period: Period,
+    counted: Counting,
+    processes: int | None,
+    on_customers: OnCustomers,
+) -> C:
+    people = sampled(histories, period)
+    more = _adding(people.customers, on_customers)
+    found = run(work, people, processes=processes, on_customers=more)
+    if not found.customers:
+        whom = "to any customer of the sample " if period.sample is not None else ""
+        raise NotReady(
+            f"nothing had happened {whom}by {instant_text(counted.until)}, so there is nothing to tell;"
+            " nothing was changed"
+        )
+    return found
 
 
 def _adding(of: int, on_customers: OnCustomers) -> Callable[[int], None]:

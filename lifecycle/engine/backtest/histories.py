@@ -33,8 +33,15 @@ History = tuple[str, Sequence[Event]]
 Read = Callable[[Any], Iterable[History]]
 
 
+class Reader(Protocol):
+    """What another process is told so that it can read parts; it holds none of them."""
+
+    def reading(self) -> AbstractContextManager[Read]:
+        """Gives the customers of a part; asked for once in each process."""
+
+
 class Histories(Protocol):
-    """All of it can be told to another process, and read there."""
+    """All the customers of a history, part by part."""
 
     @property
     def customers(self) -> int:
@@ -51,8 +58,8 @@ class Histories(Protocol):
     def parts(self) -> Iterator[Any]:
         """Each holds whole customers, and no customer is in two of them."""
 
-    def reading(self) -> AbstractContextManager[Read]:
-        """Gives the customers of a part; asked for once in each process."""
+    def reader(self) -> Reader:
+        """Gives the customers of a part, in this process or another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +88,9 @@ class Recorded:
                 yield tuple(ids)
         finally:
             db.close()
+
+    def reader(self) -> Recorded:
+        return self
 
     @contextmanager
     def reading(self) -> Iterator[Read]:
@@ -119,6 +129,13 @@ class Filed:
     def parts(self) -> Iterator[Path | Sequence[History]]:
         return iter(self.drawers)
 
+    def reader(self) -> _Drawer:
+        return _Drawer()
+
+
+class _Drawer:
+    """A part is the drawer itself, or where it lies."""
+
     @contextmanager
     def reading(self) -> Iterator[Read]:
         yield _read
@@ -128,7 +145,7 @@ def _read(drawer: Path | Sequence[History]) -> Iterable[History]:
     if not isinstance(drawer, Path):
         return drawer
     with drawer.open("rb") as file:
-        return list(_sorted(_unpacked(file))[0].items())
+        return list(_sorted(_unpacked(file)).items())
 
 
 def _unpacked(file: IO[bytes]) -> Iterator[Event]:
@@ -139,23 +156,29 @@ def _unpacked(file: IO[bytes]) -> Iterator[Event]:
             return
 
 
-def _sorted(found: Iterable[Event]) -> tuple[dict[str, list[Event]], Again]:
-    """The events of each customer in order, each once; and how many came again."""
+def _once(found: Iterable[Event]) -> tuple[list[Event], Again]:
+    """The first event of each source and id; and how many came again."""
     seen: dict[tuple[str, str], Event] = {}
-    histories: defaultdict[str, list[Event]] = defaultdict(list)
     alike = unlike = 0
     for event in found:
         name = (event.source, event.id)
         if name not in seen:
             seen[name] = event
-            histories[event.customer].append(event)
         elif seen[name] == event:
             alike += 1
         else:
             unlike += 1
+    return list(seen.values()), Again(alike, unlike)
+
+
+def _sorted(found: Iterable[Event]) -> dict[str, list[Event]]:
+    """The events of each customer in order."""
+    histories: defaultdict[str, list[Event]] = defaultdict(list)
+    for event in found:
+        histories[event.customer].append(event)
     for history in histories.values():
         history.sort(key=_key)
-    return histories, Again(alike, unlike)
+    return histories
 
 
 def _key(event: Event) -> tuple[datetime, str, str]:
@@ -181,7 +204,8 @@ def filed(drafts: Iterable[Draft]) -> Iterator[Filed]:
                 sorting.put(kept)
                 kept = []
         if sorting is None:
-            histories, again = _sorted(kept)
+            once, again = _once(kept)
+            histories = _sorted(once)
             yield Filed(
                 drawers=[list(histories.items())],
                 customers=len(histories),
@@ -199,27 +223,47 @@ class _Sorting:
     """The drawers, while they are filled."""
 
     def __init__(self, folder: Path) -> None:
-        self._paths = [folder / str(number) for number in range(DRAWERS)]
+        self._named = _Drawers(folder / "named")
+        self._drawers = _Drawers(folder / "drawers")
 
     def put(self, found: Sequence[Event]) -> None:
+        """By name first: the same id may have been given to two customers."""
+        self._named.put(found, lambda event: f"{event.source} {event.id}")
+
+    def closed(self) -> tuple[list[Path], int, Again]:
+        """The drawers with something in them, how many customers there are, and what came again."""
+        alike = unlike = 0
+        for path in self._named.paths():
+            with path.open("rb") as file:
+                kept, again = _once(_unpacked(file))
+            path.unlink()
+            self._drawers.put(kept, lambda event: event.customer)
+            alike += again.alike
+            unlike += again.unlike
+        people = 0
+        for path in self._drawers.paths():
+            with path.open("rb") as file:
+                people += len({event.customer for event in _unpacked(file)})
+        return self._drawers.paths(), people, Again(alike, unlike)
+
+
+class _Drawers:
+    """Events lie in the drawer that a text of theirs says, in the order in which they were put there."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._paths = [folder / str(number) for number in range(DRAWERS)]
+
+    def put(self, found: Sequence[Event], text: Callable[[Event], str]) -> None:
         piles: defaultdict[int, list[Event]] = defaultdict(list)
         for event in found:
-            piles[zlib.crc32(event.customer.encode()) % DRAWERS].append(event)
+            piles[zlib.crc32(text(event).encode()) % DRAWERS].append(event)
         for number, pile in piles.items():
             with self._paths[number].open("ab") as file:
                 pickle.dump(pile, file, protocol=pickle.HIGHEST_PROTOCOL)
 
-    def closed(self) -> tuple[list[Path], int, Again]:
-        """The drawers with something in them, how many customers there are, and what came again."""
-        drawers = [path for path in self._paths if path.exists()]
-        people = alike = unlike = 0
-        for path in drawers:
-            with path.open("rb") as file:
-                histories, again = _sorted(_unpacked(file))
-            people += len(histories)
-            alike += again.alike
-            unlike += again.unlike
-        return drawers, people, Again(alike, unlike)
+    def paths(self) -> list[Path]:
+        return [path for path in self._paths if path.exists()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +275,8 @@ class Sampled:
 
     @property
     def customers(self) -> int:
-        return self.of.customers
+        """About so many."""
+        return round(self.of.customers * self.part)
 
     @property
     def last_at(self) -> datetime | None:
@@ -243,6 +288,15 @@ class Sampled:
 
     def parts(self) -> Iterator[Any]:
         return self.of.parts()
+
+    def reader(self) -> _Sample:
+        return _Sample(of=self.of.reader(), part=self.part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sample:
+    of: Reader
+    part: float
 
     @contextmanager
     def reading(self) -> Iterator[Read]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -20,8 +22,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from lifecycle.domain.policy import PolicyVersion
 from lifecycle.domain.timeline import Timeline
 from lifecycle.engine.backtest.course import Courses, Ways
-from lifecycle.engine.backtest.histories import Histories, History, Read
+from lifecycle.engine.backtest.histories import Histories, History, Read, Reader
 from lifecycle.engine.backtest.tally import Counting, Tally, count
+from lifecycle.errors import Unavailable
 from lifecycle.policy import from_canonical, to_canonical
 
 AHEAD = 4  # parts a process that are told it before it asks
@@ -116,11 +119,17 @@ def run(
 ) -> C:
     """`on_customers` hears how many more are done. The answer is the same for any `processes`."""
     total = work.empty()
-    at_once = processes or (1 if histories.is_small else os.cpu_count() or 1)
+    at_once = processes or (1 if histories.is_small else cores())
     for counted in _here(work, histories) if at_once == 1 else _apart(work, histories, at_once):
         total.merge(counted)
         on_customers(counted.customers)
     return total
+
+
+def cores() -> int:
+    """On which this process may run; a container, or whoever started it, may allow fewer than there are."""
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux has it
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 PORTION = 250  # customers after which progress is told
@@ -128,7 +137,7 @@ PORTION = 250  # customers after which progress is told
 
 def _here(work: Work[C], histories: Histories) -> Iterator[C]:
     counted = work.begin()
-    with histories.reading() as read:
+    with histories.reader().reading() as read:
         for part in histories.parts():
             people = iter(read(part))
             while portion := list(islice(people, PORTION)):
@@ -137,20 +146,39 @@ def _here(work: Work[C], histories: Histories) -> Iterator[C]:
 
 def _apart(work: Work[C], histories: Histories, processes: int) -> Iterator[C]:
     context = multiprocessing.get_context("spawn")  # threads of the parent are not inherited
-    with ProcessPoolExecutor(processes, context, _begin, (work, histories)) as pool:
+    with ProcessPoolExecutor(processes, context, _begin, (work, histories.reader())) as pool:
         parts = iter(histories.parts())
         running: set[Future[C]] = set()
         try:
             while True:
-                for part in islice(parts, AHEAD * processes - len(running)):
-                    running.add(pool.submit(_count, part))
+                with _deaf_to_interrupts():  # which processes that start now inherit
+                    for part in islice(parts, AHEAD * processes - len(running)):
+                        running.add(pool.submit(_count, part))
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for each in done:
                     yield each.result()
+        except BrokenProcessPool as error:
+            raise Unavailable(
+                "a process that counted customers was ended from outside, perhaps for lack of memory;"
+                " nothing was changed. Fewer at once need less: --processes 1"
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ctrl-C is this process's, which ends the others; only its main thread has a say in that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(slots=True)
@@ -165,14 +193,14 @@ class _Process:
 _process: list[_Process] = []
 
 
-def _begin(work: Work[Any], histories: Histories) -> None:
+def _begin(work: Work[Any], reader: Reader) -> None:
     """In a process of its own, once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     stack = ExitStack()
     _process.append(
         _Process(
             counted=work.begin(),
-            read=stack.enter_context(histories.reading()),
+            read=stack.enter_context(reader.reading()),
             stack=stack,
         )
     )
