@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 
 from lifecycle import policy as policy_file
 from lifecycle.clock import ClockSpec, Origin, begin
-from lifecycle.domain.policy import Policy
+from lifecycle.domain.policy import Policy, PolicyVersion
 from lifecycle.engine import accept, apply, decisions, fetches, once, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.backlog import Backlog
@@ -360,6 +360,11 @@ class Engine:
     def policy(self) -> Policy:
         """The policy that judges now."""
         return self.installation.policy()
+
+    def versions(self) -> list[PolicyVersion]:
+        """Every version that was published."""
+        with self.db.read() as tx:
+            return policies.versions(tx)
 
     def now(self) -> datetime:
         """What the engine's clock says."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from lifecycle.intake.strict_json import tame
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lifecycle.domain.policy import Policy
+    from lifecycle.domain.policy import Policy, PolicyVersion
     from lifecycle.domain.step import Step
     from lifecycle.engine.reading import LogEntry
 
@@ -40,7 +40,8 @@ Said = Callable[[datetime], str]
 class Palette:
     """A colour for each state, and how wide the columns are: for any line, until they are fitted."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, published: Iterable[PolicyVersion] = ()) -> None:
+        """`published`: what a step waited for is told as the version says that judged it."""
         names = [state.name for state in policy.states]
         others = [name for name in names if name not in _STAGES]
         self._colours = _STAGES | {
@@ -49,11 +50,8 @@ class Palette:
         self.customer_width = CUSTOMER_WIDTH
         self.from_width = self.to_width = max(map(len, names), default=0)
         self.rule_width = max((len(rule.name) for rule in policy.transitions), default=0)
-        self._checks = {
-            rule.name: rule.trigger
-            for rule in policy.transitions
-            if isinstance(rule.trigger, After)
-        }
+        self._checks = _checks(policy)
+        self._judged = {version.number: _checks(version.policy) for version in published}
 
     def fit(self, found: Sequence[LogEntry]) -> None:
         """No column is wider than these lines need, so that the cause has room on a terminal."""
@@ -70,12 +68,18 @@ class Palette:
         return Text(name, self.of(name))
 
     def waited(self, step: Step) -> str:
-        """What a timed check had waited for, as today's policy says it."""
-        check = self._checks.get(step.rule)
+        """What a timed check had waited for."""
+        check = self._judged.get(step.version, self._checks).get(step.rule)
         return "time passed" if check is None else _waited(check, step)
 
     def legend(self, names: Iterable[str]) -> Text:
         return Text("  ").join(Text.assemble(("● ", self.of(name)), name) for name in names)
+
+
+def _checks(policy: Policy) -> Mapping[str, After]:
+    return {
+        rule.name: rule.trigger for rule in policy.transitions if isinstance(rule.trigger, After)
+    }
 
 
 def print_line(

@@ -28,7 +28,7 @@ class LiveLog:
         from lifecycle.engine import reading
 
         self._engine = engine
-        self._palette = Palette(engine.policy())
+        self._palette = Palette(engine.policy(), engine.versions())
         self._wanted = reading.LogFilters()
         self._cursor = reading.log_end(engine.installation, self._wanted)
         self._day: date | None = None

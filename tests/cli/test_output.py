@@ -19,8 +19,8 @@ from lifecycle import resources
 from lifecycle.bootstrap import Access, build
 from lifecycle.cli import output
 from lifecycle.cli.lines import Palette
-from lifecycle.domain.instant import instant_text
-from lifecycle.domain.policy import After, OwnRhythm
+from lifecycle.domain.instant import BEGINNING, instant_text
+from lifecycle.domain.policy import After, OwnRhythm, PolicyVersion
 from lifecycle.domain.step import Step
 from lifecycle.policy.load import loads
 from lifecycle.settings import Settings
@@ -222,6 +222,21 @@ def test_the_log_tells_a_rhythm_from_the_default_of_the_rule(days: int, said: st
         1,
     )
     assert Palette(replace(policy, transitions=(rule,))).waited(made) == said
+
+
+def test_the_log_tells_what_a_step_waited_for_as_the_version_says_that_judged_it() -> None:
+    """However long the check waits by now."""
+    first = loads(SCENARIO_POLICY)
+    second = loads(SCENARIO_POLICY.replace("after: 60d", "after: 45d"))
+    versions = [
+        PolicyVersion(number=number, hash=one.hash, effective_at=BEGINNING, policy=one.policy)
+        for number, one in ((1, first), (2, second))
+    ]
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    made = Step("quiet", "deal", "dormant", "quiet", "check:quiet@…#1", at, None, {}, 1)
+    palette = Palette(second.policy, versions)
+    assert palette.waited(made) == "60 days since last_seen_at"
+    assert palette.waited(made._replace(version=2)) == "45 days since last_seen_at"
 
 
 @pytest.mark.parametrize(
