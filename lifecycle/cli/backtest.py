@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from lifecycle.domain.policy import Policy
-    from lifecycle.engine.backtest.report import Report
+    from lifecycle.engine.backtest.report import Report, RuleLetters
 
 SHOWN = 10  # flip-flops and busiest days that are shown; all are in --json
 
@@ -92,7 +92,7 @@ def backtest(
 def _write_page(file: Path, told: Report, policy: Policy) -> None:
     from lifecycle.web.pages import backtest_page
 
-    page = backtest_page(told, title=told.policies[-1].source, policy=policy)
+    page = backtest_page(told, title=Path(told.policies[-1].source).name, policy=policy)
     try:
         file.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
@@ -118,7 +118,7 @@ def _heading(told: Report) -> Iterator[str | tuple[str, str]]:
         f" from {since} to {output.moment(told.until)} UTC"
     )
     if told.sample is not None:
-        yield f", a sample of {told.sample:.4g} of all customers"
+        yield f", a sample of {told.sample * 100:.4g} % of all customers"
     if told.everybody:
         yield (
             "; each taken to have an address everywhere, and to consent where she never said",
@@ -186,10 +186,10 @@ def _rules(told: Report) -> Table:
         table.add_row(
             rule.rule,
             *(_number(each) for each in (rule.planned, rule.sent, held)),
-            _number(rule.planned - rule.sent - held),
+            _number(_unsent(rule)),
             _number(sum(rule.put_off.values())),
             *([_money(rule.cost)] if costs else []),
-            Text(_reasons(rule.why, rule.sent_by_channel), "dim"),
+            Text(_reasons(rule), "dim"),
         )
     table.add_section()
     letters = told.letters
@@ -198,12 +198,16 @@ def _rules(told: Report) -> Table:
         f"{letters.planned:,}",
         f"{letters.sent:,}",
         _number(sum(rule.became.get("held_out", 0) for rule in told.rules)),
-        "",
-        "",
+        _number(sum(_unsent(rule) for rule in told.rules)),
+        _number(sum(sum(rule.put_off.values()) for rule in told.rules)),
         *([_money(letters.cost)] if costs else []),
         "",
     )
     return table
+
+
+def _unsent(rule: RuleLetters) -> int:
+    return rule.planned - rule.sent - rule.became.get("held_out", 0)
 
 
 def _number(count: int) -> str:
@@ -214,14 +218,18 @@ def _money(amount: object) -> str:
     return "" if amount is None else f"{amount:,}"
 
 
-def _reasons(why: Mapping[str, int], by: Mapping[str, int]) -> str:
+def _reasons(rule: RuleLetters) -> str:
+    """Why the others did not leave; and by which channels these did, where there are several."""
     told = [
         f"{reason.replace('_', ' ')} {count:,}"
-        for reason, count in why.items()
+        for reason, count in rule.why.items()
         if reason != "holdout"
     ]
-    sent = [f"{channel} {count:,}" for channel, count in by.items()] if len(by) > 1 else []
-    return ", ".join([*told, *sent])
+    if waiting := rule.became.get("waiting"):
+        told.append(f"still waiting {waiting:,}")
+    if len(rule.sent_by_channel) > 1:
+        told += [f"{channel} {count:,}" for channel, count in rule.sent_by_channel.items()]
+    return ", ".join(told)
 
 
 def _notes(told: Report) -> Iterator[Text]:
@@ -239,7 +247,14 @@ def _notes(told: Report) -> Iterator[Text]:
     yield Text(
         f"No letter at all: {output.count(letters.unreached, 'customer')}; of these no rule planned"
         f" anything for {letters.unplanned:,}."
+        + (f" {output.count(letters.tasks, 'task')} are no letters." if letters.tasks else "")
     )
+    if letters.unreached == told.customers and not told.everybody:
+        yield Text(
+            "This history knows no address of anybody, or no consent:"
+            " --everybody takes all to be reachable.",
+            "yellow",
+        )
     yield Text(
         f"To and fro within {told.flip_flop.days} days: {output.count(told.flip_flopping, 'customer')}"
         + "".join(

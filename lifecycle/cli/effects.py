@@ -58,7 +58,11 @@ def shown(effect: Effect) -> Group:
 
 def _over(effect: Effect) -> Text:
     since = "the beginning" if effect.since is None else output.moment(effect.since)
-    sample = "" if effect.sample is None else f", a sample of {effect.sample:.4g} of all customers"
+    sample = (
+        ""
+        if effect.sample is None
+        else f", a sample of {effect.sample * 100:.4g} % of all customers"
+    )
     reach = (
         "; each taken to have an address everywhere, and to consent where she never said"
         if effect.everybody
