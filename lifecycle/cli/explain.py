@@ -14,6 +14,7 @@ from lifecycle.cli import exits, output
 from lifecycle.cli.customer import Json, MaybeKey, Number, whom
 from lifecycle.cli.opening import opened
 from lifecycle.cli.options import parse_instant, pointing_at_flags, with_settings
+from lifecycle.cli.sides import CURRENT
 from lifecycle.intake.strict_json import tame
 from lifecycle.settings import Settings
 
@@ -55,8 +56,8 @@ def explain(
     policy: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE|N",
-            help="What if this policy, a file or the number of a published version, had been in force"
+            metavar="POLICY",
+            help="What if this policy, a file, the number of a version or current, had been in force"
             " from the beginning of time? Nothing of it is recorded.",
         ),
     ] = None,
@@ -86,12 +87,12 @@ def explain(
             param_hint="--late-events",
         )
     instant = None if at is None else parse_instant(at, flag="--at")
-    from_file = None if policy is None or _is_number(policy) else _of_file(policy)
+    from_file = None if policy is None or _is_version(policy) else _of_file(policy)
     with opened(settings, Access.READ) as engine:
         asked = Asked(
             at=instant,
             late_events=late_events is LateEvents.INCLUDED,
-            policy=_of_version(engine, policy) if policy and _is_number(policy) else from_file,
+            policy=_of_version(engine, policy) if policy and _is_version(policy) else from_file,
         )
         with pointing_at_flags():
             told = tell(engine.installation, whom(engine, customer, number), asked)
@@ -101,8 +102,8 @@ def explain(
         _show(told, limit)
 
 
-def _is_number(policy: str) -> bool:
-    return policy.isascii() and policy.isdigit()
+def _is_version(policy: str) -> bool:
+    return policy == CURRENT or (policy.isascii() and policy.isdigit())
 
 
 def _of_file(name: str) -> Hypothesis:
@@ -110,18 +111,18 @@ def _of_file(name: str) -> Hypothesis:
     path = Path(name)
     if not path.is_file():
         raise exits.NoInput(
-            f"there is no policy file {name!r}; a published version is named by its number alone"
+            f"there is no policy file {name!r}; a published version is its number, or {CURRENT}"
         )
     from lifecycle.engine.explain.asked import of_file
 
     return of_file(path)
 
 
-def _of_version(engine: Engine, number: str) -> Hypothesis:
+def _of_version(engine: Engine, name: str) -> Hypothesis:
     from lifecycle.engine.explain.asked import of_version
 
     with engine.db.read() as tx:
-        return of_version(tx, int(number))
+        return of_version(tx, name, engine.installation.now(tx))
 
 
 def _show(told: Explanation, limit: int | None) -> None:

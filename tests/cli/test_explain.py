@@ -62,7 +62,7 @@ def test_a_number_names_a_published_version(shop: Lifecycle) -> None:
     ran = shop("explain", "anna", "--policy", "4")
     assert (ran.code, ran.err) == (
         Code.REFUSED,
-        "error: there is no policy version 4; there are: 1\n",
+        "error: there is no version 4 of the policy; there is only version 1\n",
     )
 
 

@@ -280,7 +280,8 @@ def test_a_published_version_is_supposed_to_have_been_in_force_from_the_beginnin
     reach(inst, day(61))
     publish(inst, loads(QUICKER).policy, number=2, effective_at=day(61))
     with inst.db.read() as tx:
-        policy = of_version(tx, 2)
+        policy = of_version(tx, "2", inst.now(tx))
+        assert of_version(tx, "current", inst.now(tx)) == policy
     told = explain(inst, ANNA, Asked(policy=policy))
     assert told.lines()[0].startswith("This is a what-if: anna as if policy version 2 (hash ")
     assert told.standing.since == day(45)
@@ -297,9 +298,9 @@ def test_a_version_that_was_never_published_is_refused_with_those_that_were(
     inst = install(SCENARIO_POLICY)
     with (
         inst.db.read() as tx,
-        pytest.raises(NotFound, match=r"no policy version 3; there are: 1$"),
+        pytest.raises(NotFound, match=r"no version 3 of the policy; there is only version 1$"),
     ):
-        of_version(tx, 3)
+        of_version(tx, "3", inst.now(tx))
 
 
 def test_a_file_with_errors_is_refused_with_all_of_them(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from lifecycle.domain.policy import Policy, PolicyVersion
 from lifecycle.domain.step import Step
 from lifecycle.domain.timeline import Timeline
 from lifecycle.engine import policies
-from lifecycle.errors import NotFound
 from lifecycle.store.events import StoredEvent
 from lifecycle.store.sql import Tx
 
@@ -115,11 +114,12 @@ def of_file(path: Path) -> Hypothesis:
     return Hypothesis(name=str(path), number=NO_VERSION, hash=loaded.hash, policy=loaded.policy)
 
 
-def of_version(tx: Tx, number: int) -> Hypothesis:
-    """A version that was published; raises NotFound, and says which there are."""
-    known = {version.number: version for version in policies.versions(tx)}
-    if number not in known:
-        there = ", ".join(map(str, sorted(known))) or "none"
-        raise NotFound(f"there is no policy version {number}; there are: {there}")
-    found = known[number]
-    return Hypothesis(name=f"version {number}", number=number, hash=found.hash, policy=found.policy)
+def of_version(tx: Tx, name: str, now: datetime) -> Hypothesis:
+    """A version by its number, or the one in force; raises NotFound, and says which there are."""
+    found = policies.named(policies.versions(tx), name, now)
+    return Hypothesis(
+        name=f"version {found.number}",
+        number=found.number,
+        hash=found.hash,
+        policy=found.policy,
+    )
