@@ -93,9 +93,9 @@ class Courses:
     def __init__(self, timeline: Timeline, ways: Ways, until: datetime) -> None:
         self.timeline = timeline
         self.until = until
-        self._ways = ways
+        self.ways = ways
         self._only = timeline.versions[0] if len(timeline.versions) == 1 else None
-        self._tells = bool(timeline.updates(SENT))  # whether any fact looks at what was sent
+        self.tells = bool(timeline.updates(SENT))  # whether any fact looks at what was sent
         self._rules = {
             (version.number, rule.name): _Rule(rule, version)
             for version in timeline.versions
@@ -132,14 +132,6 @@ class Courses:
 
     def asks_about(self, kind: str) -> bool:
         return kind in self._asked
-
-    @property
-    def tells(self) -> bool:
-        return self._tells
-
-    @property
-    def ways(self) -> Ways:
-        return self._ways
 
 
 class _Rule:
