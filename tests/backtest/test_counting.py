@@ -6,6 +6,8 @@ import io
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,6 +46,7 @@ from tests.support.engine import arrive, draft, installation, of, post, reach
 POLICY = scenario_policy(care=True).replace("settle: 10m", "holdout: 30%, settle: 10m")
 SLOWER = POLICY.replace("after: 60d", "after: 90d")
 PEOPLE = 40
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def crowd() -> list[Event]:
@@ -159,6 +162,17 @@ class Dying:
 def _die(_: Iterable[History]) -> Tally:
     os.kill(os.getpid(), signal.SIGKILL)
     return Tally()
+
+
+def test_processes_end_with_whoever_asked() -> None:
+    """Killed, it can tell them nothing; they hold its output open as long as they live."""
+    command = [sys.executable, "-m", "tests.backtest.endless"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as asking:
+        assert asking.stdout is not None
+        assert [asking.stdout.readline() for _ in range(2)] == [b"counting\n"] * 2
+        asking.kill()
+        rest, _ = asking.communicate(timeout=60)
+    assert rest == b""
 
 
 def test_parts_add_up_in_any_order() -> None:

@@ -196,6 +196,7 @@ _process: list[_Process] = []
 def _begin(work: Work[Any], reader: Reader) -> None:
     """In a process of its own, once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     stack = ExitStack()
     _process.append(
         _Process(
@@ -204,6 +205,14 @@ def _begin(work: Work[Any], reader: Reader) -> None:
             stack=stack,
         )
     )
+
+
+def _end_with_parent() -> None:
+    """Who asked was killed: nobody would ever take an answer, and this process would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "it was started by another"
+    parent.join()
+    os._exit(1)
 
 
 def _count(part: object) -> Any:
