@@ -654,7 +654,8 @@ def test_what_postgresql_adds_about_a_statement_is_not_repeated(postgres_databas
 
     def unit(tx: Tx) -> None:
         tx.value(both("SELECT set_config('log_parameter_max_length_on_error', '-1', true)"))
-        tx.value(both("SELECT set_config('statement_timeout', '1', true)"))
+        # Long enough to come to the sleep on a slow machine: before that nothing is quoted.
+        tx.value(both("SELECT set_config('statement_timeout', '500', true)"))
         tx.value(both("SELECT pg_sleep(60), CAST(? AS text)"), quoted)
 
     try:
