@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from lifecycle.engine.backtest.course import Ways
 from lifecycle.engine.backtest.histories import Histories
 from lifecycle.engine.backtest.passing import DAY, Passing, days_back
 from lifecycle.engine.backtest.report import Judged
-from lifecycle.engine.backtest.run import Policies, run
+from lifecycle.engine.backtest.run import OnCustomers, Policies, run
 from lifecycle.errors import NotReady, Problem
 from lifecycle.insight import passages
 from lifecycle.insight.cohorts import Ahead, Dated
@@ -22,7 +22,6 @@ from lifecycle.insight.hindsight import Hindsight, hindsight, sentences
 from lifecycle.insight.passages import Ages, Passages, Span
 from lifecycle.insight.rates import Rates, rates
 
-MOST_DAYS = 365  # ahead
 HELD_BACK = 90  # days
 AGES = range(30, 401)  # days of which each is an age by itself, as far as timed checks ask for it
 
@@ -91,7 +90,7 @@ def ahead(
     asked: Asked,
     *,
     processes: int | None = None,
-    on_customers: Callable[[int, int], None] = lambda _, __: None,
+    on_customers: OnCustomers = lambda _, __: None,
 ) -> Report:
     """Raises NotReady where there is no history, and Problem for more held back than half of it."""
     until = histories.last_at
@@ -108,14 +107,7 @@ def ahead(
         ages=ages,
         span=Span(held_back=held_back),
     )
-    done = 0
-
-    def more(people: int) -> None:
-        nonlocal done
-        done += people
-        on_customers(done, histories.customers)
-
-    counts = run(work, histories, processes=processes, on_customers=more)
+    counts = run(work, histories, processes=processes, on_customers=on_customers)
     if 2 * held_back > counts.days and asked.held_back is not None:
         raise Problem(
             "held_back_too_long",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from lifecycle.engine.backtest.effect import Comparison
 from lifecycle.engine.backtest.effect_report import Effect, effect_report
 from lifecycle.engine.backtest.histories import Histories, Recorded, Sampled
 from lifecycle.engine.backtest.report import Judged, Report, report
-from lifecycle.engine.backtest.run import Backtest, C, Policies, Work, run
+from lifecycle.engine.backtest.run import Backtest, C, OnCustomers, Policies, Work, run
 from lifecycle.engine.backtest.tally import Counting
 from lifecycle.errors import NotReady, Problem
 from lifecycle.outreach.channels.opening import KINDS, UNDESCRIBED
@@ -23,9 +23,6 @@ from lifecycle.store import backlog, customers
 from lifecycle.store.database import Database
 
 BEYOND = timedelta(days=3660)  # how far behind the last event checks and dates may still fire
-
-OnCustomers = Callable[[int, int], None]
-"""Hears how many customers are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,8 +192,7 @@ def _run(
     on_customers: OnCustomers,
 ) -> C:
     people = sampled(histories, period)
-    more = _adding(people.customers, on_customers)
-    found = run(work, people, processes=processes, on_customers=more)
+    found = run(work, people, processes=processes, on_customers=on_customers)
     if not found.customers:
         whom = "to any customer of the sample " if period.sample is not None else ""
         raise NotReady(
@@ -204,17 +200,6 @@ def _run(
             " nothing was changed"
         )
     return found
-
-
-def _adding(of: int, on_customers: OnCustomers) -> Callable[[int], None]:
-    done = 0
-
-    def more(people: int) -> None:
-        nonlocal done
-        done += people
-        on_customers(done, of)
-
-    return more
 
 
 def in_force(versions: Sequence[PolicyVersion]) -> Candidate:

@@ -17,7 +17,7 @@ from lifecycle.domain.step import Step
 from lifecycle.domain.timeline import Timeline
 from lifecycle.engine.backtest.dormancy_grid import Check, Question, dormancy_check, grid_of
 from lifecycle.engine.backtest.histories import Histories, History
-from lifecycle.engine.backtest.run import Policies, run
+from lifecycle.engine.backtest.run import OnCustomers, Policies, run
 from lifecycle.errors import NotReady
 from lifecycle.insight import dormancy
 from lifecycle.insight.dormancy import Grid, Tally, Whose
@@ -154,21 +154,16 @@ def suggest(
     asked: Question,
     *,
     processes: int | None = None,
-    on_customers: Callable[[int, int], None] = lambda _, __: None,
+    on_customers: OnCustomers = lambda _, __: None,
 ) -> Answer:
     """Raises Problem for what cannot be tried, and NotReady where the history is too little."""
     check = dormancy_check(version.policy, asked.check)
     if histories.last_at is None:
         raise NotReady("not enough data yet: there are no events")
     grid = grid_of(version.policy, check, asked, histories.last_at)
-    done = 0
-
-    def more(people: int) -> None:
-        nonlocal done
-        done += people
-        on_customers(done, histories.customers)
-
-    tally = run(listening(version, check, grid), histories, processes=processes, on_customers=more)
+    tally = run(
+        listening(version, check, grid), histories, processes=processes, on_customers=on_customers
+    )
     return answer(version.policy, check, grid, tally, asked.false_alarms)
 
 

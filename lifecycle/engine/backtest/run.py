@@ -30,6 +30,10 @@ from lifecycle.policy import from_canonical, to_canonical
 AHEAD = 4  # parts a process that are told it before it asks
 
 
+OnCustomers = Callable[[int, int], None]
+"""Hears how many customers are done, and of how many."""
+
+
 class Counts(Protocol):
     """What one process counts; the counts of all are added up."""
 
@@ -115,14 +119,14 @@ def run(
     histories: Histories,
     *,
     processes: int | None = None,
-    on_customers: Callable[[int], None] = lambda _: None,
+    on_customers: OnCustomers = lambda _, __: None,
 ) -> C:
-    """`on_customers` hears how many more are done. The answer is the same for any `processes`."""
+    """The answer is the same for any `processes`."""
     total = work.empty()
     at_once = processes or (1 if histories.is_small else cores())
     for counted in _here(work, histories) if at_once == 1 else _apart(work, histories, at_once):
         total.merge(counted)
-        on_customers(counted.customers)
+        on_customers(total.customers, histories.customers)
     return total
 
 
@@ -164,8 +168,9 @@ def _apart(work: Work[C], histories: Histories, processes: int) -> Iterator[C]:
                 "a process that counted customers was ended from outside, perhaps for lack of memory;"
                 " nothing was changed. Fewer at once need less: --processes 1"
             ) from error
-        finally:
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @contextmanager

@@ -12,9 +12,10 @@ import orjson
 
 from lifecycle.domain.policy import Policy, PolicyVersion
 from lifecycle.engine.backtest import asking
-from lifecycle.engine.backtest.asking import Candidate, OnCustomers, Period
+from lifecycle.engine.backtest.asking import Candidate, Period
 from lifecycle.engine.backtest.course import Ways
 from lifecycle.engine.backtest.effect_report import Effect
+from lifecycle.engine.backtest.run import OnCustomers
 from lifecycle.engine.publishing.measured import Measured
 from lifecycle.policy import policy_hash
 from lifecycle.store import backlog
