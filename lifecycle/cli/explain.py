@@ -14,7 +14,7 @@ from lifecycle.cli import exits, output
 from lifecycle.cli.customer import Json, MaybeKey, Number, whom
 from lifecycle.cli.opening import opened
 from lifecycle.cli.options import parse_instant, pointing_at_flags, with_settings
-from lifecycle.cli.sides import CURRENT
+from lifecycle.cli.sides import CURRENT, is_version
 from lifecycle.intake.strict_json import tame
 from lifecycle.settings import Settings
 
@@ -87,12 +87,12 @@ def explain(
             param_hint="--late-events",
         )
     instant = None if at is None else parse_instant(at, flag="--at")
-    from_file = None if policy is None or _is_version(policy) else _of_file(policy)
+    from_file = None if policy is None or is_version(policy) else _of_file(policy)
     with opened(settings, Access.READ) as engine:
         asked = Asked(
             at=instant,
             late_events=late_events is LateEvents.INCLUDED,
-            policy=_of_version(engine, policy) if policy and _is_version(policy) else from_file,
+            policy=_of_version(engine, policy) if policy and is_version(policy) else from_file,
         )
         with pointing_at_flags():
             told = tell(engine.installation, whom(engine, customer, number), asked)
@@ -100,10 +100,6 @@ def explain(
         output.json_document(told.to_json(limit))
     else:
         _show(told, limit)
-
-
-def _is_version(policy: str) -> bool:
-    return policy == CURRENT or (policy.isascii() and policy.isdigit())
 
 
 def _of_file(name: str) -> Hypothesis:

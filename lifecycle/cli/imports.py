@@ -23,6 +23,7 @@ from lifecycle.cli.tables import (
     at_hand,
     find_mapping,
     reading,
+    show_kinds,
     show_problem,
     show_rest,
 )
@@ -222,11 +223,7 @@ def _combined(digest: str, mapping: Path) -> str:
 
 
 def _show(report: ImportReport, refused: Refused, asked: _Asked) -> None:
-    kinds = refused.kinds
-    for kind in kinds:
-        more = f" (and {output.count(kind.rows - 1, 'more row')})" if kind.rows > 1 else ""
-        show_problem(kind.first, more)
-    show_rest(report.problems - sum(kind.rows for kind in kinds), refused.path)
+    show_kinds(refused, report.problems)
     for problem in refused.conflicts:
         show_problem(problem)
     show_rest(len(report.conflicts) - len(refused.conflicts), refused.path)

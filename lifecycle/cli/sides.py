@@ -41,13 +41,13 @@ def read_sides(settings: Settings, first: str | None, second: str | None) -> tup
     if second is None:
         first, second = CURRENT, first or str(settings.config_dir / POLICY_FILE)
     names = (first or CURRENT, second)
-    files = {name: _of_file(Path(name)) for name in names if not _is_version(name)}
-    versions = _of_versions(settings, [name for name in names if _is_version(name)])
+    files = {name: _of_file(Path(name)) for name in names if not is_version(name)}
+    versions = _of_versions(settings, [name for name in names if is_version(name)])
     before, after = ((files | versions)[name] for name in names)
     return before, after
 
 
-def _is_version(name: str) -> bool:
+def is_version(name: str) -> bool:
     """A file of such a name is written ./3."""
     return name == CURRENT or _NUMBER.fullmatch(name) is not None
 

@@ -157,6 +157,15 @@ def _conflict(conflict: RowConflict) -> RowProblem:
     )
 
 
+def show_kinds(refused: Refused, problems: int) -> None:
+    """Each kind of what is wrong once, and how many of so many rows are not shown."""
+    kinds = refused.kinds
+    for kind in kinds:
+        more = f" (and {output.count(kind.rows - 1, 'more row')})" if kind.rows > 1 else ""
+        show_problem(kind.first, more)
+    show_rest(problems - sum(kind.rows for kind in kinds), refused.path)
+
+
 def show_problem(problem: RowProblem, more: str = "") -> None:
     told = Text.assemble(tame(problem.message), (more, "bold"), (f"  {problem.code}", "dim"))
     output.err().print(told, soft_wrap=True)

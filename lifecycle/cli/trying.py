@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from rich.text import Text
 from lifecycle.cli import exits, output
 from lifecycle.cli.opening import opened
 from lifecycle.cli.options import parse_instant
-from lifecycle.cli.sides import CURRENT, POLICY_FILE
-from lifecycle.cli.tables import Refused, at_hand, find_mapping, reading, show_problem, show_rest
+from lifecycle.cli.sides import POLICY_FILE, is_version
+from lifecycle.cli.tables import Refused, at_hand, find_mapping, reading, show_kinds
 from lifecycle.errors import NotReady
 from lifecycle.settings import Settings
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from lifecycle.engine.backtest.histories import Filed, Histories
     from lifecycle.intake.draft import Draft
     from lifecycle.intake.table import Outcome
-
-_VERSION = re.compile(rf"[0-9]{{1,9}}|{CURRENT}")
 
 HistoryFile = Annotated[
     Path | None,
@@ -169,7 +166,7 @@ def candidate(source: Source, named: str | None) -> Candidate:
 
     if named is None and source.file is not None:
         return _of_file(source.settings.config_dir / POLICY_FILE)
-    if named is not None and not _VERSION.fullmatch(named):
+    if named is not None and not is_version(named):
         return _of_file(Path(named))
     from lifecycle.bootstrap import Access
     from lifecycle.engine import policies
@@ -256,10 +253,7 @@ def _filed(stack: ExitStack, source: Source, file: Path, policy: Policy) -> File
         _, columns = find_mapping(source.settings, source.mapping, policy)
         rows = reading(local, columns, policy, datetime.now(UTC), bar)()
         found = stack.enter_context(filed(_drafts(rows, refused)))
-    for kind in refused.kinds:
-        more = f" (and {output.count(kind.rows - 1, 'more row')})" if kind.rows > 1 else ""
-        show_problem(kind.first, more)
-    show_rest(refused.problems - sum(kind.rows for kind in refused.kinds), None)
+    show_kinds(refused, refused.problems)
     if refused.problems and not source.accept_valid:
         raise exits.BadInput(
             f"{output.count(refused.problems, 'row')} of {local.name} cannot be read. Correct them, or go"

@@ -98,7 +98,7 @@ def named(known: Sequence[PolicyVersion], name: str, now: datetime) -> PolicyVer
     if not known:
         raise NotFound(NONE_YET)
     if name == CURRENT:
-        name = str(timeline_of(known).at(now).number)
+        return in_force(known, now)
     for version in known:
         if str(version.number) == name:
             return version
@@ -123,6 +123,12 @@ def judging(published: Sequence[PolicyVersion]) -> list[PolicyVersion]:
         if not found or version.effective_at < found[-1].effective_at:
             found.append(version)
     return found[::-1]
+
+
+def in_force(published: Sequence[PolicyVersion], at: datetime) -> PolicyVersion:
+    """The one that judges at an instant; the first one before all."""
+    judge = judging(published)
+    return next((one for one in reversed(judge) if one.effective_at <= at), judge[0])
 
 
 def timeline_of(published: Sequence[PolicyVersion]) -> Timeline:

@@ -112,11 +112,9 @@ def _beside(
 
     What is scheduled for later is not in force yet, so whoever is faster than it is measured too.
     """
-    judging = policies.judging(known)
     if proposal.restates:
-        return [version for version in judging if version.effective_at <= now]
-    number = policies.timeline_of(known).at(proposal.wanted_at or now).number
-    (then,) = (version for version in judging if version.number == number)
+        return [one for one in policies.judging(known) if one.effective_at <= now]
+    then = policies.in_force(known, proposal.wanted_at or now)
     return [replace(then, effective_at=BEGINNING)]
 
 
@@ -271,7 +269,7 @@ def _outcome(inst: Installation, publication: Publication) -> Published | Waits:
 
 
 def _says_the_same(base: PolicyVersion, proposal: Proposal, now: datetime) -> bool:
-    """Whether nothing would be otherwise; who brings back or restates the newest version means it."""
+    """Whether nothing would be otherwise; who restates a version that judges only from an instant means it."""
     if proposal.restates and base.effective_at > BEGINNING:
         return False
     content = policy_file.to_canonical(base.policy).decode()
