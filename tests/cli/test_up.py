@@ -219,7 +219,9 @@ def test_the_demo_shows_simulated_customers_and_goes_on_after_a_kill(
     again.line(r"sim-.* → ")
     code, _, err = again.end(signal.SIGINT)
     after = lifecycle("report", "states", "--json", "--database", url).json
-    assert (code, err) == (Code.OK, "")
+    assert code == Code.OK
+    # killed amid its work or between two pieces of it: the next says so, or has nothing to say
+    assert [line for line in err.splitlines() if " attempt_crashed: " not in line] == []
     assert after["as_of"] > before["as_of"]
     assert sum(each["customers"] for each in after["counts"]) >= sum(
         each["customers"] for each in before["counts"]
