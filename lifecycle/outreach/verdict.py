@@ -84,6 +84,8 @@ class Suppress:
 
 Verdict = Send | Defer | Suppress
 
+_NEVER = {reason: Suppress(reason=reason) for reason in Reason}  # made once: most messages end so
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
@@ -124,15 +126,15 @@ def verdict(case: Case, sending: Sending, spent: Sequence[Spent], now: datetime)
     expired, and never before, however far off that instant is.
     """
     if reason := _ended(case, now):
-        return Suppress(reason=reason)
+        return _NEVER[reason]
     option = _way(case)
     if isinstance(option, Reason):
-        return Suppress(reason=option)
+        return _NEVER[option]
     if held_out(case.rule, case.customer, sending):
-        return Suppress(reason=Reason.HOLDOUT)
+        return _NEVER[Reason.HOLDOUT]
     for cap in caps(case.rule, option.channel, sending):
         if cap.most == 0:
-            return Suppress(reason=Reason.CAP)
+            return _NEVER[Reason.CAP]
     return _put_off(_Waits(case, option, sending, spent, now), now) or Send(
         channel=option.channel, variant=variant(case.rule, case.customer)
     )
@@ -157,23 +159,24 @@ def _ended(case: Case, now: datetime) -> Reason | None:
         return Reason.WRONG_STATE
     if case.unwanted:
         return Reason.UNWANTED
-    if any(event in case.happened for event in rule.cancel_on):
-        return Reason.CANCELLED_BY
-    reached_at = None if goal is None else case.happened.get(goal.event)
-    if goal and reached_at and reached_at <= later(case.caused_at, goal.within):
-        return Reason.GOAL_REACHED
+    if case.happened:
+        if any(event in case.happened for event in rule.cancel_on):
+            return Reason.CANCELLED_BY
+        reached_at = None if goal is None else case.happened.get(goal.event)
+        if goal and reached_at and reached_at <= later(case.caused_at, goal.within):
+            return Reason.GOAL_REACHED
     if case.expires_at is not None and now >= case.expires_at:
         return Reason.EXPIRED
     return None
 
 
-_OBSTACLES = (
-    Reason.NO_CHANNEL,
-    Reason.NO_ADDRESS,
-    Reason.NO_CONSENT,
-    Reason.ADDRESS_SUPPRESSED,
-    Reason.FAILED_BEFORE,
-)
+_OBSTACLES = {  # by how far a channel got that met it
+    Reason.NO_CHANNEL: 0,
+    Reason.NO_ADDRESS: 1,
+    Reason.NO_CONSENT: 2,
+    Reason.ADDRESS_SUPPRESSED: 3,
+    Reason.FAILED_BEFORE: 4,
+}
 
 
 def _way(case: Case) -> Option | Reason:
@@ -183,7 +186,8 @@ def _way(case: Case) -> Option | Reason:
         obstacle = _obstacle(case, option)
         if obstacle is None:
             return option
-        furthest = max(furthest, obstacle, key=_OBSTACLES.index)
+        if _OBSTACLES[obstacle] > _OBSTACLES[furthest]:
+            furthest = obstacle
     return furthest
 
 

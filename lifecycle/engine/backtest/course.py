@@ -30,6 +30,7 @@ from lifecycle.outreach.caps import longest_window
 from lifecycle.outreach.verdict import Case, Defer, Option, Reason, Send, Spent, order, verdict
 
 _TOLD_AFTER = timedelta(microseconds=1)  # a letter has left just after it was claimed
+_NOTHING: Mapping[str, datetime] = {}  # nobody changes it
 
 
 class Became(StrEnum):
@@ -96,13 +97,13 @@ class Courses:
         self.ways = ways
         self._only = timeline.versions[0] if len(timeline.versions) == 1 else None
         self.tells = bool(timeline.updates(SENT))  # whether any fact looks at what was sent
-        self._rules = {
+        self.rules = {
             (version.number, rule.name): _Rule(rule, version)
             for version in timeline.versions
             for rule in version.policy.outreach
         }
         self.window = longest_window(version.policy for version in timeline.versions)
-        self._asked = frozenset(kind for rule in self._rules.values() for kind in rule.asked)
+        self._asked = frozenset(kind for rule in self.rules.values() for kind in rule.asked)
 
     def of(self, customer: str, history: Iterable[Event]) -> Course:
         """`history` is sorted as events are; what lies after the end is not looked at."""
@@ -123,9 +124,6 @@ class Courses:
             events.remove(event)
             doubted.add(event.type)
 
-    def rule(self, message: PlannedMessage) -> _Rule:
-        return self._rules[message.version, message.rule]
-
     def version(self, now: datetime) -> Version:
         """That which is in force."""
         return self._only or self.timeline.at(now)
@@ -145,16 +143,11 @@ class _Rule:
         self.asked = (*rule.cancel_on, *((rule.goal.event,) if rule.goal else ()))
 
 
-@dataclass(slots=True)
-class _Post:
-    """What is known of a planned message so far."""
+class _PutOff(NamedTuple):
+    """What is remembered of a message that had to wait."""
 
-    became: Became = Became.WAITING
-    at: datetime = END
-    reason: Reason | None = None
-    channel: str | None = None
-    put_off: Reason | None = None
-    capped: bool = False
+    first: Reason  # for which it had to, at first
+    capped: bool  # a cap was among its reasons
 
 
 class _Life:
@@ -169,12 +162,17 @@ class _Life:
         self._doubted = doubted
         self._unfolded: list[tuple[Event, str]] = []
         self._run = Run(courses.timeline, courses.timeline.blank())
-        self._posts: list[_Post] = []
+        self._rules: list[_Rule] = []  # one a message
+        self._letters: list[Letter | None] = []  # one a message; None: nothing is decided yet
+        self._put_off: dict[int, _PutOff] = {}  # by number of the message
         self._due: list[tuple[datetime, int]] = []  # a heap: when to look, number of the message
         self._told: list[tuple[EventKey, Event]] = []  # a heap: letters that left, to be folded
         self._spent: list[Spent] = []
-        self._reached: dict[tuple[str, ...], Sequence[Option]] = {}  # by what a rule names
-        self._reached_by: Mapping[str, Any] = {}  # the attributes of which that is said
+        # What follows from her attributes, under a version; looked at again when either is another.
+        self._attributes: Mapping[str, Any] | None = None
+        self._version: Version | None = None
+        self._zone = calendar.zone(None, "UTC")
+        self._reached: dict[tuple[str, ...], Sequence[Option]] = {}  # by the channels a rule names
         self._happened: dict[str, list[datetime]] = {}  # by type, of those that rules ask about
 
     def live(self) -> tuple[Event, str] | None:
@@ -186,18 +184,24 @@ class _Life:
             self._told,
             self._due,
         )
+        letters, messages = self._letters, run.messages
         place, count = 0, len(events)
         while True:
             coming = events[place].occurred_at if place < count else END
             if told and told[0][0].occurred_at < coming:
                 coming = told[0][0].occurred_at
-            claim = due[0][0] if due else END
-            now = min(run.wake, coming, claim)
+            wake = run.wake
+            now = coming if coming < wake else wake  # noqa: FURB136 - min() for every event and letter
+            if is_letter := bool(due) and due[0][0] < now:
+                now = due[0][0]
             if now > until or now == END:
                 return None
-            if run.wake == now:  # checks due at an event's instant fire before it
+            if is_letter:  # it goes after all that happens at its instant
+                self._claim(now)
+                continue
+            if wake == now:  # checks due at an event's instant fire before it
                 run.advance(now)
-            elif coming == now:  # and letters go after both
+            else:
                 if told and (place == count or told[0][0] < events[place].key):
                     event = heapq.heappop(told)[1]
                 else:
@@ -205,14 +209,12 @@ class _Life:
                     place += 1
                 if why := self._take(event):
                     return event, why
-            else:
-                self._claim(now)
-                continue
-            if len(run.messages) > len(self._posts):
+            if len(messages) > len(letters):
                 self._queue()
 
     def course(self, broken: Sequence[tuple[Event, str]]) -> Course:
         """`broken` are events that broke off earlier tries, and were not there any more."""
+        waiting = {number: at for at, number in self._due}
         return Course(
             self._courses.timeline,
             self._customer,
@@ -220,16 +222,8 @@ class _Life:
             self._run.steps,
             self._run.messages,
             [
-                Letter(
-                    message,
-                    post.became,
-                    post.at,
-                    post.reason,
-                    post.channel,
-                    post.put_off,
-                    post.capped,
-                )
-                for message, post in zip(self._run.messages, self._posts, strict=True)
+                letter or self._letter(number, Became.WAITING, waiting[number])
+                for number, letter in enumerate(self._letters)
             ],
             len(self._events) + len(broken),
             (*broken, *self._unfolded),
@@ -260,13 +254,16 @@ class _Life:
 
     def _queue(self) -> None:
         """What was just planned may go at its instant, a little later where the rule says so."""
-        for number in range(len(self._posts), len(self._run.messages)):
-            message = self._run.messages[number]
+        messages, letters = self._run.messages, self._letters
+        for number in range(len(letters), len(messages)):
+            message = messages[number]
+            known = self._courses.rules[message.version, message.rule]
             wait = message.settle
-            if spread := self._courses.rule(message).rule.spread:
+            if spread := known.rule.spread:
                 wait += spread * share(self._customer, f"spread/{message.rule}/{message.cause}")
+            letters.append(None)
+            self._rules.append(known)
             at = later(message.planned_at, wait) if wait else message.planned_at
-            self._posts.append(_Post(at=at))
             heapq.heappush(self._due, (at, number))
 
     # -- what delivery does ------------------------------------------------------------------------
@@ -276,7 +273,7 @@ class _Life:
         due = self._due
         version = self._courses.version(now)
         number = heapq.heappop(due)[1]
-        case = self._case(self._run.messages[number], version, now)
+        case = self._case(number, version, now)
         if not due or due[0][0] > now:
             self._decide(number, case, version, now)
             return
@@ -284,34 +281,50 @@ class _Life:
         numbers = {id(case): number}
         while due and due[0][0] == now:
             number = heapq.heappop(due)[1]
-            cases.append(case := self._case(self._run.messages[number], version, now))
+            cases.append(case := self._case(number, version, now))
             numbers[id(case)] = number
         for case in order(cases):
             self._decide(numbers[id(case)], case, version, now)
 
     def _decide(self, number: int, case: Case, version: Version, now: datetime) -> None:
-        post = self._posts[number]
         decided = verdict(case, version.policy.sending, self._spent, now)
-        post.at = now
-        if isinstance(decided, Send):
-            post.became, post.channel = Became.SENT, decided.channel
+        if isinstance(decided, Defer):
+            self._defer(number, case, decided)
+        elif isinstance(decided, Send):
+            self._letters[number] = self._letter(number, Became.SENT, now, by=decided.channel)
             self._leave(number, case, decided.channel, now)
-        elif isinstance(decided, Defer):
-            post.put_off = post.put_off or decided.reason
-            post.capped = post.capped or decided.reason is Reason.CAP
-            self._put_off(number, case, decided.until, decided.reason)
         else:
-            post.became = _BECAME.get(decided.reason, Became.SUPPRESSED)
-            post.reason = decided.reason
-            post.capped = post.capped or decided.reason is Reason.CAP
+            reason = decided.reason
+            became = _BECAME.get(reason, Became.SUPPRESSED)
+            self._letters[number] = self._letter(number, became, now, reason)
 
-    def _put_off(self, number: int, case: Case, until: datetime, reason: Reason) -> None:
+    def _letter(
+        self,
+        number: int,
+        became: Became,
+        at: datetime,
+        reason: Reason | None = None,
+        by: str | None = None,
+    ) -> Letter:
+        put_off = self._put_off.get(number)
+        return Letter(
+            self._run.messages[number],
+            became,
+            at,
+            reason,
+            by,
+            None if put_off is None else put_off.first,
+            reason is Reason.CAP or (put_off is not None and put_off.capped),
+        )
+
+    def _defer(self, number: int, case: Case, decided: Defer) -> None:
         """Looked at again then, and no earlier; where it has expired by then, it is told so then."""
-        again = until
+        reason, again = decided.reason, decided.until
         if reason in {Reason.QUIET_HOURS, Reason.CLOSED_DAY} and case.rule.spread:
             spread = f"spread/{case.rule.name}/{case.cause}"
             again = later(again, case.rule.spread * share(self._customer, spread))
-        self._posts[number].at = again
+        first, capped = self._put_off.get(number, (reason, False))
+        self._put_off[number] = _PutOff(first, capped or reason is Reason.CAP)
         heapq.heappush(self._due, (again, number))
 
     def _leave(self, number: int, case: Case, channel: str, now: datetime) -> None:
@@ -334,45 +347,50 @@ class _Life:
         )
         heapq.heappush(self._told, (told.key, told))
 
-    def _case(self, message: PlannedMessage, version: Version, now: datetime) -> Case:
-        run = self._run
-        known = self._courses.rule(message)
+    def _case(self, number: int, version: Version, now: datetime) -> Case:
+        run, known = self._run, self._rules[number]
+        message = run.messages[number]
+        if run.attributes is not self._attributes or version is not self._version:
+            self._look_at_her(version)
         rule, unwanted = known.rule, False
         if known.unless is not None:
             holds, error = run.holds(known.unless, now)
             unwanted = holds or error is not None
-        happened: dict[str, datetime] = {}
-        for kind in known.asked:
-            instants = self._happened.get(kind, ())
-            after = bisect_right(instants, message.caused_at)
-            if after < len(instants):
-                happened[kind] = instants[after]
-        return Case(
-            rule=rule,
-            cause=message.cause,
-            number=message.number,
-            caused_at=message.caused_at,
-            expires_at=message.expires_at,
-            customer=self._customer,
-            state=run.state,
-            zone=calendar.zone(run.attributes.get("timezone"), version.zone_name),
-            options=self._options(rule),
-            consents=self._consents(rule),
-            unwanted=unwanted,
-            happened=happened,
-        )
-
-    def _options(self, rule: OutreachRule) -> Sequence[Option]:
-        """The same until something else is known of her."""
-        attributes = self._run.attributes
-        if self._reached_by is not attributes:
-            self._reached_by = attributes
-            self._reached.clear()
         options = self._reached.get(rule.channels)
         if options is None:
             options = [self._option(name) for name in rule.channels]
             self._reached[rule.channels] = options
-        return options
+        told = (
+            rule,
+            message.cause,
+            message.number,
+            message.caused_at,
+            message.expires_at,
+            self._customer,
+            run.state,
+            self._zone,
+            options,
+            self._consents(rule),
+            unwanted,
+            self._since(message, known.asked) if known.asked else _NOTHING,
+        )
+        return tuple.__new__(Case, told)  # as `Case(…)`, without a call of Python's own
+
+    def _look_at_her(self, version: Version) -> None:
+        attributes = self._run.attributes
+        self._attributes, self._version = attributes, version
+        self._zone = calendar.zone(attributes.get("timezone"), version.zone_name)
+        self._reached.clear()
+
+    def _since(self, message: PlannedMessage, asked: Iterable[str]) -> Mapping[str, datetime]:
+        """When the first event of each type happened after the message's cause."""
+        happened: dict[str, datetime] = {}
+        for kind in asked:
+            instants = self._happened.get(kind, ())
+            after = bisect_right(instants, message.caused_at)
+            if after < len(instants):
+                happened[kind] = instants[after]
+        return happened
 
     def _option(self, name: str) -> Option:
         ways = self._courses.ways
