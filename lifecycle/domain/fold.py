@@ -8,9 +8,10 @@ the last event, those due up to `until`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from heapq import heapify, heappop, heapreplace
 from typing import Any, NamedTuple
 
 from lifecycle.domain import builtin, calendar
@@ -57,9 +58,10 @@ class Folded:
 
 
 class Due(NamedTuple):
-    """A timed check or calendar slot that stands armed."""
+    """A timed check or calendar slot that stands armed; the smaller of two fires first."""
 
     at: datetime
+    position: int  # of the rule in the file
     check: Check
     anchor: datetime | None  # of a timed check
     day: date | None = None  # of a calendar slot
@@ -115,7 +117,7 @@ def armed(timeline: Timeline, snapshot: Snapshot, now: datetime) -> tuple[Due, .
     """
     run = Run(timeline, snapshot, None)
     run.enter_version_at(now)
-    return tuple(sorted(run.dues(), key=_order))
+    return tuple(sorted(run.dues()))
 
 
 def unwanted(timeline: Timeline, snapshot: Snapshot, rule: str, version: int, at: datetime) -> bool:
@@ -147,19 +149,51 @@ def facts_at(timeline: Timeline, snapshot: Snapshot, at: datetime) -> dict[str, 
     }
 
 
-def _order(due: Due) -> tuple[datetime, int]:
-    return (due.at, due.check.position)
-
-
-def _first(dues: Iterable[Due | None]) -> Due | None:
-    return min((due for due in dues if due is not None), key=_order, default=None)
-
-
 class Run:
     """One fold under way: the only place where a customer's state changes.
 
     `fold` is one that nothing interrupts; a backtest stops it in between, to ask what would be sent.
     """
+
+    __slots__ = (
+        "_at_once",
+        "_before",
+        "_began_at",
+        "_calendar_since",
+        "_checked_at",
+        "_earliest",
+        "_entered_at",
+        "_index",
+        "_instant",
+        "_last_key",
+        "_marks",
+        "_moved_at",
+        "_next",
+        "_next_at",
+        "_own_marks",
+        "_position",
+        "_refused",
+        "_slots",
+        "_slots_ahead",
+        "_slots_known",
+        "_stay",
+        "_steady",
+        "_steady_known",
+        "_switch_at",
+        "_timeline",
+        "_unsteady_ahead",
+        "_unsteady_known",
+        "_version",
+        "_witness",
+        "attributes",
+        "cells",
+        "consents",
+        "messages",
+        "state",
+        "steps",
+        "tags",
+        "wake",
+    )  # more attributes than CPython finds quickly without
 
     def __init__(
         self, timeline: Timeline, before: Snapshot, witness: Witness | None = None
@@ -186,12 +220,15 @@ class Run:
         self._marks = dict(before.marks)
         self._own_marks: set[str] = set()  # copied in this fold, so that they may be changed
         self._slots = dict(before.slots)
-        # The next slot of each calendar rule, until a date, the zone or the version changes; the first.
-        self._slots_ahead: dict[str, Due | None] | None = None
-        self._slot_ahead: Due | None = None
-        # The first of the steady checks, until one fires, a fact of theirs or the version changes.
+        # A heap: the next slot of each calendar rule, until a date, the zone or the version changes.
+        self._slots_known = False
+        self._slots_ahead: list[Due] = []
+        # Of the steady checks all, the first one last, until a fact of theirs or the version changes.
         self._steady_known = False
-        self._steady_ahead: Due | None = None
+        self._steady: list[Due] = []
+        # The first of the others, until one fires, or she enters a state.
+        self._unsteady_known = False
+        self._unsteady_ahead: Due | None = None
         self._next: Due | None = None
         self._next_at = END
         self._refused = dict(before.refused)
@@ -209,7 +246,7 @@ class Run:
     # -- versions ----------------------------------------------------------------------------
 
     def _enter_version(self) -> None:
-        self._slots_ahead, self._steady_known = None, False
+        self._slots_known = self._steady_known = False
         versions = self._timeline.versions
         self._version = versions[self._index]
         more = self._index + 1 < len(versions)
@@ -218,7 +255,7 @@ class Run:
 
     def _enter_state(self, at: datetime | None) -> None:
         """No check that leaves a state is due before it was entered, nor before its version."""
-        self._entered_at = at
+        self._entered_at, self._unsteady_known = at, False
         effective = self._version.effective_at
         self._earliest = effective if at is None else max(at, effective)
 
@@ -243,11 +280,11 @@ class Run:
             self.enter_version_at(at)
             self._began_at = self._calendar_since = at
             self._enter_state(at)
-            self._slots_ahead = None
+            self._slots_known = False
         for update in self._timeline.updates(kind):
             update(self.cells, event)
         if kind not in self._version.idle:
-            self._steady_known = False
+            self._steady_known = self._unsteady_known = False
         if kind in _PROFILE:
             self._profile(event)
         if kind == MOVED:
@@ -285,7 +322,7 @@ class Run:
                     for name, value in changed.items()
                 ):
                     self._calendar_since = event.occurred_at
-                    self._slots_ahead = None
+                    self._slots_known = False
             case builtin.TAG_ADDED:
                 self.tags = tuple(sorted({*self.tags, given["tag"]}))
             case builtin.TAG_REMOVED:
@@ -395,9 +432,10 @@ class Run:
     def holds(self, bound: BoundGuard, at: datetime) -> tuple[bool, str | None]:
         """Whether it does; where it cannot be evaluated, it does not, for a reason."""
         try:
-            return bound.guard.judge(
-                {name: read(self, at) for name, read, _ in bound.readers}
-            ), None
+            if bound.told is not None:
+                return bound.guard.judge_again(bound.told(self, at)), None
+            values = {name: read(self, at) for name, read, _ in bound.readers}
+            return bound.guard.judge(values), None
         except GuardError as raised:
             return False, str(raised)
 
@@ -430,22 +468,21 @@ class Run:
         for number, delay in enumerate(rule.delays, start=1):
             planned_at = later(at, delay) if delay else at
             expires_at = None if rule.expires is None else later(planned_at, rule.expires)
-            # by position: this runs for most events (rule, cause, number, caused, planned, expires …)
-            self.messages.append(
-                PlannedMessage(
-                    rule.name,
-                    cause,
-                    number,
-                    at,
-                    planned_at,
-                    expires_at,
-                    rule.settle,
-                    rule.again_after,
-                    rule.message_class,
-                    rule.channels,
-                    self._version.number,
-                )
+            # as `PlannedMessage(…)`, without a call of Python's own for most events
+            told = (
+                rule.name,
+                cause,
+                number,
+                at,
+                planned_at,
+                expires_at,
+                rule.settle,
+                rule.again_after,
+                rule.message_class,
+                rule.channels,
+                self._version.number,
             )
+            self.messages.append(tuple.__new__(PlannedMessage, told))
         return True
 
     # -- timed checks and calendar slots -----------------------------------------------------
@@ -453,42 +490,54 @@ class Run:
     def arm(self) -> None:
         """Look what comes due next as things are now; ties go to the earlier rule of the file."""
         self._next = None
-        self._next_at = END
+        self._next_at = self.wake = END
         if self._began_at is None:
-            self.wake = END
             return
-        next_at, first = END, None
-        for check in self._version.unsteady(self.state):
-            due = self._due(check)
-            if due is not None and due[0] < next_at:
-                next_at = due[0]
-                first = check, due[1]
-        position = first[0].position if first is not None else 0
+        if not self._unsteady_known:
+            self._look_at_unsteady()
         if not self._steady_known:
             self._look_at_steady()
-        if self._slots_ahead is None:
+        if not self._slots_known:
             self._look_ahead()
-        for other in (self._steady_ahead, self._slot_ahead):
-            if other is not None and (
-                other.at < next_at or (other.at == next_at and other.check.position < position)
-            ):
-                next_at, position = other.at, other.check.position
-                self._next = other
-        if self._next is None and first is not None:
-            self._next = Due(next_at, first[0], first[1])
-        self._next_at = next_at
-        self.wake = next_at if next_at < self._switch_at else self._switch_at  # noqa: FURB136
+        first = self._unsteady_ahead
+        if self._steady and (first is None or self._steady[-1] < first):
+            first = self._steady[-1]
+        if self._slots_ahead and (first is None or self._slots_ahead[0] < first):
+            first = self._slots_ahead[0]
+        if first is not None:
+            self._next, self._next_at = first, first.at
+        self.wake = self._next_at if self._next_at < self._switch_at else self._switch_at  # noqa: FURB136
+
+    def _look_at_unsteady(self) -> None:
+        self._unsteady_known, first = True, None
+        for check in self._version.unsteady(self.state):
+            due = self._due(check)
+            if due is not None and (first is None or due < first):
+                first = due
+        self._unsteady_ahead = first
+
+    def _look_at_steady(self) -> None:
+        self._steady_known, self._steady = True, []
+        for check in self._version.steady:
+            due = self._due(check)
+            if due is not None:
+                self._steady.append(due)
+        self._steady.sort(reverse=True)
+
+    def _look_ahead(self) -> None:
+        slots = map(self._slot, self._version.calendar)
+        self._slots_known, self._slots_ahead = True, [slot for slot in slots if slot is not None]
+        heapify(self._slots_ahead)
 
     def dues(self) -> list[Due]:
         """Everything that stands armed as things are now."""
         if self._began_at is None:
             return []
-        checks = self._version.checks(self.state)
-        armed = [(check, self._due(check)) for check in checks]
-        timed = [Due(due[0], check, due[1]) for check, due in armed if due is not None]
-        return [*timed, *(slot for slot in map(self._slot, self._version.calendar) if slot)]
+        timed = map(self._due, self._version.checks(self.state))
+        slots = map(self._slot, self._version.calendar)
+        return [due for due in (*timed, *slots) if due is not None]
 
-    def _due(self, check: Check) -> tuple[datetime, datetime] | None:
+    def _due(self, check: Check) -> Due | None:
         """When a timed check comes due, and at which anchor; None: it is not armed."""
         if check.anchor is None:
             return self._due_of_stay(check)
@@ -496,23 +545,24 @@ class Run:
         if anchor is None:
             return None
         mark = self._marks.get(check.name)
-        wait = check.wait or self._wait(check)
         if check.transition is None:
             if mark is not None and anchor in mark.counts:
                 return None
-            at, earliest = anchor + wait, self._version.effective_at
+            earliest = self._version.effective_at
         else:
             moved_at = self._moved_at
             if moved_at is not None and moved_at > anchor:
                 anchor = moved_at
             if mark is not None and mark.stay == self._stay and anchor in mark.spent:
                 return None
-            at, earliest = anchor + wait, self._earliest
+            earliest = self._earliest
+        at = anchor + (check.wait or self._wait(check))
         if check.rhythm is not None:  # a shorter rhythm may put it before what has happened since
             earliest = max(earliest, self._position)
-        return (at if at > earliest else earliest, anchor)  # noqa: FURB136 - three times max
+        at = max(at, earliest)
+        return tuple.__new__(Due, (at, check.position, check, anchor, None))  # as `Due(…)`, quicker
 
-    def _due_of_stay(self, check: Check) -> tuple[datetime, datetime] | None:
+    def _due_of_stay(self, check: Check) -> Due | None:
         """It counts from the entry of the stay, and has one turn in it."""
         entered, wait = self._entered_at, check.wait
         if entered is None or wait is None:
@@ -520,7 +570,8 @@ class Run:
         mark = self._marks.get(check.name)
         if mark is not None and entered in mark.spent:  # no two stays that last begin at once
             return None
-        return max(entered + wait, self._version.effective_at), entered
+        at = max(entered + wait, self._version.effective_at)
+        return Due(at, check.position, check, entered)
 
     def _wait(self, check: Check) -> timedelta:
         """The customer's own rhythm, held between the rule's bounds."""
@@ -532,26 +583,13 @@ class Run:
             return min(rhythm.otherwise, LONGEST)
         return min(max(gap, rhythm.at_least), rhythm.at_most, LONGEST)
 
-    def _look_at_steady(self) -> None:
-        """The first of the checks that stand whatever her state, as their facts are now."""
-        self._steady_known, self._steady_ahead, next_at = True, None, END
-        for check in self._version.steady:
-            due = self._due(check)
-            if due is not None and due[0] < next_at:
-                next_at = due[0]
-                self._steady_ahead = Due(due[0], check, due[1])
-
-    def _look_ahead(self) -> None:
-        """The next slot of every calendar rule, and the first of them."""
-        self._slots_ahead = {check.name: self._slot(check) for check in self._version.calendar}
-        self._slot_ahead = _first(self._slots_ahead.values())
-
     def _spend_slot(self, check: Check, day: date) -> None:
         """Only the rule that has fired looks for its next date."""
         self._slots[check.name] = day
-        if self._slots_ahead is not None:
-            self._slots_ahead[check.name] = self._slot(check)
-            self._slot_ahead = _first(self._slots_ahead.values())
+        if (slot := self._slot(check)) is not None:
+            heapreplace(self._slots_ahead, slot)
+        else:
+            heappop(self._slots_ahead)
 
     def _slot(self, check: Check) -> Due | None:
         rule = check.calendar
@@ -575,7 +613,7 @@ class Run:
             fired=self._slots.get(check.name),
             lunar=rule.lunar is not None,
         )
-        return None if found is None else Due(found[0], check, None, found[1])
+        return None if found is None else Due(found[0], check.position, check, None, found[1])
 
     def advance(self, limit: datetime) -> None:
         """Fire everything due at or before `limit`, each at its own instant, under its version."""
@@ -590,7 +628,7 @@ class Run:
     def _fire(self) -> None:
         if self._next is None:
             raise FoldBroken("a check was to fire, but none stands armed")
-        at, check, anchor, day = self._next
+        at, _, check, anchor, day = self._next
         self._checked_at = self._position = at
         if day is not None:
             self._spend_slot(check, day)
@@ -608,7 +646,10 @@ class Run:
 
     def _spend(self, check: Check, anchor: datetime) -> int:
         """Mark a timed check as evaluated at this anchor; how often it has been, now included."""
-        self._steady_known = False
+        if self._steady and self._steady[-1] is self._next:
+            self._steady.pop()  # until its anchor moves; the others stand as they stood
+        else:
+            self._unsteady_known = False
         mark = self._marks.get(check.name)
         if mark is None:
             mark = self._marks[check.name] = Mark(stay=self._stay, spent=[], counts={})

@@ -11,6 +11,8 @@ from typing import Any
 
 from lifecycle.domain.cel_library import cel
 
+_REMEMBERED = 4096  # answers of one guard
+
 
 class GuardError(Exception):
     """The guard could not be evaluated over these values, or its answer was not a boolean."""
@@ -22,7 +24,7 @@ class Guard:
     Raises `GuardError` at construction where the text is not CEL.
     """
 
-    __slots__ = ("_program", "text", "variables")
+    __slots__ = ("_known", "_program", "text", "variables")
 
     def __init__(self, text: str) -> None:
         try:
@@ -31,6 +33,19 @@ class Guard:
             raise GuardError(str(error)) from error
         self.text = text
         self.variables: tuple[str, ...] = tuple(sorted(self._program.variables()))
+        self._known: dict[tuple[Any, ...], bool] = {}
+
+    def judge_again(self, told: tuple[Any, ...]) -> bool:
+        """As `judge`, where few values differ, so that its answers are worth remembering.
+
+        `told` are the values of `variables`, then the class of each: True is 1 to a dictionary.
+        """
+        answer = self._known.get(told)
+        if answer is None:
+            answer = self.judge(dict(zip(self.variables, told, strict=False)))
+            if len(self._known) < _REMEMBERED:
+                self._known[told] = answer
+        return answer
 
     def judge(self, values: dict[str, Any]) -> bool:
         """Whether it holds; `values` must have every one of `variables`.

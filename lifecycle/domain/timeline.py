@@ -26,6 +26,7 @@ from lifecycle.domain.machine import PolicyMachine, check_trigger, event_trigger
 from lifecycle.domain.policy import (
     INTERACTION,
     After,
+    FactKind,
     OnCalendar,
     OnEvent,
     OnState,
@@ -35,11 +36,13 @@ from lifecycle.domain.policy import (
     Policy,
     PolicyVersion,
     TransitionRule,
+    ValueType,
 )
 from lifecycle.domain.snapshot import Snapshot
 from lifecycle.errors import FoldBroken
 
 MOVED_BY_HAND = "moved"  # the rule of a step that an operator made
+_COUNTS = {FactKind.COUNT, FactKind.DISTINCT}  # facts that are whole numbers
 LONGEST = timedelta(days=1_000_000)  # a longer wait never ends: the calendar stops before
 
 Reader = Callable[[Any, datetime], Any]  # (what is being folded, instant) → value for a guard
@@ -50,6 +53,7 @@ class BoundGuard:
     """A guard together with where each of its variables is found."""
 
     guard: Guard
+    told: Reader | None  # the values, then the class of each, where few differ: see `judge_again`
     readers: tuple[tuple[str, Reader, Reader], ...]  # name, value for the guard, canonical value
 
 
@@ -148,7 +152,7 @@ class Version:
         self.timed = (*checks, *timed)
         self._standing = tuple(check for check in timed if not check.stays)
         self.steady = tuple(check for check in timed if is_steady(check))
-        self.idle: frozenset[str] = frozenset()  # event types that move no fact of these
+        self.idle: frozenset[str] = frozenset()  # event types that move no fact of a timed check
         self._checks: dict[str, tuple[Check, ...]] = {
             state: (
                 *(check for check in checks if leaves(check, state)),
@@ -173,7 +177,7 @@ class Version:
         return self._checks.get(state, self._standing)
 
     def unsteady(self, state: str) -> tuple[Check, ...]:
-        """Those of `checks` that have to be looked at after every event."""
+        """Those of `checks` that also look at her state, or at her own rhythm."""
         unsteady = self._unsteady.get(state)
         if unsteady is None:
             unsteady = tuple(check for check in self._standing if not is_steady(check))
@@ -213,8 +217,25 @@ class Version:
         guard = compiled(text)
         return BoundGuard(
             guard=guard,
+            told=self._told(guard.variables),
             readers=tuple((name, *self._reader(name)) for name in guard.variables),
         )
+
+    def _told(self, names: Sequence[str]) -> Reader | None:
+        """All that a guard reads, at once; None where something of it takes many values."""
+        few = {fact.name for fact in self.policy.facts if fact.kind in _COUNTS}
+        few |= {name for name, kind in self.policy.attributes.items() if kind is ValueType.BOOL}
+        if not few.issuperset(names):
+            return None
+        readers = [self._reader(name)[0] for name in names]
+        if len(readers) == 1:  # as of most guards
+            return _one(readers[0])
+
+        def told(run: Any, at: datetime) -> tuple[Any, ...]:
+            values = [read(run, at) for read in readers]
+            return (*values, *map(type, values))
+
+        return told
 
     def _reader(self, name: str) -> tuple[Reader, Reader]:
         """How a variable is read: its value for guards, and its canonical value for the record."""
@@ -224,16 +245,24 @@ class Version:
             return _tags, _tags
         if name in self._cells:
             cell = self._cells[name]
-            keeper = self._keepers[cell]
+            value, exact = self._keepers[cell].read, self._keepers[cell].exact
             return (
-                lambda run, at: keeper.read(run.cells[cell], at),
-                lambda run, at: keeper.exact(run.cells[cell], at),
+                lambda run, at: value(run.cells[cell], at),
+                lambda run, at: exact(run.cells[cell], at),
             )
         kind = self.policy.attributes[name]
         return (
             lambda run, at: readable(run.attributes.get(name), kind),
             lambda run, at: run.attributes.get(name),
         )
+
+
+def _one(read: Reader) -> Reader:
+    def told(run: Any, at: datetime) -> tuple[Any, type]:
+        value = read(run, at)
+        return value, type(value)
+
+    return told
 
 
 def _on_entering(trigger: object) -> bool:
@@ -325,9 +354,10 @@ class Timeline:
         self._updates = _updates(index, feeds, self.keepers)
         moving = _moving(index, feeds)
         for judging in self.versions:
-            anchors = {check.anchor for check in judging.steady}
+            watched = {check.anchor for check in judging.timed}
+            watched |= {check.rhythm[1] for check in judging.timed if check.rhythm is not None}
             judging.idle = frozenset(
-                kind for kind in self._known if not anchors & moving.get(kind, set())
+                kind for kind in self._known if not watched & moving.get(kind, set())
             )
         self._copied = _overriding(self.keepers, "copy")
         self._loaded = _overriding(self.keepers, "load")
