@@ -21,7 +21,7 @@ from lifecycle.domain import fold
 from lifecycle.domain.event import Event
 from lifecycle.killpoints import Point
 from lifecycle.store import attempts
-from tests.chaos import mail_life, sabotage, skew
+from tests.chaos import haste, mail_life, sabotage, skew
 from tests.chaos.fates import KILLED, Fate, write_hit
 from tests.chaos.material import ABORTS, RAISES
 
@@ -37,6 +37,8 @@ def live(fate: Fate, ledger: int, log: int) -> NoReturn:
         _choke_on_poison()
         if fate.clock_off_by:
             skew.clock_is_off_by(fate.clock_off_by)
+        if fate.hurries:
+            haste.hurry()
         if fate.sabotage:
             sabotage.apply_defect(fate.sabotage)
         if fate.ends_at is not None:

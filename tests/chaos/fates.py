@@ -46,6 +46,7 @@ class Fate:
     how: str = KILLED  # or STOPPED, to be continued
     clock_off_by: float = 0.0  # seconds
     sabotage: str | None = None  # a defect of `sabotage`, to see the harness go red
+    hurries: bool = False  # leases and pauses are those of `haste`, and so is how much a page holds
 
     def dumps(self) -> str:
         return json.dumps(dataclasses.asdict(self))
