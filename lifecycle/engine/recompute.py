@@ -25,7 +25,9 @@ from lifecycle.store.sql import Tx
 
 tell = Teller("lifecycle.engine")
 
-LEASE = timedelta(minutes=2)  # of real time: of a process that died, after which another goes on
+# Of real time. Short, as nobody goes on before it is over where a process died, and where it is over too
+# early a page is done twice and counted once; yet longer than a page waits for those who are locked.
+LEASE = timedelta(seconds=30)
 PAGE = 200  # customers at most: some have long histories, and others wait for who is locked
 TELL_EVERY = 20  # pages
 

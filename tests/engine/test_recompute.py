@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
+from lifecycle.engine.apply import PATIENCE_SECONDS
 from lifecycle.engine.current import is_up_to_date
 from lifecycle.engine.digest import digest
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.publishing.history import history
-from lifecycle.engine.recompute import LEASE, Recomputing
+from lifecycle.engine.recompute import LEASE, Recomputing, _worker
 from lifecycle.engine.verify import verify
 from lifecycle.errors import NotReady
 from lifecycle.store import attempts, customers, recomputations
@@ -133,6 +135,31 @@ def test_who_lost_the_lease_moves_nothing_on(inst: Installation) -> None:
     progress = history(inst)[-1].recomputation
     assert progress is not None
     assert progress.done == 0
+
+
+def test_a_page_that_outlasts_its_lease_is_done_twice_and_counted_once(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a lease may be short: where it is over too early, nothing but work is lost."""
+    published(inst, HASTY)
+    slow = Recomputing(inst)
+    page = slow._claim()
+    assert page is not None
+    with inst.db.write() as tx:
+        now = inst.db.clock(tx)
+        assert recomputations.claim(tx, 2, worker=_worker(), now=now, lease_until=now)
+    with monkeypatch.context() as another:
+        another.setattr(attempts, "TOKEN", "4711-other")
+        assert Recomputing(inst).work() == 45
+    assert slow._fold(page) == 20
+    progress = history(inst)[-1].recomputation
+    assert progress is not None
+    assert (progress.done, progress.customers) == (45, 45)
+    assert verify(inst) == []
+
+
+def test_who_waits_with_a_page_for_those_who_are_locked_keeps_it() -> None:
+    assert timedelta(seconds=2 * PATIENCE_SECONDS) < LEASE
 
 
 def test_whom_others_hold_is_folded_on_by_the_sweep(inst: Installation) -> None:
