@@ -66,7 +66,6 @@ class Company:
     environment: Mapping[str, str]
     chance: random.Random
     meanwhile: Callable[[int], object]  # is told at every look how many are still to die
-    sabotage: str | None = None
     deaths: list[Death] = field(default_factory=list)
     unforeseen: list[str] = field(default_factory=list)
     _wanted: list[Doom] = field(default_factory=list)
@@ -92,6 +91,13 @@ class Company:
     def missing(self) -> int:
         """How many of those that are wanted have still to come true."""
         return len(self._wanted) + sum(life.is_wanted for life in self._lives.values())
+
+    @property
+    def told(self) -> str:
+        """For who wonders why nothing goes on."""
+        return (
+            f"{self.deaths}, {self.missing} more to die, {self.recomputation()}, {self.unforeseen}"
+        )
 
     def tend(self) -> None:
         """A look at everybody: who has ended is replaced."""
@@ -140,7 +146,6 @@ class Company:
             environment=self.environment,
             ends_at=doom if isinstance(doom, Point) else None,
             times=times,
-            sabotage=self.sabotage,
             hurries=True,
         )
 

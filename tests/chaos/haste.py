@@ -10,7 +10,7 @@ from workers import clockwork, processes
 LEASE = timedelta(seconds=0.6)
 CRASHED_AFTER = timedelta(seconds=0.4)
 SWEEP_EVERY = timedelta(seconds=0.2)
-PAGE = 2  # customers
+PAGE = 3  # customers
 
 
 def hurry() -> None:
