@@ -15,11 +15,11 @@ from random import Random
 from typing import Any
 
 from lifecycle.insight.days import (
+    Exits,
     Hazards,
     Luck,
     a_day_later,
     scaled,
-    steep,
     surely_a_day_later,
 )
 from lifecycle.insight.passages import NEW, WEEK
@@ -219,14 +219,12 @@ class World:
         dated: Mapping[str, float],
     ) -> _Terms:
         to = {state: known.to for state, known in self.rates.leaving.items() if known.to}
-        cells = {state: steep(leaving[state]) for state in to}
+        exits = {state: Exits.of(leaving[state]) for state in to}
         return _Terms(
             to=to,
             hazards=[
                 {
-                    state: scaled(
-                        leaving[state], [factor[state, each] for each in goals], cells[state]
-                    )
+                    state: scaled(exits[state], [factor[state, each] for each in goals])
                     for state, goals in to.items()
                 }
                 for factor in moves

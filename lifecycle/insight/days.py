@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from operator import mul
 
 from lifecycle.insight.passages import OLDER
 
 STEEP = 0.05  # a day's probability from which on hazards are scaled exactly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exits:
+    """A day's probabilities of leaving a state, with all of it that every scaling needs."""
+
+    leaving: list[list[float]]  # a destination, a cell
+    whole: Sequence[float]  # of leaving at all, a cell
+    stays: list[float]  # of staying, a cell
+    steep: list[int]  # cells which so many leave that twice the hazard is not twice as many
+
+    @classmethod
+    def of(cls, leaving: list[list[float]]) -> Exits:
+        whole = list(map(sum, zip(*leaving, strict=True)))
+        return cls(
+            leaving=leaving,
+            whole=whole,
+            stays=[max(1.0 - each, 0.0) for each in whole],
+            steep=[cell for cell, each in enumerate(whole) if each > STEEP],
+        )
+
 
 Hazards = tuple[list[list[float]], list[float]]
 """A day's probabilities of leaving a state, a destination and a cell; and of staying, a cell."""
@@ -78,14 +100,7 @@ def _aged(cells: Sequence[float], arrived: float) -> list[float]:
     return aged
 
 
-def steep(leaving: Sequence[Sequence[float]]) -> list[int]:
-    """The cells which so many leave in a day that twice the hazard is not twice as many."""
-    return [cell for cell, each in enumerate(zip(*leaving, strict=True)) if sum(each) > STEEP]
-
-
-def scaled(
-    leaving: list[list[float]], factors: Sequence[float], steep: Sequence[int]
-) -> tuple[list[list[float]], list[float]]:
+def scaled(exits: Exits, factors: Sequence[float]) -> Hazards:
     """The same probabilities with hazards so many times as large; and who stays.
 
     The hazards are proportional in continuous time: 1 − (1 − p)^f for a single destination (Prentice
@@ -93,17 +108,18 @@ def scaled(
     twice. Small probabilities are multiplied.
     """
     times = [
-        [share * factor for share in each] for each, factor in zip(leaving, factors, strict=True)
+        [share * factor for share in each]
+        for each, factor in zip(exits.leaving, factors, strict=True)
     ]
-    stays = [1.0 - sum(each) for each in zip(*times, strict=True)]
-    cells = steep if min(stays) >= 1.0 - 2 * STEEP else range(len(stays))
+    heavy = list(map(sum, zip(*times, strict=True)))
+    stays = [1.0 - each for each in heavy]
+    cells = exits.steep if min(stays) >= 1.0 - 2 * STEEP else range(len(stays))
     for cell in cells:
-        whole = sum(each[cell] for each in leaving)
-        heavy = sum(each[cell] for each in times)
-        if heavy <= 0.0:
+        now = heavy[cell]
+        if now <= 0.0:
             continue
-        stays[cell] = max(1.0 - whole, 0.0) ** (heavy / whole)
-        ratio = (1.0 - stays[cell]) / heavy
+        stays[cell] = exits.stays[cell] ** (now / exits.whole[cell])
+        ratio = (1.0 - stays[cell]) / now
         for each in times:
             each[cell] *= ratio
     return times, stays

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from lifecycle.insight.cohorts import Ahead, Dated
-from lifecycle.insight.days import scaled
+from lifecycle.insight.days import Exits, scaled
 from lifecycle.insight.forecast import Forecast, forecast
 from lifecycle.insight.hindsight import Hindsight, hindsight, hits, sentences
 from lifecycle.insight.passages import BEFORE, RECENT, Ages, Passages, Span, note
@@ -253,7 +253,7 @@ def test_what_chance_does_is_taken_off_a_swing() -> None:
 @pytest.mark.parametrize("factor", [0.2, 1.0, 3.0, 50.0])
 def test_scaled_hazards_stay_probabilities(factor: float) -> None:
     leaving = [[0.001, 0.02, 0.3, 0.999, 0.0], [0.0, 0.02, 0.3, 0.001, 0.0]]
-    (first, second), stays = scaled(leaving, [factor, 1.0], [2, 3])
+    (first, second), stays = scaled(Exits.of(leaving), [factor, 1.0])
     for one, other, stay in zip(first, second, stays, strict=True):
         assert one + other + stay == pytest.approx(1.0)
         assert min(one, other, stay) >= 0.0
