@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import add, mul
+from functools import cache
+from operator import add
 from random import Random
 from typing import Any
 
@@ -24,6 +25,7 @@ from lifecycle.insight.days import (
 )
 from lifecycle.insight.passages import NEW, WEEK
 from lifecycle.insight.rates import Rates
+from lifecycle.insight.rows import Row
 from lifecycle.insight.swings import Swing
 
 Population = Mapping[tuple[str, int], int]
@@ -100,8 +102,7 @@ class Chances:
             _add(self.moves[NEW, to, day], count, count)
         for state, (leaving, _) in terms.hazards[week].items():
             for to, share in zip(terms.to[state], leaving, strict=True):
-                mean = sum(map(mul, people[state], share))
-                known = sum(map(mul, map(mul, sure[state], share), share))
+                mean, known = share.among(people[state]), share.twice_among(sure[state])
                 _add(self.moves[state, to, day], mean, mean - known)
 
     def note(
@@ -114,8 +115,7 @@ class Chances:
         for rule, rates in terms.sending.items():
             factor = terms.swung[part.number][rule]
             for state, rate in rates.items():
-                mean = sum(map(mul, lived[state], rate))
-                known = sum(map(mul, map(mul, sure[state], rate), rate))
+                mean, known = rate.among(lived[state]), rate.twice_among(sure[state])
                 pair = self.letters[rule, part.number]
                 _add(pair, mean * factor, max(mean - known, 0.0) * factor)
         for state, cells in lived.items():
@@ -130,9 +130,7 @@ class _Terms:
     to: Mapping[str, Sequence[str]]  # state → where its customers go
     hazards: Sequence[Mapping[str, Hazards]]  # a week
     new: Sequence[Mapping[str, float]]  # a week: state → new customers a day
-    sending: Mapping[
-        str, Mapping[str, list[float]]
-    ]  # rule → state → letters a customer-day, a cell
+    sending: Mapping[str, Mapping[str, Row]]  # rule → state → letters a customer-day
     swung: Sequence[Mapping[str, float]]  # a part: rule → how many times as many letters
     dated: Mapping[str, float]  # rule → letters a customer on its date
 
@@ -220,11 +218,16 @@ class World:
     ) -> _Terms:
         to = {state: known.to for state, known in self.rates.leaving.items() if known.to}
         exits = {state: Exits.of(leaving[state]) for state in to}
+
+        @cache  # weeks that do not swing are alike
+        def hazards(state: str, *factors: float) -> Hazards:
+            return scaled(exits[state], factors)
+
         return _Terms(
             to=to,
             hazards=[
                 {
-                    state: scaled(exits[state], [factor[state, each] for each in goals])
+                    state: hazards(state, *(factor[state, each] for each in goals))
                     for state, goals in to.items()
                 }
                 for factor in moves
@@ -233,7 +236,10 @@ class World:
                 {state: count * factor[NEW, state] for state, count in entering.items()}
                 for factor in moves
             ],
-            sending=sending,
+            sending={
+                rule: {state: Row.of(each) for state, each in by_state.items()}
+                for rule, by_state in sending.items()
+            },
             swung=letters,
             dated=dated,
         )
@@ -263,7 +269,7 @@ class World:
                     people = a_day_later(people, terms.to, hazards, today, lucky)
                 lived[NEW][0] += sum(today.values())
             for rule, rates in terms.sending.items():
-                sent = sum(sum(map(mul, lived[state], rate)) for state, rate in rates.items())
+                sent = sum(rate.among(lived[state]) for state, rate in rates.items())
                 future.letters[rule][part.reading] += sent * terms.swung[part.number][rule]
             if luck is None:
                 lived_surely[NEW] = lived[NEW]

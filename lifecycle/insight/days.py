@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import mul
 
 from lifecycle.insight.passages import OLDER
+from lifecycle.insight.rows import Row
 
 STEEP = 0.05  # a day's probability from which on hazards are scaled exactly
 
@@ -15,24 +16,25 @@ STEEP = 0.05  # a day's probability from which on hazards are scaled exactly
 class Exits:
     """A day's probabilities of leaving a state, with all of it that every scaling needs."""
 
-    leaving: list[list[float]]  # a destination, a cell
-    whole: Sequence[float]  # of leaving at all, a cell
+    leaving: list[Row]  # a destination
+    whole: list[float]  # of leaving at all, a cell
     stays: list[float]  # of staying, a cell
     steep: list[int]  # cells which so many leave that twice the hazard is not twice as many
 
     @classmethod
-    def of(cls, leaving: list[list[float]]) -> Exits:
-        whole = list(map(sum, zip(*leaving, strict=True)))
+    def of(cls, leaving: Sequence[Sequence[float]]) -> Exits:
+        rows, cells = list(map(Row.of, leaving)), len(leaving[0])
+        whole = _together(rows, cells)
         return cls(
-            leaving=leaving,
+            leaving=rows,
             whole=whole,
             stays=[max(1.0 - each, 0.0) for each in whole],
             steep=[cell for cell, each in enumerate(whole) if each > STEEP],
         )
 
 
-Hazards = tuple[list[list[float]], list[float]]
-"""A day's probabilities of leaving a state, a destination and a cell; and of staying, a cell."""
+Hazards = tuple[list[Row], list[float]]
+"""A day's probabilities of leaving a state, a destination; and of staying, a cell."""
 
 Luck = Mapping[tuple[str, str], float]
 """(state or NEW, state) → how many times as many move on a day as expected."""
@@ -58,7 +60,7 @@ def a_day_later(
         staying = list(map(mul, cells, stays))
         more, left = 0.0, sum(staying)
         for to, share in zip(goals[state], leaving, strict=True):
-            moved = sum(map(mul, cells, share))
+            moved = share.among(cells)
             if luck is not None:
                 extra = min(moved * (luck[state, to] - 1.0), left - more)
                 more += extra
@@ -107,19 +109,21 @@ def scaled(exits: Exits, factors: Sequence[float]) -> Hazards:
     and Gloeckler, Biometrics 1978), so a timed check that strikes everybody still does, and nobody
     twice. Small probabilities are multiplied.
     """
-    times = [
-        [share * factor for share in each]
-        for each, factor in zip(exits.leaving, factors, strict=True)
-    ]
-    heavy = list(map(sum, zip(*times, strict=True)))
+    times = [row.times(factor) for row, factor in zip(exits.leaving, factors, strict=True)]
+    heavy = _together(times, len(exits.stays))
     stays = [1.0 - each for each in heavy]
+    ratios = [1.0] * len(stays)
     cells = exits.steep if min(stays) >= 1.0 - 2 * STEEP else range(len(stays))
     for cell in cells:
-        now = heavy[cell]
-        if now <= 0.0:
-            continue
-        stays[cell] = exits.stays[cell] ** (now / exits.whole[cell])
-        ratio = (1.0 - stays[cell]) / now
-        for each in times:
-            each[cell] *= ratio
-    return times, stays
+        if now := heavy[cell]:
+            stays[cell] = exits.stays[cell] ** (now / exits.whole[cell])
+            ratios[cell] = (1.0 - stays[cell]) / now
+    return [row.by_cell(ratios) for row in times], stays
+
+
+def _together(leaving: Sequence[Row], cells: int) -> list[float]:
+    whole = [0.0] * cells
+    for row in leaving:
+        for cell, share in zip(row.cells, row.figures, strict=True):
+            whole[cell] += share
+    return whole

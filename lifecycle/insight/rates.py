@@ -256,10 +256,11 @@ def _letter_swings(
         by_week[NEW, week] = [(0, sum(counts.flows[NEW, to, week] for to in entering))]
     swings = {}
     for rule, known in sending.items():
+        usual = known.expected()
         expected, variance = [], []
         for week in weeks:
             mean = spread = 0.0
-            for state, rates_of in known.expected().items():
+            for state, rates_of in usual.items():
                 for cell, people in by_week[state, week]:
                     mean += people * rates_of[cell]
                     spread += people * rates_of[cell] * max(1.0 - rates_of[cell], 0.0)

@@ -253,7 +253,11 @@ def test_what_chance_does_is_taken_off_a_swing() -> None:
 @pytest.mark.parametrize("factor", [0.2, 1.0, 3.0, 50.0])
 def test_scaled_hazards_stay_probabilities(factor: float) -> None:
     leaving = [[0.001, 0.02, 0.3, 0.999, 0.0], [0.0, 0.02, 0.3, 0.001, 0.0]]
-    (first, second), stays = scaled(Exits.of(leaving), [factor, 1.0])
+    rows, stays = scaled(Exits.of(leaving), [factor, 1.0])
+    first, second = (
+        [dict(zip(row.cells, row.figures, strict=True)).get(cell, 0.0) for cell in range(5)]
+        for row in rows
+    )
     for one, other, stay in zip(first, second, stays, strict=True):
         assert one + other + stay == pytest.approx(1.0)
         assert min(one, other, stay) >= 0.0
