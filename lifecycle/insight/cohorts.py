@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from operator import add
 from random import Random
 from typing import Any
@@ -151,6 +151,7 @@ class World:
             self.present[state][cell] += count
         self.parts = tuple(_parts(ahead))
         self.weeks = range(self.parts[-1].week + 1)
+        self.posteriors = {state: known.posterior() for state, known in rates.leaving.items()}
         self.chances = Chances()
 
     def expected(self) -> Future:
@@ -174,8 +175,8 @@ class World:
 
     def drawn(self, chance: Random) -> Future:
         """As it may turn out; after `expected`."""
-        rates, chances = self.rates, self.chances
-        hazards = {state: known.drawn(chance) for state, known in rates.leaving.items()}
+        rates = self.rates
+        hazards = {state: known.drawn(chance) for state, known in self.posteriors.items()}
         entering = {
             to: chance.gammavariate(count, 1 / rates.days) for to, count in rates.entering.items()
         }
@@ -188,19 +189,36 @@ class World:
             for week in self.weeks
         ]
         luck = [
-            {edge: _by_chance(chances.moves[(*edge, day)], chance) for edge in rates.swings}
-            for day in range(1, self.ahead.days + 1)
+            {edge: _by_chance(shape, chance) for edge, shape in day.items()}
+            for day in self._shapes_of_moves
         ]
         letters = [
             {
-                rule: swing.after(start, part.week)
-                * _by_chance(chances.letters[rule, part.number], chance)
+                rule: swing.after(start, part.week) * _by_chance(shapes[rule], chance)
                 for rule, swing in rates.letters.items()
             }
-            for part in self.parts
+            for part, shapes in zip(self.parts, self._shapes_of_letters, strict=True)
         ]
         dated = {rule: _on_its_date(each, chance) for rule, each in self.dated.items()}
         return self._live(self._terms(hazards, entering, sending, moves, letters, dated), luck)
+
+    @cached_property
+    def _shapes_of_moves(self) -> list[dict[tuple[str, str], float | None]]:
+        """A day."""
+        moves = self.chances.moves
+        return [
+            {edge: _shape(moves[(*edge, day)]) for edge in self.rates.swings}
+            for day in range(1, self.ahead.days + 1)
+        ]
+
+    @cached_property
+    def _shapes_of_letters(self) -> list[dict[str, float | None]]:
+        """A part."""
+        letters = self.chances.letters
+        return [
+            {rule: _shape(letters[rule, part.number]) for rule in self.rates.letters}
+            for part in self.parts
+        ]
 
     def _usual(self, swing: Swing, week: int) -> float:
         """Half of what was otherwise a year ago: one year cannot tell a season from an accident."""
@@ -311,13 +329,15 @@ def _parts(ahead: Ahead) -> Iterator[_Part]:
         first = last + 1
 
 
-def _by_chance(expected: Sequence[float], chance: Random) -> float:
-    """A factor with the mean 1, and the variance that chance gives to so many moves or letters."""
+def _shape(expected: Sequence[float]) -> float | None:
+    """Of a gamma distribution that varies as chance makes so many moves or letters; None: not at all."""
     mean, variance = expected
-    if mean <= 0.0 or variance <= 1e-9 * mean:
-        return 1.0
-    shape = mean * mean / variance
-    return chance.gammavariate(shape, 1.0 / shape)
+    return None if mean <= 0.0 or variance <= 1e-9 * mean else mean * mean / variance
+
+
+def _by_chance(shape: float | None, chance: Random) -> float:
+    """A factor with the mean 1."""
+    return 1.0 if shape is None else chance.gammavariate(shape, 1.0 / shape)
 
 
 def _on_its_date(dated: Dated, chance: Random) -> float:

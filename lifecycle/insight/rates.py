@@ -30,7 +30,7 @@ class Leaving:
     usual: Sequence[float]  # a destination: of all ages together
 
     def expected(self) -> list[list[float]]:
-        """A day's probabilities, a destination and a cell: the posterior mean (see `drawn`)."""
+        """A day's probabilities, a destination and a cell: the posterior mean."""
         return [
             [
                 (count + PRIOR * usual) / (exposed + PRIOR)
@@ -39,28 +39,43 @@ class Leaving:
             for counts, usual in zip(self.counts, self.usual, strict=True)
         ]
 
-    def drawn(self, chance: Random) -> list[list[float]]:
-        """Probabilities as they might be, given what was seen.
+    def posterior(self) -> Posterior:
+        stays = 1.0 - sum(self.usual)
+        cells = []
+        for cell, exposed in enumerate(self.exposed):
+            went = [counts[cell] for counts in self.counts]
+            cells.append(
+                (
+                    exposed - sum(went) + PRIOR * stays,
+                    [count + PRIOR * usual for count, usual in zip(went, self.usual, strict=True)],
+                )
+            )
+        return Posterior(cells=cells)
 
-        Independent Dirichlet posteriors, a cell: parameters are the counts, plus a prior worth PRIOR
-        customer-days of the state's own mean (Gelman et al., Bayesian Data Analysis, 3rd ed., 3.4).
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posterior:
+    """What is known of how customers leave one state.
+
+    Independent Dirichlet posteriors, a cell: parameters are the counts, plus a prior worth PRIOR
+    customer-days of the state's own mean (Gelman et al., Bayesian Data Analysis, 3rd ed., 3.4).
+    """
+
+    cells: Sequence[tuple[float, Sequence[float]]]  # parameters of staying, and of each destination
+
+    def drawn(self, chance: Random) -> list[list[float]]:
+        """Probabilities as they might be, given what was seen, a destination and a cell.
+
         A Dirichlet draw is a set of gamma draws divided by their sum.
         """
         gamma = chance.gammavariate
-        drawn: list[list[float]] = [[] for _ in self.to]
-        stays = 1.0 - sum(self.usual)
-        for cell, exposed in enumerate(self.exposed):
-            left = exposed - sum(counts[cell] for counts in self.counts)
-            shape = left + PRIOR * stays
-            rest = gamma(shape, 1.0) if shape > 0 else 0.0
-            went = [
-                gamma(shape, 1.0) if (shape := counts[cell] + PRIOR * usual) > 0 else 0.0
-                for counts, usual in zip(self.counts, self.usual, strict=True)
-            ]
+        shares = []
+        for staying, leaving in self.cells:
+            rest = gamma(staying, 1.0) if staying > 0 else 0.0
+            went = [gamma(shape, 1.0) if shape > 0 else 0.0 for shape in leaving]
             whole = rest + sum(went)
-            for share, each in zip(drawn, went, strict=True):
-                share.append(each / whole if whole else 0.0)
-        return drawn
+            shares.append([each / whole for each in went] if whole else went)
+        return [list(each) for each in zip(*shares, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
