@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import cache
 from random import Random
 
 import pytest
@@ -22,6 +23,7 @@ STATES = ("a", "b", "c")
 TIMED = 20  # days after which b ends
 
 
+@cache  # several tests ask about the same worlds, and none changes them
 def world(
     seed: int, *, days: int = 300, new: float = 3.0, busy: float = 1.0, held_back: int = 28
 ) -> Passages:
