@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
+from itertools import repeat
 
 NEW = ""  # where a customer is before the day of her first event
 YEAR = 364  # days back from which rates are taken: each season once, in whole weeks
@@ -160,7 +161,7 @@ def note(
             counts.change[before, day] -= 1
         counts.change[state, day] += 1
         cell = 0 if before == NEW else ages.cell(since - day - 1)
-        if day < span.looked_at and (years := span.years(day)):
+        if day < span.looked_at and (years := _years(span)[day]):
             counts.moves[before, cell, state, years] += 1
             counts.flows[before, state, span.week(day)] += 1
         before, since = state, day
@@ -172,19 +173,24 @@ def note(
 
 def _expose(counts: Passages, state: str, since: int, last: int, ages: Ages, span: Span) -> None:
     """Each day that she began in that state, from the one after she entered it to `last`."""
-    weeks, exposed = _weeks(span), counts.exposed
+    weeks = _weeks(span)
     first = min(since, len(weeks)) - 1
     if first < last:
         return
-    cells = _cells(ages, since)
-    for day in range(first, last - 1, -1):
-        exposed[state, cells[since - day - 1], weeks[day]] += 1
+    cells = _cells(ages, since)[since - first - 1 : since - last]
+    counts.exposed.update(zip(repeat(state), cells, reversed(weeks[last : first + 1])))
 
 
 @cache
 def _weeks(span: Span) -> tuple[int, ...]:
     """Of each day that is looked at."""
     return tuple(map(span.week, range(span.looked_at)))
+
+
+@cache
+def _years(span: Span) -> tuple[int, ...]:
+    """Likewise."""
+    return tuple(map(span.years, range(span.looked_at)))
 
 
 @lru_cache(maxsize=4096)
@@ -210,7 +216,7 @@ def _note_letters(
 ) -> None:
     for day, rule in letters:
         counts.sent[rule, day] += 1
-        if day >= span.looked_at or not (years := span.years(day)):
+        if day >= span.looked_at or not (years := _years(span)[day]):
             continue
         at = _before(stays, day + 1)
         if at is None:
