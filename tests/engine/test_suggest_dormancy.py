@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from lifecycle.domain.event import Event
+from lifecycle.domain.fold import Run
 from lifecycle.domain.policy import OwnRhythm
 from lifecycle.engine.backtest import histories as sources
 from lifecycle.engine.backtest.asking import recorded
@@ -254,3 +255,32 @@ def test_an_event_that_cannot_be_folded_is_left_out_and_counted() -> None:
         answer = suggest(version(text), found, ASKED, processes=1)
     assert answer.counts.unfolded == 1
     assert answer.counts.customers == 151
+
+
+def test_however_many_events_of_a_kind_cannot_be_folded_the_rest_is_folded_twice_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = 0
+    take = Run.take
+
+    def counted(run: Run, event: Event) -> None:
+        nonlocal taken
+        taken += 1
+        take(run, event)
+
+    monkeypatch.setattr(Run, "take", counted)
+    text = scenario_policy(facts=["spent: {sum: order_paid.amount}"])
+    good = everybody()
+    broken = [
+        order(1 + number)._replace(
+            customer="c000", id=f"broken-{number}", properties={"amount": "much"}
+        )
+        for number in range(40)
+    ]
+    with filed(map(draft, [*good, *broken])) as found:
+        answer = suggest(version(text), found, ASKED, processes=1)
+    with filed(map(draft, good)) as found:
+        without = suggest(version(text), found, ASKED, processes=1)
+    assert answer.counts.unfolded == 40
+    assert answer.counts.customers == without.counts.customers
+    assert taken <= 2 * len(good) + len(REGULAR[0]) + 1

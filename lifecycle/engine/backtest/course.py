@@ -230,26 +230,17 @@ class _Life:
         )
 
     def _take(self, event: Event) -> str | None:
-        if event.type in self._doubted and (why := self._fails(event)):
-            self._unfolded.append((event, why))
-            return None
+        if event.type in self._doubted:
+            why = uncounted(self._courses.timeline, self._run.cells, event)
+            if why is not None:
+                self._unfolded.append((event, why))
+                return None
         try:
             self._run.take(event)
         except Exception as error:  # noqa: BLE001 - as an installation puts the event aside
             return f"{type(error).__name__}: {error}"
         if self._courses.asks_about(event.type):
             self._happened.setdefault(event.type, []).append(event.occurred_at)
-        return None
-
-    def _fails(self, event: Event) -> str | None:
-        """Why it cannot be counted, tried on copies: so that hundreds of a kind need no fold anew each."""
-        timeline = self._courses.timeline
-        cells = timeline.copies(self._run.cells)
-        try:
-            for update in timeline.updates(event.type):
-                update(cells, event)
-        except Exception as error:  # noqa: BLE001 - as an installation puts the event aside
-            return f"{type(error).__name__}: {error}"
         return None
 
     def _queue(self) -> None:
@@ -408,6 +399,17 @@ class _Life:
         if not self._courses.ways.everybody or rule.purpose is None:
             return said
         return {f"{rule.purpose}/all": True, **said}
+
+
+def uncounted(timeline: Timeline, cells: Sequence[Any], event: Event) -> str | None:
+    """Why it cannot be counted, tried on copies: so that hundreds of a kind need no fold anew each."""
+    copies = timeline.copies(cells)
+    try:
+        for update in timeline.updates(event.type):
+            update(copies, event)
+    except Exception as error:  # noqa: BLE001 - as an installation puts the event aside
+        return f"{type(error).__name__}: {error}"
+    return None
 
 
 @cache

@@ -15,6 +15,7 @@ from lifecycle.domain.instant import instant_text
 from lifecycle.domain.policy import Policy, PolicyVersion
 from lifecycle.domain.step import Step
 from lifecycle.domain.timeline import Timeline
+from lifecycle.engine.backtest.course import uncounted
 from lifecycle.engine.backtest.dormancy_grid import Check, Question, dormancy_check, grid_of
 from lifecycle.engine.backtest.histories import Histories, History
 from lifecycle.engine.backtest.run import OnCustomers, Policies, run
@@ -113,18 +114,22 @@ def _steps(
     timeline: Timeline, events: Sequence[Event], until: datetime
 ) -> tuple[Sequence[Step], int]:
     """Her steps, and how many events had to be left out because they cannot be folded."""
-    unfolded = 0
     kept = list(events)
+    doubted: set[str] = set()  # types of which one could not be folded: others are tried first
     while True:
         run = Run(timeline, timeline.blank())
+        unfolded = len(events) - len(kept)
         for event in kept:
             if run.wake <= event.occurred_at:
                 run.advance(event.occurred_at)
+            if event.type in doubted and uncounted(timeline, run.cells, event) is not None:
+                unfolded += 1
+                continue
             try:
                 run.take(event)
             except Exception:  # noqa: BLE001 - as an installation puts the event aside
-                unfolded += 1
                 kept.remove(event)
+                doubted.add(event.type)
                 break
         else:
             run.advance(until)
