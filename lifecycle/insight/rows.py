@@ -18,12 +18,9 @@ class Row(NamedTuple):
 
     @classmethod
     def of(cls, figures: Iterable[float]) -> Row:
-        some = [(cell, figure) for cell, figure in enumerate(figures) if figure]
-        return cls.at([cell for cell, _ in some], [figure for _, figure in some])
-
-    @classmethod
-    def at(cls, cells: Sequence[int], figures: Sequence[float]) -> Row:
-        return cls(cells, figures, _picker(cells))
+        some = {cell: figure for cell, figure in enumerate(figures) if figure}
+        cells = list(some)
+        return cls(cells, list(some.values()), _picker(cells))
 
     def times(self, factor: float) -> Row:
         return Row(self.cells, [figure * factor for figure in self.figures], self.pick)
