@@ -17,18 +17,17 @@ from dataclasses import dataclass, field
 from datetime import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from lifecycle import resources
 from lifecycle.clock import ClockSpec
 from lifecycle.errors import Unusable
 from lifecycle.loopback import LOOPBACK
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import ScalarNode
 
 DEFAULT_DATABASE_URL = "sqlite:///lifecycle.db"
 DEFAULT_PORT = 8000
@@ -509,24 +508,45 @@ def _filed(config_dir: Path) -> Iterator[tuple[str, _Value]]:
         if key.value in seen:
             raise Unusable(f"{where}: {key.value!r} is set twice; keep one of them")
         seen.add(key.value)
-        if not isinstance(node, ScalarNode) or not node.value:
+        if node is None or not node.value:
             raise Unusable(f"{where}: {key.value!r} needs one value, as text or number")
         yield key.value, _Value(text=node.value, where=f"{where}: {key.value}", base=config_dir)
 
 
-def _pairs(file: Path) -> list[tuple[ScalarNode, Node]]:
-    """The nodes as written: a port stays text and a clock is not taken for a date by YAML."""
+def _pairs(file: Path) -> list[tuple[ScalarNode, ScalarNode | None]]:
+    """The nodes as written: a port stays text and a clock is not taken for a date by YAML.
+
+    None stands for a value that is no single one.
+    """
     try:
         if file.stat().st_size > SETTINGS_FILE_LIMIT:
             raise Unusable(
                 f"{file}: larger than {SETTINGS_FILE_LIMIT} bytes; this is no settings file"
             )
-        root = YAML(typ="safe", pure=True).compose(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f"{file}: cannot be read: {error}") from error
+    if all(map(_is_comment, text.split("\n"))):
+        return []  # as in the file that comes with the program: nobody waits for YAML
+    return _parsed(text, file)
+
+
+def _is_comment(line: str) -> bool:
+    return line.isprintable() and line.lstrip(" ")[:1] in {"", "#"}
+
+
+def _parsed(text: str, file: Path) -> list[tuple[ScalarNode, ScalarNode | None]]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.nodes import MappingNode, ScalarNode
+
+    try:
+        root = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise Unusable(f"{file}{at}: not YAML: {error.problem or error.context}") from error
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except YAMLError as error:
         raise Unusable(f"{file}: cannot be read: {error}") from error
     if root is None:
         return []
@@ -536,4 +556,4 @@ def _pairs(file: Path) -> list[tuple[ScalarNode, Node]]:
         raise Unusable(
             f"{file}: settings are lines of `name: value`; allowed: {', '.join(_IN_FILE)}"
         )
-    return list(root.value)
+    return [(key, node if isinstance(node, ScalarNode) else None) for key, node in root.value]

@@ -221,6 +221,20 @@ def test_a_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["", "\n", "# port: 1\n\n  # 设置 ✓\n", "# a: b\r\n#c"])
+def test_a_file_of_comments_says_nothing(tmp_path: Path, text: str) -> None:
+    assert read_settings(config(tmp_path, text), {}).port == 8000
+
+
+@pytest.mark.parametrize(
+    "text", ["# a\x85port: 1", "# a\nport: 1", "# a\rport: 1", "\ufeffport: 1"]
+)
+def test_a_setting_behind_a_comment_is_read_whatever_ends_the_line(
+    tmp_path: Path, text: str
+) -> None:
+    assert read_settings(config(tmp_path, text), {}).port == 1
+
+
 def test_a_misspelt_variable_is_refused_and_not_passed_over() -> None:
     """Passed over, it would mean working on the default database without a word."""
     with pytest.raises(Unusable, match="did you mean LIFECYCLE_DATABASE_URL"):
