@@ -3,45 +3,53 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version as version_of
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from lifecycle.cli import (
-    backtest,
-    bench,
-    customer,
-    dead,
-    exits,
-    explain,
-    forecast,
-    imports,
-    key,
-    nights,
-    output,
-    outreach,
-    policy,
-    processes,
-    report,
-    schema,
-    simulation,
-    suggest,
-    task,
-    template,
-    transitions,
-    truth,
-    up,
-)
+from lifecycle.cli import exits
+from lifecycle.cli.later import Entry, group_of
 from lifecycle.intake.strict_json import tame
+
+RUN = "Run it, and get events in"
+LOOK = "Look"
+KEEP = "Keep it in order"
+_HANDED_ON = {"ignore_unknown_options": True}
+
+_COMMANDS = {
+    "up": Entry(module="up", name="up", panel=RUN),
+    "serve": Entry(module="processes", name="serve", panel=RUN),
+    "work": Entry(module="processes", name="work", panel=RUN),
+    "schedule": Entry(module="processes", name="schedule", panel=RUN),
+    "import": Entry(module="imports", name="import_file", panel=RUN),
+    "simulate": Entry(module="simulation", name="simulate", panel=RUN),
+    "log": Entry(module="transitions", name="log", panel=LOOK),
+    "explain": Entry(module="explain", name="explain", panel=LOOK),
+    "backtest": Entry(module="backtest", name="backtest", panel=LOOK),
+    "forecast": Entry(module="forecast", name="forecast", panel=LOOK),
+    "nights": Entry(module="nights", name="nights", panel=KEEP),
+    "verify": Entry(module="truth", name="verify", panel=KEEP),
+    "rebuild": Entry(module="truth", name="rebuild", panel=KEEP),
+    "digest": Entry(module="truth", name="digest", panel=KEEP),
+    "migrate": Entry(module="schema", name="migrate", panel=KEEP),
+    "bench": Entry(module="bench", name="bench", panel=KEEP, context=_HANDED_ON),
+    "customer": Entry(module="customer", panel=LOOK),
+    "outreach": Entry(module="outreach", panel=LOOK),
+    "report": Entry(module="report", panel=LOOK),
+    "policy": Entry(module="policy", panel=KEEP),
+    "template": Entry(module="template", panel=KEEP),
+    "task": Entry(module="task", panel=KEEP),
+    "dead": Entry(module="dead", panel=KEEP),
+    "key": Entry(module="key", panel=KEEP),
+}
 
 app = typer.Typer(
     name="lifecycle",
+    cls=group_of(_COMMANDS),
     help="A customer lifecycle engine: events in; states, timed checks and planned messages out.",
     no_args_is_help=True,
     add_completion=False,
@@ -52,6 +60,8 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version as version_of
+
         typer.echo(f"lifecycle {version_of('lifecycle-engine')}")
         raise typer.Exit
 
@@ -69,58 +79,9 @@ def lifecycle(
     """What stands before a command."""
 
 
-RUN = "Run it, and get events in"
-LOOK = "Look"
-KEEP = "Keep it in order"
-_HANDED_ON = {"ignore_unknown_options": True}
-
-app.command("up", rich_help_panel=RUN)(up.up)
-app.command("serve", rich_help_panel=RUN)(processes.serve)
-app.command("work", rich_help_panel=RUN)(processes.work)
-app.command("schedule", rich_help_panel=RUN)(processes.schedule)
-app.command("import", rich_help_panel=RUN)(imports.import_file)
-app.command("simulate", rich_help_panel=RUN)(simulation.simulate)
-app.command("log", rich_help_panel=LOOK)(transitions.log)
-app.command("explain", rich_help_panel=LOOK)(explain.explain)
-app.add_typer(customer.app, name="customer", rich_help_panel=LOOK)
-app.add_typer(outreach.app, name="outreach", rich_help_panel=LOOK)
-app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)
-app.command("forecast", rich_help_panel=LOOK)(forecast.forecast)
-app.add_typer(report.app, name="report", rich_help_panel=LOOK)
-policy.app.add_typer(suggest.app, name="suggest")
-app.add_typer(policy.app, name="policy", rich_help_panel=KEEP)
-app.add_typer(template.app, name="template", rich_help_panel=KEEP)
-app.add_typer(task.app, name="task", rich_help_panel=KEEP)
-app.add_typer(dead.app, name="dead", rich_help_panel=KEEP)
-app.add_typer(key.app, name="key", rich_help_panel=KEEP)
-app.command("nights", rich_help_panel=KEEP)(nights.nights)
-app.command("verify", rich_help_panel=KEEP)(truth.verify)
-app.command("rebuild", rich_help_panel=KEEP)(truth.rebuild)
-app.command("digest", rich_help_panel=KEEP)(truth.digest)
-app.command("migrate", rich_help_panel=KEEP)(schema.migrate)
-app.command("bench", rich_help_panel=KEEP, context_settings=_HANDED_ON)(bench.bench)
-
-
 def commands() -> Any:
-    """The tree of all commands, with helps that read well.
-
-    Paragraphs flow, whatever the width of the source. A switch shows no type, which would look as if
-    it took a value.
-    """
-    root = typer.main.get_command(app)
-    _tidy(root)
-    return root
-
-
-def _tidy(command: Any, above: Any = None) -> None:
-    context = command.context_class(command, parent=above, **command.context_settings)
-    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
-    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    for parameter in command.get_params(context):
-        if getattr(parameter, "is_bool_flag", False):
-            parameter.metavar = ""
-    for below in getattr(command, "commands", {}).values():
-        _tidy(below, context)
+    """The tree of all commands, with helps that read well; each is imported when it is asked for."""
+    return typer.main.get_command(app)
 
 
 def main() -> NoReturn:
@@ -135,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
         _refuse_other_encodings(arguments)
         code = commands().main(args=list(arguments), prog_name="lifecycle", standalone_mode=False)
         sys.stdout.flush()
-    except (output.OutputClosed, BrokenPipeError, SystemExit):  # the last by Typer's own help
+    except (exits.OutputClosed, BrokenPipeError, SystemExit):  # the last by Typer's own help
         _leave_stdout()
         return exits.Code.OK
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the end of the line: all are told

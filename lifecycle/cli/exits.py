@@ -6,10 +6,8 @@ import os
 import traceback
 from enum import IntEnum
 
-from rich.text import Text
 from typer.exceptions import Abort, TyperException
 
-from lifecycle.cli import output
 from lifecycle.errors import (
     ClaimLost,
     FoldBroken,
@@ -61,6 +59,10 @@ MEANING = {
     Code.CONFIGURATION: "it cannot run as it is configured: settings, policy, database, a port that is taken",
     Code.INTERRUPTED: "interrupted by Ctrl-C; says what was done, what was not, and how to go on. `up` and `log --follow` are meant to end so: with 0",
 }
+
+
+class OutputClosed(Exception):
+    """Whoever read our output has seen enough (`| head`): the command ends in silence."""
 
 
 class NoInput(LifecycleError):
@@ -173,6 +175,10 @@ def _defect(error: BaseException) -> list[str]:
 
 
 def _say(first: str, *rest: str) -> None:
+    from rich.text import Text  # not before there is something to say
+
+    from lifecycle.cli import output
+
     console = output.err()
     console.print(Text.assemble(("error: ", "bold red"), first), soft_wrap=True)
     for line in rest:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from lifecycle.cli import output
+from lifecycle.cli import exits, output
 from lifecycle.cli.lines import Palette, print_line
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class LiveLog:
         while not self._stop.is_set():
             try:
                 self._look()
-            except output.OutputClosed:
+            except exits.OutputClosed:
                 return  # nobody reads any more; the server goes on
             except Exception as error:  # noqa: BLE001 - the log goes on; the complaint is logged
                 self._engine.complaints.about("live_log_failed", "the live log", error)

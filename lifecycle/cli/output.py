@@ -15,30 +15,21 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.segment import Segment
 from rich.table import Table
 
+from lifecycle.cli.exits import OutputClosed
 from lifecycle.intake.strict_json import tame
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 PIPED_WIDTH = 200  # columns, when nobody says how wide the reader is
-
-
-class OutputClosed(Exception):
-    """Whoever read our output has seen enough (`| head`): the command ends in silence."""
 
 
 class _Console(Console):
@@ -171,6 +162,16 @@ def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) ->
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[Ticker]:
     """A bar on stderr while it is a terminal; otherwise nothing is drawn."""
+    from rich.progress import (  # few commands take long enough to need it
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     console = err()
     columns = (
         SpinnerColumn(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from lifecycle.cli import exits, output, publishing, trying
+from lifecycle.cli import exits, output, publishing, suggest, trying
 from lifecycle.cli.findings import told
 from lifecycle.cli.options import with_settings
 from lifecycle.cli.sides import CURRENT, POLICY_FILE, read_sides
@@ -23,6 +23,7 @@ app = typer.Typer(
     help="Check a policy file, draw it, compare it, put it in force, describe it to an editor.",
     no_args_is_help=True,
 )
+app.add_typer(suggest.app, name="suggest")
 
 File = Annotated[
     Path | None,

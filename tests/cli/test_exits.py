@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle import cli
 from lifecycle.cli import exits, output
 from lifecycle.cli.exits import Code
 from lifecycle.errors import (
@@ -304,9 +303,9 @@ def test_output_that_is_closed_on_the_way_ends_the_command_in_silence(
     lifecycle("migrate")
 
     def closed(*_: object) -> None:
-        raise output.OutputClosed
+        raise exits.OutputClosed
 
-    monkeypatch.setattr(cli.output, "show", closed)
+    monkeypatch.setattr(output, "show", closed)
     ran = lifecycle("verify")
     assert (ran.code, ran.out, ran.err) == (0, "", "")
 
