@@ -5,23 +5,21 @@ beside this one, which take the open transaction.
 from __future__ import annotations
 
 import random
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-import psycopg
-
 from lifecycle.errors import LifecycleError
 from lifecycle.store import files, urls
-from lifecycle.store.postgresql import Postgresql
 from lifecycle.store.sql import Dialect, Tx, either
 from lifecycle.store.sqlite import Sqlite
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+    from lifecycle.store.postgresql import Postgresql
 
 T = TypeVar("T")
 
@@ -73,6 +71,8 @@ class Database:
                     lock.close()
                 raise
         else:
+            from lifecycle.store.postgresql import Postgresql  # a quarter of a look into a file
+
             assert named.conninfo is not None
             backend = Postgresql(named.conninfo, named.shown)
         return cls(backend, named.dialect, named.shown, wait)
@@ -104,7 +104,7 @@ class Database:
             try:
                 with self._backend.write(long=long) as tx:
                     answer = unit(tx)
-            except (sqlite3.Error, psycopg.Error) as error:
+            except self._backend.error as error:
                 if not self._backend.is_worth_another_try(error):
                     told = self._backend.told(error)
                     if told is None:
@@ -152,7 +152,7 @@ class Database:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, psycopg.Error) as error:
+        except self._backend.error as error:
             told = self._backend.told(error)
             if told is None:
                 raise

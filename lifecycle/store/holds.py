@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from lifecycle.store.sql import Tx, both
 
 if TYPE_CHECKING:
@@ -35,6 +33,8 @@ class Hold:
 
     def keep(self) -> bool:
         """Take the name again where the server let go of it, as by a restart; False as in `take`."""
+        import psycopg  # loaded by whoever made the connection
+
         try:
             self._connection.execute("SELECT 1")
         except psycopg.OperationalError:

@@ -56,6 +56,8 @@ AWAY = "the database does not answer; try again later"
 class Postgresql:
     """The connections of this process to one server."""
 
+    error = psycopg.Error  # of the driver
+
     def __init__(self, conninfo: str, shown: str) -> None:
         self._conninfo = conninfo
         self._shown = shown

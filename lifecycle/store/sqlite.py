@@ -45,6 +45,8 @@ _FILE = frozenset({8, 11, 14, 26})  # read-only, corrupt, cannot be opened, not 
 class Sqlite:
     """The two kinds of connections to one file, and who may use them when."""
 
+    error = sqlite3.Error  # of the driver
+
     def __init__(self, path: Path, shown: str, lock: IO[str] | None) -> None:
         self._path = path
         self._shown = shown
