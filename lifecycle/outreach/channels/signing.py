@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import dkim
-
 from lifecycle.outreach.channels.settings import Secret
 
 # RFC 8058 asks for the two of unsubscribing. Those in the second row are signed once more than they
@@ -26,6 +24,8 @@ class Signer:
 
     def __call__(self, content: bytes) -> bytes:
         """The line DKIM-Signature, with its line break."""
+        import dkim  # it brings a client of the DNS, for which only those wait who sign
+
         signed: bytes = dkim.sign(
             content,
             self.selector.encode(),
@@ -38,6 +38,8 @@ class Signer:
 
     def trouble(self) -> str | None:
         """Why it cannot sign; None: it can."""
+        import dkim
+
         try:
             self(b"From: a@example.com\r\n\r\n\r\n")
         except (dkim.DKIMException, ValueError, IndexError, TypeError):
