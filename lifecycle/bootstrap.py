@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from lifecycle import policy as policy_file
 from lifecycle.clock import ClockSpec, Origin, begin
 from lifecycle.domain.policy import Policy, PolicyVersion
-from lifecycle.engine import accept, apply, decisions, fetches, once, policies
+from lifecycle.engine import accept, apply, decisions, once, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.backlog import Backlog
 from lifecycle.engine.feedback import Feedback
@@ -27,23 +27,20 @@ from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.readiness import Broker
 from lifecycle.engine.recompute import Recomputing
 from lifecycle.engine.retention import Retention
-from lifecycle.engine.sending.sender import Sender
 from lifecycle.engine.work import Applied
 from lifecycle.errors import LifecycleError, Unusable, digest_of
 from lifecycle.intake.draft import Draft
 from lifecycle.killpoints import Point, killpoint
 from lifecycle.logs.failure import told
 from lifecycle.logs.lines import Teller
-from lifecycle.outreach.channels.hooking import hooks_of
-from lifecycle.outreach.channels.opening import KINDS, measures_of
-from lifecycle.outreach.channels.settings import read_channels
-from lifecycle.outreach.hooks import ToldHook
-from lifecycle.outreach.secret import secret_of
 from lifecycle.settings import Settings
 from lifecycle.store import clock as clock_row
 from lifecycle.store import files, keys, messages, revision, urls
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Tx
+
+if TYPE_CHECKING:
+    from lifecycle.engine.sending.sender import Sender
 
 tell = Teller("lifecycle")
 
@@ -120,6 +117,13 @@ def build(
 def _feedback(settings: Settings, *, hears: bool) -> Feedback:
     if not hears:
         return Feedback(secret=None, public_url=settings.reachable_at)
+    # All the channels: a command that only looks need not wait for them.
+    from lifecycle.outreach.channels.hooking import hooks_of
+    from lifecycle.outreach.channels.opening import KINDS, measures_of
+    from lifecycle.outreach.channels.settings import read_channels
+    from lifecycle.outreach.hooks import ToldHook
+    from lifecycle.outreach.secret import secret_of
+
     described = read_channels(settings.config_dir, os.environ, KINDS)
     channels = described.channels or ()
     return Feedback(
@@ -149,6 +153,7 @@ def _sender(
 ) -> Sender:
     from lifecycle.engine.sending.desk import open_desk
     from lifecycle.engine.sending.pausing import hold_if_restored
+    from lifecycle.engine.sending.sender import Sender
 
     if hold_if_restored(inst):
         tell.warning(
@@ -440,6 +445,8 @@ class Engine:
 
     def settle_fetches(self) -> int:
         """What was fetched of letters some seconds ago becomes events; how many these were."""
+        from lifecycle.engine import fetches  # it knows the channels, as `_feedback` does
+
         return fetches.settle(self.installation, self.feedback.measures)
 
     @property

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lifecycle.bootstrap import Engine
-    from lifecycle.engine.explain import Explanation, Hypothesis
+    from lifecycle.engine.explain.asked import Hypothesis
+    from lifecycle.engine.explain.explanation import Explanation
 
 
 class LateEvents(StrEnum):
@@ -78,8 +79,8 @@ def explain(
     that differs from what is recorded. Neither changes anything.
     """
     from lifecycle.bootstrap import Access
-    from lifecycle.engine.explain import Asked
-    from lifecycle.engine.explain import explain as tell
+    from lifecycle.engine.explain.asked import Asked
+    from lifecycle.engine.explain.gather import explain as tell
 
     if late_events is not None and at is None:
         raise typer.BadParameter(

@@ -7,10 +7,7 @@ from pathlib import Path
 
 from lifecycle.domain.policy import Policy
 from lifecycle.errors import Finding, PolicyRefused
-from lifecycle.policy.build import draft
 from lifecycle.policy.canonical import policy_hash
-from lifecycle.policy.checks import check
-from lifecycle.policy.format import POLICY
 from lifecycle.policy.report import START, Report
 from lifecycle.policy.source import decoded, tree
 
@@ -41,6 +38,11 @@ def loads(text: str, name: str = "policy.yaml") -> Loaded:
 
 
 def _load(content: bytes, report: Report) -> Loaded:
+    # All that judges a file. A policy in force was judged once, and most processes read no other.
+    from lifecycle.policy.build import draft
+    from lifecycle.policy.checks import check
+    from lifecycle.policy.format import POLICY
+
     text = decoded(content, report)
     node = tree(text, report) if text is not None else None
     if text is not None and node is None and not report.refused:

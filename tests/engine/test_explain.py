@@ -13,8 +13,9 @@ import pytest
 from lifecycle.domain.event import Event
 from lifecycle.engine.accept import accept
 from lifecycle.engine.dead import discard
-from lifecycle.engine.explain import Explanation, explain
 from lifecycle.engine.explain.chapters import Happened
+from lifecycle.engine.explain.explanation import Explanation
+from lifecycle.engine.explain.gather import explain
 from lifecycle.engine.explain.retold import Happening
 from lifecycle.engine.installation import Installation
 from lifecycle.errors import NotFound

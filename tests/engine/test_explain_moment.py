@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from lifecycle.domain.event import Event
-from lifecycle.engine.explain import Asked, Explanation, explain
+from lifecycle.engine.explain.asked import Asked
 from lifecycle.engine.explain.chapters import Believed, Happened
+from lifecycle.engine.explain.explanation import Explanation
+from lifecycle.engine.explain.gather import explain
 from lifecycle.engine.installation import Installation
 from lifecycle.errors import Problem
 from lifecycle.policy import loads

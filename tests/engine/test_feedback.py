@@ -18,7 +18,7 @@ from lifecycle.domain.event import FAILED, SENT, UNKNOWN
 from lifecycle.domain.fate import Fate
 from lifecycle.engine import feedback, wishes
 from lifecycle.engine.accept import accept_within
-from lifecycle.engine.explain import explain
+from lifecycle.engine.explain.gather import explain
 from lifecycle.engine.feedback import KnownAlready, Recorded, Taken, Unmatched
 from lifecycle.engine.reading import customer
 from lifecycle.intake.draft import draft_of_ours

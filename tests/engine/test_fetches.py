@@ -14,7 +14,7 @@ import pytest
 from lifecycle.bootstrap import Engine
 from lifecycle.domain.event import PREFETCHED, Event
 from lifecycle.engine import fetches
-from lifecycle.engine.explain import explain
+from lifecycle.engine.explain.gather import explain
 from lifecycle.engine.explain.letters import news
 from lifecycle.engine.fetches import QUIET, page_of
 from lifecycle.engine.reading import customer, health

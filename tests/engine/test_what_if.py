@@ -9,9 +9,17 @@ from pathlib import Path
 import pytest
 
 from lifecycle.domain.event import CLICKED, OUR_SOURCE, PREFETCHED, SENT, Event
-from lifecycle.engine.explain import Asked, Explanation, explain
-from lifecycle.engine.explain.asked import NO_VERSION, Difference, Hypothesis, of_file, of_version
+from lifecycle.engine.explain.asked import (
+    NO_VERSION,
+    Asked,
+    Difference,
+    Hypothesis,
+    of_file,
+    of_version,
+)
 from lifecycle.engine.explain.chapters import Happened
+from lifecycle.engine.explain.explanation import Explanation
+from lifecycle.engine.explain.gather import explain
 from lifecycle.engine.installation import Installation
 from lifecycle.errors import NotFound, PolicyRefused
 from lifecycle.policy import loads

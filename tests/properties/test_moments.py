@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from lifecycle.domain.fate import Fate
 from lifecycle.domain.fold import fold
 from lifecycle.domain.instant import BEGINNING
-from lifecycle.engine.explain import Asked, Explanation, Hypothesis, explain
+from lifecycle.engine.explain.asked import Asked, Hypothesis
 from lifecycle.engine.explain.chapters import Believed, Dropped, Happened, Overturned, Planned
+from lifecycle.engine.explain.explanation import Explanation
+from lifecycle.engine.explain.gather import explain
 from lifecycle.engine.installation import Installation
 from lifecycle.errors import NotFound, Problem
 from lifecycle.store import customers, events

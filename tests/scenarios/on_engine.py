@@ -13,7 +13,7 @@ from lifecycle.domain.instant import instant_from, instant_text
 from lifecycle.engine import reading
 from lifecycle.engine.accept import Conflict, Result, accept
 from lifecycle.engine.digest import digest
-from lifecycle.engine.explain import explain
+from lifecycle.engine.explain.gather import explain
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.move import move
 from lifecycle.errors import Problem

@@ -2,12 +2,6 @@
 
 Her history is folded once more from the beginning, and joined with what was recorded. The same is
 told of a past moment, and of a policy as if it had always been in force.
+
+`gather` has the door, `explain`. Nothing is imported here: most who come need but the words.
 """
-
-from __future__ import annotations
-
-from lifecycle.engine.explain.asked import Asked, Hypothesis
-from lifecycle.engine.explain.explanation import Explanation
-from lifecycle.engine.explain.gather import explain
-
-__all__ = ["Asked", "Explanation", "Hypothesis", "explain"]
