@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from lifecycle.domain.policy import Policy
@@ -23,26 +24,30 @@ class Loaded:
 
 def load(path: Path) -> Loaded:
     """The policy of a file; raises `PolicyRefused` with every finding, unreadable file included."""
-    report = Report(str(path))
     try:
         content = path.read_bytes()
     except OSError as error:
+        report = Report(str(path))
         report.error(START, "unreadable_file", f"{error.strerror or error}: no policy was read")
         raise PolicyRefused(report.findings()) from error
-    return _load(content, report)
+    return _judged(content, str(path))
 
 
 def loads(text: str, name: str = "policy.yaml") -> Loaded:
     """The policy of a text; `name` stands for the file in findings."""
-    return _load(text.encode("utf-8", "surrogatepass"), Report(name))
+    return _judged(text.encode("utf-8", "surrogatepass"), name)
 
 
-def _load(content: bytes, report: Report) -> Loaded:
+@lru_cache(
+    maxsize=1
+)  # the first start asks three times of one file: may it be, put it in force, is it
+def _judged(content: bytes, name: str) -> Loaded:
     # All that judges a file. A policy in force was judged once, and most processes read no other.
     from lifecycle.policy.build import draft
     from lifecycle.policy.checks import check
     from lifecycle.policy.format import POLICY
 
+    report = Report(name)
     text = decoded(content, report)
     node = tree(text, report) if text is not None else None
     if text is not None and node is None and not report.refused:
