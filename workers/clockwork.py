@@ -9,9 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from lifecycle.bootstrap import Complaints, Engine
 from lifecycle.clock import WIND_EVERY
 
@@ -35,6 +32,9 @@ class Clockwork:
     """Calls each tick in a thread of its own, never twice at once; a late one is not made up for."""
 
     def __init__(self, ticks: Iterable[Tick], complaints: Complaints) -> None:
+        from apscheduler.executors.pool import ThreadPoolExecutor  # not for who only answers
+        from apscheduler.schedulers.background import BackgroundScheduler
+
         ticks = list(ticks)
         self._complaints = complaints
         self._scheduler = BackgroundScheduler(

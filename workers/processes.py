@@ -18,7 +18,6 @@ from lifecycle.bootstrap import Access, Complaints, Engine, build
 from lifecycle.engine.observer import Observer, Unobserved
 from lifecycle.engine.readiness import Broker
 from lifecycle.errors import Unusable
-from lifecycle.metrics import Metrics
 from lifecycle.settings import VARIABLES, Settings
 from workers import bells
 from workers.bells import APPLY, DELIVER, DUE
@@ -44,6 +43,8 @@ Ring = Callable[[str], object]
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[Engine]:
     """An engine that rings for what it accepts. It does no work, and needs no broker to accept."""
+    from lifecycle.metrics import Metrics
+
     _refuse_file(settings)
     examine(settings)
     line = line_of(settings, "workers find what is accepted by themselves, within seconds")
@@ -222,7 +223,11 @@ def _ringing(settings: Settings, line: Line) -> Iterator[Ringer | NoRinger]:
 
 def _counting(settings: Settings) -> Observer:
     """Of a process without an API: only where somebody can ask."""
-    return Unobserved() if settings.metrics_port is None else Metrics()
+    if settings.metrics_port is None:
+        return Unobserved()
+    from lifecycle.metrics import Metrics  # nobody else waits for the library behind it
+
+    return Metrics()
 
 
 def _engine(
