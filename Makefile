@@ -35,9 +35,10 @@ setup-dev: $(VENV)/.dev-stamp
 run: setup
 	$(BIN)/lifecycle up --demo
 
-# Four at once also on two cores: many tests wait for processes most of their time.
+# Four at once also on two cores: many tests wait for processes most of their time. Byte code is kept,
+# also where a shell forbids it: hundreds of processes would each compile all that they import.
 test: setup-dev
-	$(BIN)/pytest -n 4 --dist worksteal $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist worksteal $(PYTEST_ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check $(CODE)
