@@ -24,7 +24,8 @@ SECONDS = 3.0  # in which the invoices are to be read and tried
 CUSTOMERS = 1_000_000
 EVENTS = 20  # of each
 AT_ONCE = 1_000  # customers in a part
-SHARES = (0.01, 0.04)  # of the customers, in a usual run: four times as many take no more memory
+SHARES = (0.01, 0.04)  # of the customers, in a usual run; with --scale 25 the larger one is all
+MORE_MEMORY = 1.1  # times as much, at most, for four times as many customers
 WAYS = Ways(addresses={"email": "email", "sms": "phone", "task": None})
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 END = BEGIN + timedelta(days=730)
@@ -34,7 +35,8 @@ def run(scale: float) -> list[Result]:
     found = []
     if INVOICES.exists():
         found = [_invoices(everybody=False), _invoices(everybody=True)]
-    return [*found, *(_generated(int(CUSTOMERS * share * scale)) for share in SHARES)]
+    few, many = (_generated(int(CUSTOMERS * share * scale)) for share in SHARES)
+    return [*found, few.result, many.result, _memory(few, many)]
 
 
 def _candidate() -> Candidate:
@@ -70,14 +72,21 @@ def _invoices(*, everybody: bool) -> Result:
     )
 
 
-def _generated(customers: int) -> Result:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    result: Result
+    customers: int
+    megabytes: float  # the most that any process has held so far, this one included
+
+
+def _generated(customers: int) -> _Measured:
     """Customers of whom nothing is kept: each process makes those of its part."""
     histories = Generated(customers=customers)
     begun = time.perf_counter()
     told = backtest(_candidate(), histories, WAYS, Period(until=END))
     seconds = time.perf_counter() - begun
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Result(
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    result = Result(
         name=f"backtest, {customers:,} customers",
         what="ev/s",
         rate=told.events / seconds,
@@ -89,8 +98,27 @@ def _generated(customers: int) -> Result:
                 f"{customers:,} customers with {EVENTS} events each in {seconds:,.1f} s on"
                 f" {os.cpu_count()} cores: {told.letters.planned:,} messages judged,"
                 f" {told.letters.sent:,} would have left; most memory: {peak_megabytes():,.0f} MB here,"
-                f" {children.ru_maxrss / 1024:,.0f} MB in the largest process; a million would take"
+                f" {largest:,.0f} MB in the largest process; a million would take"
                 f" {CUSTOMERS / customers * seconds / 60:,.1f} min; digest {told.digest}"
+            )
+        ],
+    )
+    return _Measured(result=result, customers=customers, megabytes=max(largest, peak_megabytes()))
+
+
+def _memory(few: _Measured, many: _Measured) -> Result:
+    return Result(
+        name="backtest, memory of 4 × the customers",
+        what="×",
+        rate=many.megabytes / few.megabytes,
+        latency=True,
+        floor=MORE_MEMORY,
+        count=many.customers,
+        seconds=many.result.seconds,
+        notes=[
+            (
+                f"the largest process held {few.megabytes:,.0f} MB with {few.customers:,} customers"
+                f" and {many.megabytes:,.0f} MB with {many.customers:,}"
             )
         ],
     )
