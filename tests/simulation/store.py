@@ -30,6 +30,8 @@ FULL = 13  # and for what is not
 class FailingStore:
     """In place of the backend that it stands before."""
 
+    error = Sqlite.error
+
     def __init__(
         self,
         sqlite: Sqlite,
