@@ -17,7 +17,7 @@ from lifecycle.cli import exits, output, trying
 from lifecycle.cli.findings import told
 from lifecycle.cli.opening import published_in
 from lifecycle.cli.options import login, parse_instant, pointing_at_flags, with_settings
-from lifecycle.errors import PolicyRefused
+from lifecycle.errors import Finding, PolicyRefused
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
                 inst,
                 tools,
                 lambda: proposal,
+                findings=loaded.findings,
                 everybody=everybody,
                 dry_run=dry_run,
                 json=json,
@@ -254,6 +255,7 @@ def _propose(
     tools: Tools,
     proposing: Callable[[], Proposal],
     *,
+    findings: Sequence[Finding] = (),
     everybody: bool,
     dry_run: bool,
     json: bool,
@@ -270,7 +272,7 @@ def _propose(
         _tell_in_force(weighed, json=json)
         return
     if dry_run:
-        _tell_weighed(weighed, proposal, json=json)
+        _tell_weighed(weighed, proposal, findings, json=json)
         if weighed.exceeded:
             raise typer.Exit(exits.Code.REFUSED)
         return
@@ -279,14 +281,14 @@ def _propose(
     with pointing_at_flags():
         outcome = put_forward(inst, proposal, weighed)
     if isinstance(outcome, Published):
-        _tell_published(outcome, json=json)
+        _tell_published(outcome, findings, json=json)
         return
-    _tell_waits(outcome, json=json)
+    _tell_waits(outcome, findings, json=json)
     raise typer.Exit(exits.Code.REFUSED)
 
 
 def _checked(settings: Settings, file: Path | None, *, as_json: bool) -> Loaded:
-    """Every problem of the file is told as `policy check` tells it."""
+    """Every problem of the file is told as `policy check` tells it, warnings too."""
     from lifecycle.bootstrap import POLICY_FILE
     from lifecycle.policy import load
 
@@ -294,18 +296,25 @@ def _checked(settings: Settings, file: Path | None, *, as_json: bool) -> Loaded:
     if not path.is_file():
         raise exits.NoInput(f"there is no policy file {str(path)!r}")
     try:
-        return load(path)
+        loaded = load(path)
     except PolicyRefused as refused:
         if as_json:
             output.json_document({"outcome": "refused", "findings": refused.findings})
         else:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            for finding in refused.findings:
-                output.out().print(told(finding, lines), soft_wrap=True)
+            _tell_findings(path, refused.findings)
             output.out().print(
                 Text(f"{path}: refused; nothing was changed", "bold red"), soft_wrap=True
             )
         raise typer.Exit(exits.Code.REFUSED) from refused
+    if not as_json:
+        _tell_findings(path, loaded.findings)
+    return loaded
+
+
+def _tell_findings(path: Path, findings: Sequence[Finding]) -> None:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for finding in findings:
+        output.out().print(told(finding, lines), soft_wrap=True)
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -339,7 +348,9 @@ def _tell_in_force(found: InForce, *, json: bool) -> None:
     )
 
 
-def _tell_weighed(weighed: Weighed, proposal: Proposal, *, json: bool) -> None:
+def _tell_weighed(
+    weighed: Weighed, proposal: Proposal, findings: Sequence[Finding], *, json: bool
+) -> None:
     if json:
         output.json_document(
             {
@@ -350,6 +361,7 @@ def _tell_weighed(weighed: Weighed, proposal: Proposal, *, json: bool) -> None:
                 "changes": weighed.changes,
                 "measured": weighed.measured,
                 "exceeded": [str(one) for one in weighed.exceeded],
+                "findings": findings,
             }
         )
         return
@@ -393,7 +405,7 @@ def _figures(m: Measured) -> list[tuple[str, str, str]]:
     ]
 
 
-def _tell_published(done: Published, *, json: bool) -> None:
+def _tell_published(done: Published, findings: Sequence[Finding] = (), *, json: bool) -> None:
     version, record = done.version, done.publication
     if json:
         output.json_document(
@@ -406,6 +418,7 @@ def _tell_published(done: Published, *, json: bool) -> None:
                 "late": done.late,
                 "changes": record.changes,
                 "measured": record.measured,
+                "findings": findings,
             }
         )
         return
@@ -428,7 +441,7 @@ def _tell_published(done: Published, *, json: bool) -> None:
     )
 
 
-def _tell_waits(waits: Waits, *, json: bool) -> None:
+def _tell_waits(waits: Waits, findings: Sequence[Finding], *, json: bool) -> None:
     draft = waits.draft
     if json:
         output.json_document(
@@ -439,6 +452,7 @@ def _tell_waits(waits: Waits, *, json: bool) -> None:
                 "changes": draft.changes,
                 "measured": draft.measured,
                 "exceeded": draft.exceeded,
+                "findings": findings,
             }
         )
         return

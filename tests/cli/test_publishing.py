@@ -267,6 +267,19 @@ def test_a_broken_policy_is_told_as_the_check_tells_it(publishing: Lifecycle, ho
     assert "refused; nothing was changed" in ran.out
 
 
+def test_of_what_the_check_warns_the_publication_warns_too(
+    publishing: Lifecycle, home: Path
+) -> None:
+    doubtful = PATIENT.replace("orders >= 3", "name.size() > 2")
+    (home / "doubtful.yaml").write_text(doubtful, "utf-8")
+    ran = publishing("publish", "doubtful.yaml", "--dry-run")
+    assert "doubtful.yaml:22:" in ran.out
+    assert "warning guard_raises_when_empty" in ran.out
+    ran = publishing("publish", "doubtful.yaml", "--json")
+    assert ran.json["outcome"] == "published"
+    assert [finding["code"] for finding in ran.json["findings"]] == ["guard_raises_when_empty"]
+
+
 def test_broken_rules_of_publishing_stop_it(publishing: Lifecycle, home: Path) -> None:
     (home / "config" / "publishing.yaml").write_text("version: 1\nfour_eyes: ja\n", "utf-8")
     ran = publishing("publish", "patient.yaml")
