@@ -193,7 +193,7 @@ class Run:
         "steps",
         "tags",
         "wake",
-    )  # more attributes than CPython finds quickly without
+    )  # CPython finds quickly at most thirty attributes that have no slot
 
     def __init__(
         self, timeline: Timeline, before: Snapshot, witness: Witness | None = None

@@ -38,9 +38,8 @@ def loads(text: str, name: str = "policy.yaml") -> Loaded:
     return _judged(text.encode("utf-8", "surrogatepass"), name)
 
 
-@lru_cache(
-    maxsize=1
-)  # the first start asks three times of one file: may it be, put it in force, is it
+# Of one file the first start asks three times: may it be, put it in force, is it in force?
+@lru_cache(maxsize=1)
 def _judged(content: bytes, name: str) -> Loaded:
     # All that judges a file. A policy in force was judged once, and most processes read no other.
     from lifecycle.policy.build import draft

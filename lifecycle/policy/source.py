@@ -85,9 +85,8 @@ def tree(text: str, report: Report) -> Node | None:
             f"found the character U+{ord(strange.group()):04X}, which no text file may hold",
         )
         return None
-    from lifecycle.policy.composing import (
-        composed,
-    )  # YAML, for which a policy in force does not wait
+    # Not before: it brings YAML, for which nobody waits who reads no file.
+    from lifecycle.policy.composing import composed
 
     return composed(text, report)
 

@@ -22,7 +22,7 @@ INTAKE_POINTS = (
 )
 SEND_POINTS = tuple(point for point in Point if point.startswith("send."))
 REPORT_POINTS = (Point.BOUNCE_BEFORE_COMMIT,)
-# Those of publishing have lives of their own: tests/engine/test_publishing_crash.py
+# Those of publishing have a run of their own (`publishing`), and each a test: test_publishing_crash.py
 PUBLISH_POINTS = tuple(point for point in Point if point.startswith(("publish.", "recompute.")))
 WORK_POINTS = tuple(
     point
