@@ -243,7 +243,7 @@ class _Run:
             lambda: (
                 not self.company.missing
                 or self.company.recomputation() is None
-                or len(deaths) == at_most
+                or (at_most is not None and len(deaths) >= at_most)
             )
         )
         self.taken += len(self.answers.answered) - answered
