@@ -34,16 +34,16 @@ def judged_at_need(parameter: Any) -> None:
     asked = parameter.type_descriptor.parameter_info
     if any(getattr(asked, more) != getattr(_USUAL, more) for more in _MORE):
         return
-    parameter.get_runtime_param = _Threshold(parameter.get_runtime_param).itself
+    parameter.get_runtime_param = Threshold(parameter.get_runtime_param).itself
 
 
 @dataclass(frozen=True, slots=True)
-class _Threshold:
+class Threshold:
     """Stands where Typer expects the judge of a parameter."""
 
     judge: Callable[[], Any]
 
-    def itself(self) -> _Threshold:
+    def itself(self) -> Threshold:
         return self
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
