@@ -16,7 +16,7 @@ from lifecycle.domain.instant import BEGINNING
 from lifecycle.domain.policy import Policy, PolicyVersion
 from lifecycle.domain.timeline import Timeline
 from lifecycle.intake import mapping_file, simulate, table
-from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.draft import Draft
 from lifecycle.resources import config_dir
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,16 +82,7 @@ def as_if_live(events: list[Event]) -> list[Event]:
 
 def drafts(events: list[Event]) -> list[Draft]:
     """As intake hands them on."""
-    return [
-        Draft(
-            event=event,
-            dated=True,
-            body_hash=content_hash(event.customer, event.type, event.occurred_at, event.properties),
-            backfill=False,
-            too_late=False,
-        )
-        for event in events
-    ]
+    return [Draft(event=event, dated=True, backfill=False, too_late=False) for event in events]
 
 
 def bodies(events: list[Event], run: str) -> list[bytes]:

@@ -13,7 +13,7 @@ from lifecycle.engine.identities import known_key
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.work import Applied
 from lifecycle.errors import UNCHANGED, Problem
-from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.draft import Draft
 from lifecycle.intake.values import did_you_mean, nearest
 from lifecycle.store import customers
 from lifecycle.store.sql import Tx
@@ -43,13 +43,7 @@ def move(inst: Installation, key: str, to: str, *, by: str, why: str) -> Applied
             received_at=now,
             properties=properties,
         )
-        draft = Draft(
-            event=event,
-            dated=True,
-            body_hash=content_hash(key, MOVED, now, properties),
-            backfill=False,
-            too_late=False,
-        )
+        draft = Draft(event=event, dated=True, backfill=False, too_late=False)
         accept_within(inst, tx, [draft])
         return customer_id
 

@@ -34,12 +34,27 @@ class Draft(NamedTuple):
 
     event: Event
     dated: bool  # the sender said when; otherwise `occurred_at` is the time of receipt
-    body_hash: bytes  # of `content_hash`: equal for a repeat, however and whenever it came
     backfill: bool  # history: exempt from the limit of lateness
     too_late: bool  # judged once, here, by the policy in force
     warnings: tuple[Remark, ...] = ()
     line: int | None = None  # of the file where it stands; none where it came otherwise
     request_id: str | None = None  # of the post, or batch of a queue, by which it came
+
+    @property
+    def body_hash(self) -> bytes:
+        """SHA-256 of what it says: equal for a repeat, however, whenever and under whatever id it came.
+
+        The time of receipt is no content.
+        """
+        event = self.event
+        said: dict[str, Any] = {
+            "customer_id": event.customer,
+            "properties": event.properties,
+            "type": event.type,
+        }
+        if self.dated:
+            said["occurred_at"] = event.occurred_at
+        return sha256(orjson.dumps(said, option=_CANONICAL)).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +65,6 @@ class Batch:
     at: Sequence[str]  # where each stands in what was posted: JSON pointers
     # what else is wrong with refused ones, by their place in `items`
     also: Mapping[int, Sequence[Problem]] = field(default_factory=dict)
-
-
-def content_hash(
-    customer: str, kind: str, occurred_at: datetime | None, properties: Mapping[str, Any]
-) -> bytes:
-    """SHA-256 of what an event says, whatever its id; properties are in their stored form.
-
-    `occurred_at` is None when the sender did not say: the time of receipt is no content.
-    """
-    said: dict[str, Any] = {"customer_id": customer, "properties": properties, "type": kind}
-    if occurred_at is not None:
-        said["occurred_at"] = occurred_at
-    return sha256(orjson.dumps(said, option=_CANONICAL)).digest()
 
 
 def draft_of_ours(
@@ -87,5 +89,4 @@ def draft_of_ours(
         received_at=received_at or at,
         properties=properties,
     )
-    hashed = content_hash(customer, kind, None, properties)
-    return Draft(event=event, dated=False, body_hash=hashed, backfill=False, too_late=False)
+    return Draft(event=event, dated=False, backfill=False, too_late=False)

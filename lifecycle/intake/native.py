@@ -19,7 +19,7 @@ from lifecycle.domain.event import OUR_PREFIX, OUR_SOURCE, Event
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.policy import Policy, UnknownEvents
 from lifecycle.errors import Problem
-from lifecycle.intake.draft import Batch, Draft, Remark, content_hash
+from lifecycle.intake.draft import Batch, Draft, Remark
 from lifecycle.intake.properties import PropertyReader, profile_hint, unknown_field
 from lifecycle.intake.strict_json import (
     KIB,
@@ -40,7 +40,6 @@ __all__ = [
     "Draft",
     "Posted",
     "Remark",
-    "content_hash",
     "envelope",
     "kind_of",
     "read_batch",
@@ -195,7 +194,6 @@ class _EventReader:
         return Draft(
             event=event,
             dated=occurred_at is not None,
-            body_hash=content_hash(customer, kind.name, occurred_at, properties),
             backfill=self._backfill,
             too_late=self._earliest is not None and event.occurred_at < self._earliest,
             warnings=tuple(remarks),

@@ -87,9 +87,10 @@ class PropertyReader:
         if self._currency is None:
             return
         code: str | None = stored.get(self._currency)
-        if code is None or code == self._policy.currency or not self._has_money(stored):
+        if code is None or code == self._policy.currency:
             return
-        if occurred_at < (first := self._rated_from[code]):
+        first = self._rated_from.get(code)  # none: there is no money, or `read` would have said so
+        if first is not None and occurred_at < first and self._has_money(stored):
             raise Problem(
                 "currency_unknown",
                 f"the policy has no rate from {code} to its own currency, {self._policy.currency},"

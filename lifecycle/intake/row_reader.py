@@ -18,7 +18,7 @@ from lifecycle.domain.event import Event
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.policy import EventType, Policy, ValueType
 from lifecycle.errors import Problem
-from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.draft import Draft
 from lifecycle.intake.local_time import InstantReader
 from lifecycle.intake.mapping import (
     ColumnValue,
@@ -123,7 +123,6 @@ class RowReader:
                 properties,
             ),
             dated=True,
-            body_hash=content_hash(customer, reader.type, occurred_at, properties),
             backfill=True,
             too_late=False,
             line=line,

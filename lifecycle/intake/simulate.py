@@ -27,7 +27,7 @@ from lifecycle.domain.builtin import (
 from lifecycle.domain.event import Event
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.policy import Policy
-from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.draft import Draft
 
 SOURCE = "simulation"
 
@@ -161,13 +161,8 @@ def live(*, seed: int, start: datetime, per_day: float, policy: Policy | None = 
 
 def draft(event: Event, now: datetime) -> Draft:
     """The event as it is stored, received at `now`; as history, it is exempt from any lateness."""
-    return Draft(
-        event=event._replace(received_at=now),
-        dated=True,
-        body_hash=content_hash(event.customer, event.type, event.occurred_at, event.properties),
-        backfill=True,
-        too_late=False,
-    )
+    received = event._replace(received_at=now)
+    return Draft(event=received, dated=True, backfill=True, too_late=False)
 
 
 def posted(event: Event) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from lifecycle.domain.event import Event
 from lifecycle.domain.instant import instant_text
 from lifecycle.domain.policy import Policy, UnknownEvents
 from lifecycle.errors import Problem
-from lifecycle.intake.native import Draft, content_hash, read_batch
+from lifecycle.intake.draft import Draft
+from lifecycle.intake.native import read_batch
 from tests.intake.bad_input import NOW, body, event, holding, policy, posted
 
 
@@ -272,5 +274,9 @@ def test_the_hash_of_content_is_the_same_in_every_release() -> None:
         '{"customer_id":"客户","occurred_at":"2026-01-01T01:00:00.000005Z",'
         '"properties":{"a":[1,null,true],"amount":"12.50"},"type":"purchase"}'
     )
-    found = content_hash("客户", "purchase", at, {"amount": "12.50", "a": [1, None, True]})
-    assert found == sha256(said.encode()).digest()
+    properties = {"amount": "12.50", "a": [1, None, True]}
+    event = Event("shop", "1", "客户", "purchase", at, at, properties)
+    draft = Draft(event=event, dated=True, backfill=False, too_late=False)
+    assert draft.body_hash == sha256(said.encode()).digest()
+    said = said.replace('"occurred_at":"2026-01-01T01:00:00.000005Z",', "")
+    assert draft._replace(dated=False).body_hash == sha256(said.encode()).digest()

@@ -22,7 +22,7 @@ from lifecycle.engine.apply import apply_pending, fire_due
 from lifecycle.engine.installation import Installation
 from lifecycle.engine.policies import ensure_policy
 from lifecycle.engine.work import Applied
-from lifecycle.intake.draft import Draft, content_hash
+from lifecycle.intake.draft import Draft
 from lifecycle.policy import to_canonical
 from lifecycle.policy.canonical import policy_hash
 from lifecycle.store import clock as clock_row
@@ -74,8 +74,7 @@ def set_clock(inst: Installation, now: datetime) -> None:
 
 def draft(event: Event) -> Draft:
     """The event as intake hands it on; what is in it is not checked, as that is intake's work."""
-    hashed = content_hash(event.customer, event.type, event.occurred_at, event.properties)
-    return Draft(event=event, dated=True, body_hash=hashed, backfill=False, too_late=False)
+    return Draft(event=event, dated=True, backfill=False, too_late=False)
 
 
 def post(inst: Installation, *events: Event, run_id: int | None = None) -> list[Result]:
