@@ -88,7 +88,7 @@ def test_who_writes_down_an_outcome_that_is_not_his_to_write_is_found() -> None:
         goal=1,
         senders=4,
         stops=2,
-        limit=25.0,
+        limit=40.0,
         meddle_every=PATIENCE,  # who pauses waits for who sleeps amid a claim, and others for her
         points=(Point.SEND_IN_FLIGHT, Point.SEND_ACCEPTED),
         sabotage=sabotage.NO_LEASE,
