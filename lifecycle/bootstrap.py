@@ -83,7 +83,7 @@ def build(
     alone = access is not Access.READ
     if is_missing(settings):
         if not alone:
-            raise _missing(settings.database_url)
+            refuse_missing(settings)
         policy_file.load(settings.config_dir / POLICY_FILE)
     db = Database.open(settings.database_url, exclusive=alone)
     try:
@@ -180,11 +180,13 @@ def is_missing(settings: Settings) -> bool:
     return path is not None and not path.exists()
 
 
-def _missing(url: str) -> Unusable:
-    return Unusable(
-        f"{url}: there is no such file yet; `lifecycle up` or `lifecycle import` makes it,"
-        " --database names another"
-    )
+def refuse_missing(settings: Settings) -> None:
+    """For what has no meaning in an installation that has just begun. Raises Unusable."""
+    if is_missing(settings):
+        raise Unusable(
+            f"{settings.database_url}: there is no such file yet; `lifecycle up` or `lifecycle import`"
+            " makes it, --database names another"
+        )
 
 
 def _clock(

@@ -104,13 +104,14 @@ def move(
     json: Json = False,
 ) -> None:
     """Move her by hand. Her timed checks get their full time again; her events go on as usual."""
-    from lifecycle.bootstrap import Access
+    from lifecycle.bootstrap import Access, refuse_missing
     from lifecycle.cli.lines import Palette
     from lifecycle.engine import reading
     from lifecycle.engine.move import move as move_by_hand
 
     if not why.strip():
         raise typer.BadParameter("say why, for those who read it later", param_hint="--why")
+    refuse_missing(settings)
     with opened(settings, Access.WRITE) as engine:
         with pointing_at_flags():
             move_by_hand(engine.installation, customer, to, by=by or login(), why=why)

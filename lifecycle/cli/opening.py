@@ -42,13 +42,17 @@ def looked_over(settings: Settings) -> Iterator[Ground]:
 
 @contextlib.contextmanager
 def published_in(settings: Settings, *, reads: bool = False) -> Iterator[Installation]:
-    """The installation, for what is published beside whoever runs it; or only looked up."""
+    """The installation, for what is published beside whoever runs it; or only looked up.
+
+    A database that is not there yet is not made: it would have another policy than the one that is meant.
+    """
     from lifecycle import bootstrap
 
     if reads:
         with opened(settings, bootstrap.Access.READ) as engine:
             yield engine.installation
         return
+    bootstrap.refuse_missing(settings)
     log_to_stderr(settings, logging.WARNING)
     with bootstrap.beside(settings) as db:
         yield bootstrap.installation_of(db)

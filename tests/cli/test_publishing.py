@@ -90,19 +90,39 @@ def test_where_nothing_has_happened_nothing_stands_in_the_way(
     (home / "config").mkdir()
     (home / "config" / "policy.yaml").write_text(SCENARIO_POLICY, "utf-8")
     (home / "hasty.yaml").write_text(HASTY, "utf-8")
+    url = f"sqlite:///{home / 'lifecycle.db'}"
+    build(Settings(database_url=url, config_dir=home / "config")).close()
     ran = lifecycle("policy", "publish", "hasty.yaml", "--config-dir", "config")
     assert ran.code == Code.OK
     assert "quiet: after 60d → 45d" in ran.out
 
 
-@pytest.mark.parametrize("command", [["history"], ["show", "1"], ["publish", "--dry-run"]])
-def test_what_only_looks_makes_no_database(
+DECIDED = ["--by", "olga", "--why", "agreed"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["policy", "history"],
+        ["policy", "show", "1"],
+        ["policy", "publish", "--dry-run"],
+        ["policy", "publish", "hasty.yaml", "--why", "summer"],
+        ["policy", "publish", "hasty.yaml", "--json"],
+        ["policy", "approve", "2", *DECIDED],
+        ["policy", "discard", "2", *DECIDED],
+        ["policy", "rollback", "1", *DECIDED],
+        ["customer", "move", "ann", "--to", "deal", *DECIDED],
+    ],
+)
+def test_where_there_is_no_database_none_is_made(
     lifecycle: Lifecycle, home: Path, command: list[str]
 ) -> None:
-    ran = lifecycle("policy", *command)
-    assert ran.code == Code.CONFIGURATION
+    """Whoever forgot to say which one is told, before anything seems to be published."""
+    (home / "hasty.yaml").write_text(HASTY, "utf-8")
+    ran = lifecycle(*command)
+    assert (ran.code, ran.out) == (Code.CONFIGURATION, "")
     assert "there is no such file yet" in ran.err
-    assert not (home / "lifecycle.db").exists()
+    assert [file.name for file in home.iterdir()] == ["hasty.yaml"]
 
 
 def test_a_database_without_any_policy_says_so(lifecycle: Lifecycle, home: Path) -> None:
