@@ -16,7 +16,7 @@ from rich.text import Text
 from lifecycle.cli import exits, output, trying
 from lifecycle.cli.findings import told
 from lifecycle.cli.opening import published_in
-from lifecycle.cli.options import login, parse_instant, pointing_at_flags, with_settings
+from lifecycle.cli.options import OUTREACH, login, parse_instant, pointing_at_flags, with_settings
 from lifecycle.errors import Finding, PolicyRefused
 from lifecycle.settings import Settings
 
@@ -65,6 +65,7 @@ def _measure(settings: Settings, inst: Installation, everybody: bool) -> Measure
     return measure
 
 
+TEMPLATES_DIR = OUTREACH[:1]
 TOOLS = Tools(changes=_words, measure=_measure)
 
 
@@ -91,7 +92,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
     """Give the noun its commands; `tools` measure what a policy would do."""
 
     @app.command()
-    @with_settings()
+    @with_settings(*TEMPLATES_DIR)
     def publish(
         settings: Settings,
         file: Annotated[
@@ -128,6 +129,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
 
         It is checked, compared and measured on the recorded history. Within the thresholds of
         publishing.yaml it is published; beyond them it waits as a draft, and the command ends with 1.
+        A rule for whose channels no template is written is warned of.
         """
         from lifecycle.engine.publishing.publish import Proposal
 
@@ -153,7 +155,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
             )
 
     @app.command()
-    @with_settings()
+    @with_settings(*TEMPLATES_DIR)
     def rollback(
         settings: Settings,
         number: Annotated[
@@ -271,6 +273,7 @@ def _propose(
     if isinstance(weighed, InForce):
         _tell_in_force(weighed, json=json)
         return
+    findings = [*findings, *_unwritten(settings, proposal.policy, as_json=json)]
     if dry_run:
         _tell_weighed(weighed, proposal, findings, json=json)
         if weighed.exceeded:
@@ -315,6 +318,17 @@ def _tell_findings(path: Path, findings: Sequence[Finding]) -> None:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for finding in findings:
         output.out().print(told(finding, lines), soft_wrap=True)
+
+
+def _unwritten(settings: Settings, policy: Policy, *, as_json: bool) -> tuple[Finding, ...]:
+    """What `template check` would refuse under this policy, as messages without a text never leave."""
+    from lifecycle.outreach.templates.catalogue import Catalogue
+    from lifecycle.outreach.templates.check import unwritten
+
+    found = unwritten(Catalogue(settings.templates_dir), policy)
+    for finding in () if as_json else found:
+        output.out().print(told(finding, ()), soft_wrap=True)
+    return found
 
 
 def _instant(text: str | None) -> datetime | None:

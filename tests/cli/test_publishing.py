@@ -23,6 +23,8 @@ from tests.support.publishing import measured, words
 
 PATIENT = SCENARIO_POLICY.replace("after: 60d", "after: 90d")
 HASTY = SCENARIO_POLICY.replace("after: 60d", "after: 45d")
+LAYOUT = "<mjml><mj-body>{{ body }}</mj-body></mjml>"
+LETTER = "---\nsubject: Hello\n---\n<mj-section></mj-section>\n"
 
 
 @pytest.fixture
@@ -51,6 +53,11 @@ def publishing(
     (home / "config" / "policy.yaml").write_text(SCENARIO_POLICY, "utf-8")
     (home / "patient.yaml").write_text(PATIENT, "utf-8")
     (home / "hasty.yaml").write_text(HASTY, "utf-8")
+    (home / "templates" / "win-back").mkdir(parents=True)
+    (home / "templates" / "win-back" / "email.en.mjml").write_text(LETTER, "utf-8")
+    (home / "templates" / "_layouts").mkdir()
+    (home / "templates" / "_layouts" / "brand.mjml").write_text(LAYOUT, "utf-8")
+    monkeypatch.setenv("LIFECYCLE_TEMPLATES_DIR", str(home / "templates"))
     build(
         Settings(database_url=f"sqlite:///{home / 'lifecycle.db'}", config_dir=home / "config")
     ).close()
@@ -298,6 +305,42 @@ def test_of_what_the_check_warns_the_publication_warns_too(
     ran = publishing("publish", "doubtful.yaml", "--json")
     assert ran.json["outcome"] == "published"
     assert [finding["code"] for finding in ran.json["findings"]] == ["guard_raises_when_empty"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["publish", "frist.yaml"], ["publish", "frist.yaml", "--dry-run"]],
+    ids=["publish", "dry-run"],
+)
+def test_a_message_for_which_nothing_is_written_is_warned_of(
+    publishing: Lifecycle, home: Path, command: list[str]
+) -> None:
+    """A rule was renamed, and its texts were not: what it plans could never leave."""
+    renamed = PATIENT.replace("name: win-back,", "name: win-bakc,")
+    (home / "frist.yaml").write_text(renamed.replace("[email]", "[email, sms]"), "utf-8")
+    folder = str(home / "templates" / "win-bakc")
+    told = "no text for email or sms: the message cannot go there"
+    ran = publishing(*command)
+    assert ran.code == Code.OK
+    assert ran.out.count("no_text") == 1
+    assert f"{folder}/:1:1: warning no_text: {told}\n" in ran.out
+    if "--dry-run" not in command:
+        publishing("rollback", "1", "--by", "olga", "--why", "no text")
+    (finding,) = publishing(*command, "--json").json["findings"]
+    assert finding == {
+        "file": f"{folder}/", "line": 1, "column": 1,
+        "code": "no_text", "message": told, "warning": True,
+    }  # fmt: skip
+
+
+def test_what_comes_back_is_warned_of_where_its_text_is_gone(
+    publishing: Lifecycle, home: Path
+) -> None:
+    assert publishing("publish", "patient.yaml", "--json").json["findings"] == []
+    (home / "templates" / "win-back" / "email.en.mjml").unlink()
+    ran = publishing("rollback", "1", "--by", "olga", "--why", "complaints")
+    assert ran.code == Code.OK
+    assert "warning no_text: no text for email" in ran.out
 
 
 def test_broken_rules_of_publishing_stop_it(publishing: Lifecycle, home: Path) -> None:

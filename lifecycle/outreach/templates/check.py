@@ -24,6 +24,7 @@ from lifecycle.outreach.templates.words import IN_LAYOUT
 from lifecycle.policy.report import Place, Report
 
 SMS, TASK = "sms", "task"
+NO_TEXT = "no_text"
 MOST_SEGMENTS = 3  # before it is said that a text is long
 _STRANGE_FEW = 3  # characters of which it is said that they cost a short message more
 _WHERE = re.compile(r"(.*):(\d+)")
@@ -67,6 +68,57 @@ def check(
     return Checked(findings=tuple(ordered), sizes=tuple(checker.sizes.values()))
 
 
+def unwritten(catalogue: Catalogue, policy: Policy) -> tuple[Finding, ...]:
+    """A warning for each rule that has a channel without any text; `check` says the same as errors.
+
+    With the folder of the templates before each place, as whoever asks may not have named any.
+    """
+    found = ((rule, tuple(_without_text(catalogue, rule))) for rule in policy.outreach)
+    return tuple(
+        Finding(
+            file=f"{catalogue.folder / rule.name}/",
+            line=1,
+            column=1,
+            code=NO_TEXT,
+            message=_no_text(" or ".join(channels)),
+            warning=True,
+        )
+        for rule, channels in found
+        if channels
+    )
+
+
+def _without_text(catalogue: Catalogue, rule: OutreachRule) -> Iterator[str]:
+    """The channels of a rule without any text, and of others the steps and variants without one."""
+    for channel in rule.channels:
+        places = list(_places(rule))
+        without = [
+            _which(rule, *place)
+            for place in places
+            if not catalogue.languages_of(rule.name, *place, channel)
+        ]
+        if len(without) == len(places):
+            yield channel
+        else:
+            yield from (f"{channel}{which}" for which in without)
+
+
+def _places(rule: OutreachRule) -> Iterator[tuple[int, str | None]]:
+    """Each step, in each variant."""
+    for step in range(1, len(rule.delays) + 1):
+        for variant in rule.variants or [None]:
+            yield step, variant
+
+
+def _which(rule: OutreachRule, step: int, variant: str | None) -> str:
+    of_series = f", step {step}" if len(rule.delays) > 1 else ""
+    return of_series + (f", {variant}" if variant else "")
+
+
+def _no_text(channel: str) -> str:
+    return f"no text for {channel}: the message cannot go there"
+
+
 class _Checker:
     def __init__(
         self, catalogue: Catalogue, policy: Policy, renderer: Renderer, missing: Missing | None
@@ -82,15 +134,12 @@ class _Checker:
 
     def rule(self, rule: OutreachRule) -> None:
         variables = supplied(self._policy, rule)
-        steps = range(1, len(rule.delays) + 1)
-        variants: list[str | None] = [*rule.variants] or [None]
         for channel in rule.channels:
-            for step in steps:
-                for variant in variants:
-                    self._text(rule, step, variant, channel)
-                    for template in self._templates(rule, step, variant, channel):
-                        self._named(template, variables)
-                        self._rendered(rule, template, step, variant)
+            for step, variant in _places(rule):
+                self._text(rule, step, variant, channel)
+                for template in self._templates(rule, step, variant, channel):
+                    self._named(template, variables)
+                    self._rendered(rule, template, step, variant)
 
     def _templates(
         self, rule: OutreachRule, step: int, variant: str | None, channel: str
@@ -102,12 +151,9 @@ class _Checker:
 
     def _text(self, rule: OutreachRule, step: int, variant: str | None, channel: str) -> None:
         languages = self._catalogue.languages_of(rule.name, step, variant, channel)
-        which = "".join(
-            [f", step {step}" if len(rule.delays) > 1 else "", f", {variant}" if variant else ""]
-        )
+        which = _which(rule, step, variant)
         if not languages:
-            told = f"no text for {channel}{which}: the message cannot go there"
-            self._add(f"{rule.name}/", "no_text", told)
+            self._add(f"{rule.name}/", NO_TEXT, _no_text(f"{channel}{which}"))
         for language in sorted(self._languages - languages) if languages else ():
             instead = next((each for each in ("en", "zh") if each in languages), min(languages))
             told = f"language {language} missing for {channel}{which} → falls back to {instead}"

@@ -10,7 +10,7 @@ import pytest
 from lifecycle.domain.policy import Policy
 from lifecycle.errors import Finding
 from lifecycle.outreach.templates.catalogue import Catalogue
-from lifecycle.outreach.templates.check import Checked, check
+from lifecycle.outreach.templates.check import Checked, check, unwritten
 from lifecycle.outreach.templates.renderer import Renderer
 from lifecycle.outreach.templates.sms import segments_of
 from lifecycle.policy.load import loads
@@ -187,6 +187,22 @@ def test_a_channel_without_a_text_is_an_error_and_a_language_without_one_a_warni
     assert _told(checked.findings) == [
         "thanks/:1:1: warning no_language: language zh missing for email → falls back to en",
         "thanks/:1:1: error no_text: no text for sms: the message cannot go there",
+    ]
+
+
+def test_what_is_not_written_is_told_in_one_line_a_rule(tmp_path: Path) -> None:
+    """Without anything filled in; a text that is wrong is one, and a language that is missing another."""
+    series = "30d, since: last_order_at}, steps: [0d, 9d], channels: [sms, task]"
+    policy = loads(POLICY.replace("30d, since: last_order_at}, channels: [sms]", series)).policy
+    files = {"thanks/email.zh.mjml": "{{ wrong", "later/2/sms.en.txt": "How is it?"}
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text, "utf-8")
+    found = unwritten(Catalogue(tmp_path), policy)
+    assert {(each.code, each.warning) for each in found} == {("no_text", True)}
+    assert [(each.file, each.message) for each in found] == [
+        (f"{tmp_path}/thanks/", "no text for sms: the message cannot go there"),
+        (f"{tmp_path}/later/", "no text for sms, step 1 or task: the message cannot go there"),
     ]
 
 
