@@ -470,12 +470,11 @@ def _tell_waits(waits: Waits, findings: Sequence[Finding], *, json: bool) -> Non
             }
         )
         return
-    output.show(
-        Text(
-            f"draft {draft.number} waits: it goes beyond what may be published without approval",
-            "bold yellow",
-        )
-    )
+    if waits.already:
+        told = f"draft {draft.number} says the same and waits already, put forward by {draft.by}"
+    else:
+        told = f"draft {draft.number} waits: it goes beyond what may be published without approval"
+    output.show(Text(told, "bold yellow"))
     for line in draft.exceeded:
         output.show(Text(f"! {line}", "yellow"))
     output.show(

@@ -86,8 +86,8 @@ def test_what_is_measured_is_what_the_recorded_history_gives(
         "moved_customers: 3 customers would take other steps; allowed: at most 10 % of 3"
     ]
     again = lifecycle("policy", "publish", "hasty.yaml", "--config-dir", "config", "--json")
-    assert (again.json["number"], again.json["measured"]) == (3, told)
-    command = ("policy", "approve", "3", "--by", "olga", "--why", "tried", "--config-dir", "config")
+    assert (again.json["number"], again.json["measured"]) == (2, told)
+    command = ("policy", "approve", "2", "--by", "olga", "--why", "tried", "--config-dir", "config")
     assert lifecycle(*command).code == Code.OK
 
 
@@ -187,6 +187,20 @@ def test_beyond_a_threshold_it_says_how_to_go_on(
     assert approved.code == Code.OK
     assert "version 2" in approved.out
     assert "bo: agreed on Monday" in publishing("history").out
+
+
+def test_who_puts_the_same_forward_again_is_told_of_the_draft_that_waits(
+    publishing: Lifecycle, figures: dict[str, int]
+) -> None:
+    figures["messages_after"] = 131
+    publishing("publish", "patient.yaml", "--by", "olga")
+    ran = publishing("publish", "patient.yaml", "--by", "bo")
+    assert ran.code == Code.REFUSED
+    assert "draft 2 says the same and waits already, put forward by olga" in ran.out
+    assert "lifecycle policy approve 2 --by NAME --why TEXT" in ran.out
+    ran = publishing("publish", "patient.yaml", "--json")
+    assert (ran.code, ran.json["outcome"], ran.json["number"]) == (Code.REFUSED, "waiting", 2)
+    assert len(publishing("history", "--json").json["policies"]) == 2
 
 
 def test_an_approval_needs_a_reason_and_somebody(

@@ -72,6 +72,56 @@ def test_beyond_a_threshold_it_waits_and_judges_nothing(database_url: str) -> No
         assert policy_of(inst, outcome.draft.number) == loads(PATIENT).policy
 
 
+def test_the_same_waits_once(database_url: str) -> None:
+    """What another history would give now is not what whoever approves decides about."""
+    with installation(database_url) as inst:
+        first = put_forward(inst, PATIENT, messages_after=131)
+        assert isinstance(first, Waits)
+        assert not first.already
+        again = put_forward(inst, PATIENT, messages_after=132, by="bo", why="summer")
+        assert again == Waits(draft=first.draft, already=True)
+        assert len(history(inst)) == 2
+
+
+def test_what_another_approval_would_do_waits_beside_it(database_url: str) -> None:
+    with installation(database_url) as inst:
+        ways: list[dict[str, Any]] = [
+            {},
+            {"wanted_at": day(20)},
+            {"wanted_at": day(21)},
+            {"restates": True},
+            {"restates": True, "effects": True},
+        ]
+        for expected in ([2, 3, 4, 5, 6], [2, 3, 4, 5, 6]):
+            made = [put_forward(inst, PATIENT, moved=11, **way) for way in ways]
+            assert [one.draft.number for one in made if isinstance(one, Waits)] == expected
+        other = put_forward(inst, HASTY, moved=11)
+        assert isinstance(other, Waits)
+        assert other.draft.number == 7
+        discard(inst, 2, by="bo", why="no")
+        anew = put_forward(inst, PATIENT, moved=11)
+        assert isinstance(anew, Waits)
+        assert (anew.draft.number, anew.already) == (8, False)
+
+
+def test_a_draft_of_an_older_version_is_put_forward_anew(database_url: str) -> None:
+    """It can never be approved, and so is no answer to whoever publishes it again."""
+    with installation(database_url) as inst:
+        put_forward(inst, PATIENT, moved=11)
+        assert published(inst, HASTY).version.number == 3
+        anew = put_forward(inst, PATIENT, moved=11)
+        assert isinstance(anew, Waits)
+        assert (anew.draft.number, anew.draft.base, anew.already) == (4, 3, False)
+
+
+def test_what_is_within_the_thresholds_by_now_is_published_although_it_waits(
+    database_url: str,
+) -> None:
+    with installation(database_url) as inst:
+        put_forward(inst, PATIENT, moved=11)
+        assert published(inst, PATIENT).version.number == 3
+
+
 def test_an_approval_says_who_and_why_and_publishes(database_url: str) -> None:
     with installation(database_url) as inst:
         waiting = put_forward(inst, PATIENT, moved=11)

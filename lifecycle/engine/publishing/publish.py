@@ -76,6 +76,7 @@ class Waits:
     """A draft that goes beyond what may be published without a person's approval."""
 
     draft: Publication
+    already: bool = False  # it says the same as what was put forward now, and waited before
 
 
 # -- putting forward ---------------------------------------------------------------------------
@@ -129,6 +130,8 @@ def _stranded(inst: Installation, policy: Policy) -> int:
 def publish(inst: Installation, proposal: Proposal, weighed: Weighed) -> Published | Waits:
     """Publish what was weighed, where it is within the thresholds; else keep it as a draft.
 
+    Where a draft waits that would do the same at the same instant, no other is made, also where the
+    history has grown and gives other figures now.
     Raises NotPublished where another version was published since it was weighed.
     """
     token = str(uuid4())  # outside of the unit, which may be run again: it is one publication
@@ -139,6 +142,8 @@ def publish(inst: Installation, proposal: Proposal, weighed: Weighed) -> Publish
         return made or _put_forward(inst, tx, proposal, weighed, token)
 
     publication = inst.db.run(unit)
+    if publication.token != token:
+        return Waits(draft=publication, already=True)
     killpoint(Point.PUBLISH_AFTER_COMMIT)
     return _outcome(inst, publication)
 
@@ -212,6 +217,8 @@ def _put_forward(
     _refuse_overtaken(tx, weighed.base.number, "this policy")
     _refuse_past(proposal, inst.now(tx))
     waits = bool(weighed.exceeded)
+    if waits and (draft := _waiting(tx, proposal, weighed.base.number)):
+        return draft
     publication = Publication(
         number=max(publications.last_number(tx), versions.newest(tx)) + 1,
         token=token,
@@ -235,6 +242,16 @@ def _put_forward(
     if not waits:
         _put_in_force(inst, tx, publication)
     return publication
+
+
+def _waiting(tx: Tx, proposal: Proposal, base: int) -> Publication | None:
+    """The draft whose approval would do what that of this proposal would."""
+    wanted = (base, proposal.wanted_at, proposal.restates, proposal.effects, proposal.content)
+    for row in publications.all_of(tx):
+        found = (row.base, row.wanted_at, row.restates, row.effects, row.content)
+        if row.status is Status.WAITING and found == wanted:
+            return row
+    return None
 
 
 def _put_in_force(inst: Installation, tx: Tx, publication: Publication) -> None:
