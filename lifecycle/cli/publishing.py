@@ -133,6 +133,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
         """
         from lifecycle.engine.publishing.publish import Proposal
 
+        _refuse_blank(by, why)
         loaded = _checked(settings, file, as_json=json)
         proposal = Proposal(
             policy=loaded.policy,
@@ -335,12 +336,13 @@ def _instant(text: str | None) -> datetime | None:
     return None if text is None else parse_instant(text, flag="--effective")
 
 
-def _refuse_blank(by: str, why: str) -> None:
+def _refuse_blank(by: str | None, why: str | None) -> None:
+    """What is left out is not blank."""
     for flag, text, blank in (
         ("--by", by, "the name is empty; say who decides"),
         ("--why", why, "the reason is empty; say why"),
     ):
-        if not text.strip():
+        if text is not None and not text.strip():
             raise typer.BadParameter(
                 f"{blank}, as whoever looks into the history will ask", param_hint=flag
             )

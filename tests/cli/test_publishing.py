@@ -219,6 +219,19 @@ def test_an_approval_needs_a_reason_and_somebody(
         assert "the name is empty" in nobody.err
 
 
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_publication_says_no_reason_or_one_that_is_not_blank(
+    publishing: Lifecycle, blank: str
+) -> None:
+    for flag, told in (("--why", "the reason is empty"), ("--by", "the name is empty")):
+        ran = publishing("publish", "patient.yaml", flag, blank)
+        assert ran.code == Code.USAGE
+        assert told in ran.err
+    assert len(publishing("history", "--json").json["policies"]) == 1
+    assert publishing("publish", "patient.yaml").code == Code.OK
+    assert publishing("history", "--json").json["policies"][1]["why"] is None
+
+
 def test_who_may_not_approve_is_told_who_may(
     publishing: Lifecycle, home: Path, figures: dict[str, int]
 ) -> None:
