@@ -106,12 +106,7 @@ def _shown(told: Report) -> Group:
 
 
 def _heading(told: Report) -> Iterator[str | tuple[str, str]]:
-    for judged in told.policies:
-        yield (judged.source, "bold")
-        yield f" (hash {judged.hash[:12]})"
-        if len(told.policies) > 1:
-            yield f", version {judged.number}"
-        yield "\n"
+    yield from trying.by_policies(told.policies)
     since = "its beginning" if told.since is None else output.moment(told.since)
     yield (
         f"{output.count(told.customers, 'customer')} and {output.count(told.events, 'event')}"

@@ -107,13 +107,21 @@ def _shown(told: Report) -> Group:
     return Group(*parts, *_notes(told))
 
 
+def _too_late(told: Report) -> Iterator[str]:
+    """What judges by now is not what was forecast with: nothing that is recorded was judged by it."""
+    for judged in told.later:
+        since = output.moment(judged.effective_at)
+        yield (
+            f"Version {judged.number} (hash {judged.hash[:12]}) judges from {since} UTC on, after the"
+            f" last event, and is not forecast with: `--policy {judged.number}` forecasts with it,"
+            " `--policy current` with the one that judges now.\n"
+        )
+
+
 def _heading(told: Report) -> Iterator[str | tuple[str, str]]:
-    for judged in told.policies:
-        yield (judged.source, "bold")
-        yield f" (hash {judged.hash[:12]})"
-        if len(told.policies) > 1:
-            yield f", version {judged.number}"
-        yield "\n"
+    yield from trying.by_policies(told.policies)
+    for line in _too_late(told):
+        yield (line, "yellow")
     yield (
         f"{output.count(told.customers, 'customer')},"
         f" {output.count(told.history_days, 'day')} of history up to"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lifecycle.engine.backtest.asking import Candidate, Period
     from lifecycle.engine.backtest.effect_report import Effect
     from lifecycle.engine.backtest.histories import Filed, Histories
+    from lifecycle.engine.backtest.report import Judged
     from lifecycle.intake.draft import Draft
     from lifecycle.intake.table import Outcome
 
@@ -226,6 +227,18 @@ def _of_side(side: Side) -> Candidate:
 
     assert side.policy is not None, "a refused side is told before"
     return Candidate.of(side.policy, side.hash or "", side.called, side.version or 1)
+
+
+def by_policies(policies: Iterable[Judged]) -> Iterator[str | tuple[str, str]]:
+    """A line for each policy that judged, with the instant from when on, where it is not the beginning."""
+    from lifecycle.domain.instant import BEGINNING
+
+    for judged in policies:
+        yield (judged.called, "bold")
+        yield f" (hash {judged.hash[:12]})"
+        if judged.effective_at > BEGINNING:
+            yield f", from {output.moment(judged.effective_at)} UTC on"
+        yield "\n"
 
 
 @contextmanager

@@ -68,6 +68,7 @@ class Report:
     """All that is told of a forecast."""
 
     policies: tuple[Judged, ...]
+    later: tuple[Judged, ...]  # versions that judge only after the last event, so not forecast with
     as_of: datetime  # the last event
     customers: int
     history_days: int
@@ -96,7 +97,7 @@ def ahead(
     until = histories.last_at
     if until is None:
         raise NotReady("there are no events in it, so there is nothing to forecast from")
-    candidate = candidate.up_to(until)
+    given, candidate = candidate, candidate.up_to(until)
     policy = candidate.newest
     ages = ages_of(one.policy for one in candidate.versions)
     held_back = HELD_BACK if asked.held_back is None else asked.held_back
@@ -122,6 +123,7 @@ def ahead(
     made = world.forecast(known, _ahead(asked, asked.days), recent=True)
     return Report(
         policies=tuple(judged for judged, _ in candidate.judged()),
+        later=tuple(judged for judged, _ in given.judged() if judged.effective_at > until),
         as_of=until,
         customers=counts.customers,
         history_days=counts.days,

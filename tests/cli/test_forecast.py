@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle.bootstrap import beside, installation_of
 from lifecycle.cli.exits import Code
+from lifecycle.cli.output import moment
+from lifecycle.domain.policy import PolicyVersion
+from lifecycle.resources import config_dir
+from lifecycle.settings import Settings
 from tests.cli.conftest import Lifecycle
+from tests.support.publishing import published
 
 HEADER = "Invoice,InvoiceDate,CustomerID,amount,cancelled\n"
 
@@ -105,6 +111,52 @@ def test_days_beyond_what_is_allowed_are_refused(
     assert ran.code == Code.USAGE
     assert flag in ran.err
     assert "Input should be" in ran.err
+
+
+@pytest.fixture
+def sooner(lifecycle: Lifecycle, invoices: Path) -> PolicyVersion:
+    """A version that was published after the last event of a history."""
+    imported = ("import", invoices, "--mapping", "online-retail", "--clock", "2010-09-30T00:00:00Z")
+    assert lifecycle(*imported).code == Code.OK
+    settings = Settings(
+        database_url=f"sqlite:///{invoices.parent / 'lifecycle.db'}", config_dir=config_dir()
+    )
+    text = (config_dir() / "policy.yaml").read_text("utf-8")
+    with beside(settings) as db:
+        done = published(installation_of(db), text.replace("    after: 60d ", "    after: 45d "))
+    return done.version
+
+
+def test_a_version_that_judged_nothing_yet_is_named_with_how_to_forecast_by_it(
+    lifecycle: Lifecycle, sooner: PolicyVersion
+) -> None:
+    told = f"Version 2 (hash {sooner.hash[:12]}) judges from {moment(sooner.effective_at)} UTC on"
+    ran = lifecycle("forecast", "--days", "14")
+    assert ran.out.startswith("as it was in force: version 1 (hash ")
+    assert f"{told}, after the last event, and is not forecast with" in " ".join(ran.out.split())
+    how = "`--policy 2` forecasts with it, `--policy current` with the one that judges now."
+    assert how in " ".join(ran.out.split())
+    found = lifecycle("forecast", "--days", "14", "--json").json
+    assert [one["number"] for one in found["policies"]] == [1]
+    assert [one["number"] for one in found["later"]] == [2]
+    ran = lifecycle("forecast", "--days", "14", "--policy", "current")
+    assert ran.out.startswith(f"version 2 (hash {sooner.hash[:12]})\n")
+    assert "is not forecast with" not in ran.out
+
+
+def test_a_backtest_names_the_versions_that_judged_and_since_when(
+    lifecycle: Lifecycle, sooner: PolicyVersion
+) -> None:
+    ran = lifecycle("backtest", "--html", "page.html")
+    assert ran.out.startswith("as it was in force: version 1 (hash ")
+    assert "as it was in force: version 1 (" in Path("page.html").read_text("utf-8")
+    until = (sooner.effective_at + timedelta(days=1)).isoformat()
+    first, second = lifecycle("backtest", "--to", until).out.splitlines()[:2]
+    assert first.startswith("as it was in force: version 1 (hash ")
+    since = moment(sooner.effective_at)
+    assert second == (
+        f"as it was in force: version 2 (hash {sooner.hash[:12]}), from {since} UTC on"
+    )
 
 
 def test_an_empty_installation_has_nothing_to_forecast_from(

@@ -13,7 +13,7 @@ from lifecycle.engine.backtest.course import Ways
 from lifecycle.engine.backtest.effect import Comparison
 from lifecycle.engine.backtest.effect_report import Effect, effect_report
 from lifecycle.engine.backtest.histories import Histories, Recorded, Sampled
-from lifecycle.engine.backtest.report import Judged, Report, report
+from lifecycle.engine.backtest.report import AS_IT_WAS, Judged, Report, report
 from lifecycle.engine.backtest.run import Backtest, C, OnCustomers, Policies, Work, run
 from lifecycle.engine.backtest.tally import Counting
 from lifecycle.errors import NotReady, Problem
@@ -204,4 +204,4 @@ def _run(
 
 def in_force(versions: Sequence[PolicyVersion]) -> Candidate:
     """Each version from its own instant on, as the installation itself judged."""
-    return Candidate(versions=tuple(versions), source="as it was in force")
+    return Candidate(versions=tuple(versions), source=AS_IT_WAS)

@@ -13,6 +13,8 @@ from lifecycle.engine.backtest.course import Became
 from lifecycle.engine.backtest.tally import Counting, Edge, Tally, day, monday, week_of
 from lifecycle.outreach.assignment import TASK
 
+AS_IT_WAS = "as it was in force"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
@@ -21,7 +23,13 @@ class Judged:
     number: int
     hash: str
     effective_at: datetime
-    source: str  # the file, or what else it came from
+    source: str  # the file, the version that was named, or AS_IT_WAS
+
+    @property
+    def called(self) -> str:
+        """What it is known by; of what was in force the number tells which version it was."""
+        number = f": version {self.number}" if self.source == AS_IT_WAS else ""
+        return f"{self.source}{number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,7 @@ def facts(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _policy(judged: Judged) -> str:
-    return f"{judged.source} ({judged.hash[:12]})"
+    return f"{judged.called} ({judged.hash[:12]})"
 
 
 def _fully(judged: Judged) -> tuple[str, str]:
