@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from lifecycle import policy as policy_file
 from lifecycle.clock import ClockSpec, Origin, begin
 from lifecycle.domain.policy import Policy, PolicyVersion
+from lifecycle.domain.timeline import Version
 from lifecycle.engine import accept, apply, decisions, once, policies
 from lifecycle.engine.accept import Result
 from lifecycle.engine.backlog import Backlog
@@ -367,6 +368,11 @@ class Engine:
     def policy(self) -> Policy:
         """The policy that judges now."""
         return self.installation.policy()
+
+    def version(self) -> Version:
+        """The version that judges now."""
+        with self.db.read() as tx:
+            return self.installation.timeline(tx).at(self.installation.now(tx))
 
     def versions(self) -> list[PolicyVersion]:
         """Every version that was published."""

@@ -40,8 +40,13 @@ Said = Callable[[datetime], str]
 class Palette:
     """A colour for each state, and how wide the columns are: for any line, until they are fitted."""
 
-    def __init__(self, policy: Policy, published: Iterable[PolicyVersion] = ()) -> None:
-        """`published`: what a step waited for is told as the version says that judged it."""
+    def __init__(
+        self, policy: Policy, published: Callable[[], Iterable[PolicyVersion]] = tuple
+    ) -> None:
+        """What a step waited for is told as the version says that judged it.
+
+        `published` looks up all versions, and is asked again whenever a step names an unknown one.
+        """
         names = [state.name for state in policy.states]
         others = [name for name in names if name not in _STAGES]
         self._colours = _STAGES | {
@@ -51,7 +56,8 @@ class Palette:
         self.from_width = self.to_width = max(map(len, names), default=0)
         self.rule_width = max((len(rule.name) for rule in policy.transitions), default=0)
         self._checks = _checks(policy)
-        self._judged = {version.number: _checks(version.policy) for version in published}
+        self._published = published
+        self._judged: Mapping[int, Mapping[str, After]] = {}
 
     def fit(self, found: Sequence[LogEntry]) -> None:
         """No column is wider than these lines need, so that the cause has room on a terminal."""
@@ -69,6 +75,8 @@ class Palette:
 
     def waited(self, step: Step) -> str:
         """What a timed check had waited for."""
+        if step.version not in self._judged:
+            self._judged = {each.number: _checks(each.policy) for each in self._published()}
         check = self._judged.get(step.version, self._checks).get(step.rule)
         return "time passed" if check is None else _waited(check, step)
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lifecycle.cli import exits, output
 from lifecycle.cli.lines import Palette, print_line
+from lifecycle.domain.instant import BEGINNING
 
 if TYPE_CHECKING:
     from lifecycle.bootstrap import Engine
@@ -22,16 +23,17 @@ MOST_AT_ONCE = 40  # lines; of a larger burst, the latest
 
 
 class LiveLog:
-    """Prints each transition as it becomes known, with a rule where a new day begins."""
+    """Prints each transition as it becomes known, and where a new day or policy version begins."""
 
     def __init__(self, engine: Engine) -> None:
         from lifecycle.engine import reading
 
         self._engine = engine
-        self._palette = Palette(engine.policy(), engine.versions())
+        self._palette = Palette(engine.policy(), engine.versions)
         self._wanted = reading.LogFilters()
         self._cursor = reading.log_end(engine.installation, self._wanted)
         self._day: date | None = None
+        self._version = engine.version().number
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live-log", daemon=True)
 
@@ -44,25 +46,39 @@ class LiveLog:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            rounds = self._engine.rounds
             try:
-                self._look()
+                if self.look() < PAGE:
+                    self._engine.wait_for_steps(LOOK_EVERY, since=rounds)
             except exits.OutputClosed:
                 return  # nobody reads any more; the server goes on
             except Exception as error:  # noqa: BLE001 - the log goes on; the complaint is logged
                 self._engine.complaints.about("live_log_failed", "the live log", error)
                 self._stop.wait(LOOK_EVERY)
 
-    def _look(self) -> None:
-        """Prints what is new, and waits for more."""
+    def look(self) -> int:
+        """Prints what is new, and says how many transitions that were."""
         from lifecycle.engine import reading
 
-        rounds = self._engine.rounds
-        found, self._cursor = reading.transitions(
+        found, cursor = reading.transitions(
             self._engine.installation, self._cursor, PAGE, self._wanted
         )
+        self._print_version()
+        self._cursor = cursor
         self._print(found)
-        if len(found) < PAGE:
-            self._engine.wait_for_steps(LOOK_EVERY, since=rounds)
+        return len(found)
+
+    def _print_version(self) -> None:
+        judges = self._engine.version()
+        if judges.number == self._version:
+            return
+        self._version = judges.number
+        since = judges.effective_at
+        told = (
+            "the beginning of all history" if since == BEGINNING else f"{output.moment(since)} UTC"
+        )
+        line = Text(f"── policy version {judges.number} judges, from {told} ──", "bold")
+        output.out().print(line, soft_wrap=True)
 
     def _print(self, found: Sequence[LogEntry]) -> None:
         console = output.out()

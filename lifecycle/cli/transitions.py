@@ -57,7 +57,7 @@ def log(
 
     wanted = reading.LogFilters(customer=customer, state=state, rule=rule)
     with opened(settings, Access.READ) as engine:
-        palette = Palette(engine.policy(), engine.versions())
+        palette = Palette(engine.policy(), engine.versions)
         with pointing_at_flags():
             found, cursor = reading.latest(engine.installation, limit, wanted)
         if follow:

@@ -137,9 +137,7 @@ _SIMULATED = ": made up by a generator, named sim-…; none of them is real"
 
 
 def _policy(engine: Engine, settings: Settings) -> Text:
-    inst = engine.installation
-    with engine.db.read() as tx:
-        version = inst.timeline(tx).at(inst.now(tx))
+    version = engine.version()
     told = Text(f"version {version.number}, {version.hash[:12]}")
     differs = not_in_force(engine.db, settings)
     return told if differs is None else told.append(f"\n{differs}", "yellow")

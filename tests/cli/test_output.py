@@ -225,7 +225,7 @@ def test_the_log_tells_a_rhythm_from_the_default_of_the_rule(days: int, said: st
 
 
 def test_the_log_tells_what_a_step_waited_for_as_the_version_says_that_judged_it() -> None:
-    """However long the check waits by now."""
+    """However long the check waits by now; and also where it was published after the log began."""
     first = loads(SCENARIO_POLICY)
     second = loads(SCENARIO_POLICY.replace("after: 60d", "after: 45d"))
     versions = [
@@ -234,8 +234,10 @@ def test_the_log_tells_what_a_step_waited_for_as_the_version_says_that_judged_it
     ]
     at = datetime(2026, 3, 2, tzinfo=UTC)
     made = Step("quiet", "deal", "dormant", "quiet", "check:quiet@…#1", at, None, {}, 1)
-    palette = Palette(second.policy, versions)
+    known = versions[:1]
+    palette = Palette(first.policy, lambda: known)
     assert palette.waited(made) == "60 days since last_seen_at"
+    known = versions
     assert palette.waited(made._replace(version=2)) == "45 days since last_seen_at"
 
 
