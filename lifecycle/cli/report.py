@@ -97,7 +97,7 @@ def _by_month(months: Sequence[Month], palette: Palette) -> Table:
     for month in months:
         counts = [month.counts.get(name, 0) for name in names]
         table.add_row(
-            month.month if month.complete else f"{month.month}\nso far",
+            month.month if month.complete else Text(f"{month.month}\nso far"),
             *(f"{count:,}" if count else "·" for count in counts),
             f"{sum(counts):,}",
         )

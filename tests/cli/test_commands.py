@@ -470,6 +470,15 @@ def test_the_states_are_counted_now_then_and_by_month(shop: Lifecycle) -> None:
     assert "2010-01" in shop("report", "states", "--monthly").out
 
 
+def test_a_month_that_has_not_ended_says_so_below_its_name(
+    lifecycle: Lifecycle, orders: Path
+) -> None:
+    lifecycle("import", orders, "-m", "online-retail", "--clock", "2010-01-20T00:00:00Z")
+    *_, month, below = lifecycle("report", "states", "--monthly").out.strip().splitlines()
+    assert month.split()[0] == "2010-01"
+    assert below == " so far"
+
+
 def test_no_month_is_reported_before_the_first_event(lifecycle: Lifecycle) -> None:
     lifecycle("rebuild")
     ran = lifecycle("report", "states", "--monthly")
