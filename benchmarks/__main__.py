@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from benchmarks import (
@@ -20,6 +20,9 @@ from benchmarks import (
     sending,
 )
 from benchmarks.measure import Result, show
+from lifecycle.cli import exits
+from lifecycle.errors import Unusable
+from tests.support import postgres, redis
 
 CASES: dict[str, Callable[[float], list[Result]]] = {
     "fold": folding.run,
@@ -33,6 +36,9 @@ CASES: dict[str, Callable[[float], list[Result]]] = {
     "sending": sending.run,
 }
 
+ALONE = frozenset({"fold", "backtest", "late"})  # these need no PostgreSQL
+WITH_REDIS = frozenset({"distributed"})
+
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="lifecycle bench", description=__doc__)
@@ -42,8 +48,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size")
     parser.add_argument("--json", action="store_true", help="results as JSON instead of a table")
     chosen = parser.parse_args(arguments)
+    cases = chosen.case or list(CASES)
+    try:
+        _servers_must_be_there(cases)
+    except Unusable as error:
+        return exits.tell(error)
     results: list[Result] = []
-    for name in chosen.case or CASES:
+    for name in cases:
         print(f"measuring {name} …", file=sys.stderr)
         results += CASES[name](chosen.scale)
     if chosen.json:
@@ -51,6 +62,21 @@ def main(arguments: list[str]) -> int:
     else:
         show(results)
     return 0
+
+
+def _servers_must_be_there(cases: Sequence[str]) -> None:
+    """Before anything is measured, which takes minutes. Raises Unusable."""
+    try:
+        if not ALONE.issuperset(cases):
+            postgres.must_be_there()
+        if not WITH_REDIS.isdisjoint(cases):
+            redis.must_be_there()
+    except (postgres.PostgresUnavailable, redis.RedisUnavailable) as missing:
+        without = " ".join(sorted(ALONE))
+        raise Unusable(
+            f"nothing was measured. {' '.join(str(missing).split())}"
+            f" Without any server: lifecycle bench {without}"
+        ) from missing
 
 
 if __name__ == "__main__":

