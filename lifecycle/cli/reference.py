@@ -35,14 +35,29 @@ A flag wins over its environment variable, which wins over `{SETTINGS_FILE}` in 
 A variable that is set but empty counts as unset; a misspelt one is refused.
 """
 
-BESIDE = """\
-An SQLite file has one writing process at a time.
-While `lifecycle up` runs, commands that only look work beside it: `log`, `explain`, `customer show`, \
-`report`, `dead list`, `dead show`, `key …`, `task …`, `outreach …`, `template …`, `customer consents`, \
-`nights`, `verify`, `digest`.
-The others are refused with the id of the process that holds the file.
-On PostgreSQL all of them work side by side, and `serve`, `work` and `schedule` divide among many \
-processes what `up` does in one: see [operations.md](operations.md).
+# Those that open an SQLite file for themselves alone.
+ALONE = (
+    "up",
+    "import",
+    "simulate",
+    "rebuild",
+    "migrate",
+    "customer move",
+    "dead replay",
+    "dead discard",
+)
+
+BESIDE = f"""\
+An SQLite file is held by one process that takes events in and folds customers.
+While `lifecycle up` runs, these are refused with the id of the process that holds the file, as `up` is \
+while one of them runs: {", ".join(f"`{name}`" for name in ALONE)}.
+All others work beside it.
+Most of them only look, an `import --dry-run` and a `policy publish --dry-run` too.
+The rest change something in short transactions, and what runs goes by it from then on: `policy publish`, \
+`policy approve`, `policy discard` and `policy rollback`; `outreach pause`, `resume`, `send`, `again`, \
+`bounce` and `suppressed`; `task accept` and `task done`; `key create` and `key revoke`.
+On PostgreSQL all of them work side by side, and `serve`, `work` and `schedule`, which refuse an SQLite \
+file, divide among many processes what `up` does in one: see [operations.md](operations.md).
 """
 
 
@@ -58,7 +73,7 @@ def reference() -> str:
             "## Commands\n",
             *(
                 part
-                for path, command in _commands(root, "lifecycle")
+                for path, command in each_command(root, "lifecycle")
                 for part in _entry(path, command)
             ),
         ]
@@ -97,11 +112,11 @@ def _codes() -> Iterator[str]:
 _ARGUMENT_TYPE = re.compile(r"(?<=\S) <(path|str|list\[str\])>$")  # the name says it all
 
 
-def _commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
+def each_command(group: Any, path: str) -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         here = f"{path} {name}"
         if hasattr(command, "commands"):
-            yield from _commands(command, here)
+            yield from each_command(command, here)
         else:
             yield here, command
 

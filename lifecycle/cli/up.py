@@ -54,9 +54,10 @@ def up(
 ) -> None:
     """Run the whole installation in this process, until Ctrl-C.
 
-    API, workers and clockwork. An SQLite file is made if it is not there, and is locked: only one
-    process may write to it; commands that only look may run beside. Where a broker is named, events that systems post to it are taken in. Stopped or killed, the next start
-    loses nothing.
+    API, workers and clockwork. An SQLite file is made if it is not there, and is held: a second up, an
+    import, a rebuild and a few others are refused meanwhile; whatever looks, and policy publish, may
+    run beside. Where a broker is named, events that systems post to it are taken in. Stopped or
+    killed, the next start loses nothing.
     """
     from lifecycle.bootstrap import is_any_key
     from lifecycle.web.server import listen, serve

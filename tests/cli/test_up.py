@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,10 @@ import httpx
 import pytest
 import redis
 
+from lifecycle import resources
+from lifecycle.cli import commands
 from lifecycle.cli.exits import Code
+from lifecycle.cli.reference import ALONE, each_command
 from lifecycle.settings import LogForm
 from tests.cli.conftest import Lifecycle
 from tests.support.process import PATIENCE, Running, Start, started
@@ -143,26 +148,97 @@ def test_asked_to_stop_it_ends_well(start: Start, how: signal.Signals) -> None:
     assert err == ""
 
 
-def test_beside_it_commands_may_look_but_not_write(
-    start: Start, lifecycle: Lifecycle, orders: Path
+REFUSED_BESIDE_IT = """
+up --port 0
+import orders.csv -m online-retail
+simulate
+rebuild
+migrate
+customer move anna --to loyal --why asked
+dead replay shop 1
+dead discard shop 1
+"""
+RUN_BESIDE_IT = """
+import orders.csv -m online-retail --dry-run
+log
+explain anna
+backtest
+forecast
+nights
+verify
+digest
+customer show anna
+customer consents anna
+outreach list
+outreach show 1
+outreach pause all --why asked
+outreach resume all
+outreach send early-access --customer anna --name spring
+outreach again win-back-first
+outreach bounce
+outreach unmatched
+outreach suppressed anna@example.com
+report states
+policy diff --effect
+policy publish policy.yaml --dry-run
+policy publish policy.yaml
+policy rollback 1 --by olga --why asked
+policy approve 2 --by olga --why asked
+policy discard 2 --by olga --why asked
+policy history
+policy show 1
+policy suggest dormancy
+template check
+template preview win-back-first
+template send-test win-back-first --to anna@example.com
+task list
+task show 1
+task accept 1
+task done 1
+dead list
+dead show shop 1
+key create shop
+key list
+key revoke shop
+"""
+ANSWERED = (Code.OK, Code.REFUSED, Code.BAD_INPUT)  # no such draft; a channel that only shows
+WITHOUT_A_DATABASE = ("bench", "policy check", "policy diagram", "policy schema")
+FOR_POSTGRESQL = ("serve", "work", "schedule")
+
+
+def every_name() -> Iterator[str]:
+    for path, _ in each_command(commands(), "lifecycle"):
+        yield path.removeprefix("lifecycle ")
+
+
+def name_of(line: str) -> str:
+    """The command that a line calls."""
+    return max((name for name in every_name() if f"{line} ".startswith(f"{name} ")), key=len)
+
+
+def test_what_may_run_beside_it_and_what_may_not(
+    start: Start,
+    lifecycle: Lifecycle,
+    orders: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """As the reference says, which names those that are refused; of all commands there are."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    shutil.copy(resources.config_dir() / "policy.yaml", home)
+    refused, beside = REFUSED_BESIDE_IT.strip().splitlines(), RUN_BESIDE_IT.strip().splitlines()
+    tried = {name_of(line) for line in (*refused, *beside)}
+    assert tried == set(every_name()).difference(WITHOUT_A_DATABASE, FOR_POSTGRESQL)
+    assert tuple(map(name_of, refused)) == ALONE
     up = start("up", "--port", "0")
-    address_of(up)
+    post(address_of(up), "anna", 1)
     holder = f"another lifecycle process (id {up.process.pid}) runs on this file; stop it first"
-    for command in (
-        ["up", "--port", "0"],
-        ["import", str(orders), "-m", "online-retail"],
-        ["simulate"],
-        ["rebuild"],
-        ["customer", "move", "anna", "--to", "loyal", "--why", "asked"],
-        ["dead", "replay", "shop", "1"],
-        ["migrate"],
-    ):
-        ran = lifecycle(*command)
-        assert ran.code == Code.CONFIGURATION, command
+    for line in refused:
+        ran = lifecycle(*line.split())
+        assert ran.code == Code.CONFIGURATION, line
         assert holder in ran.err
-    for command in (["verify"], ["log"], ["report", "states"], ["dead", "list"]):
-        assert lifecycle(*command).code == Code.OK, command
+    ended = {line: lifecycle(*line.split()) for line in beside}
+    assert {line: ran for line, ran in ended.items() if ran.code not in ANSWERED} == {}
 
 
 def test_a_port_that_is_taken_is_told_in_one_line(start: Start, home: Path) -> None:
