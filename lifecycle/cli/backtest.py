@@ -86,7 +86,7 @@ def backtest(
     if json:
         output.json_document(told)
     else:
-        output.show(_shown(told))
+        output.show(shown(told))
 
 
 def _write_page(file: Path, told: Report, policy: Policy) -> None:
@@ -99,7 +99,7 @@ def _write_page(file: Path, told: Report, policy: Policy) -> None:
         raise exits.CannotWrite(f"--html {file}: {error.strerror or error}") from error
 
 
-def _shown(told: Report) -> Group:
+def shown(told: Report) -> Group:
     parts: list[RenderableType] = [Text.assemble(*_heading(told))]
     parts += [_states(told), _edges(told), _rules(told), *_notes(told)]
     return Group(*parts)
@@ -242,7 +242,11 @@ def _notes(told: Report) -> Iterator[Text]:
     yield Text(
         f"No letter at all: {output.count(letters.unreached, 'customer')}; of these no rule planned"
         f" anything for {letters.unplanned:,}."
-        + (f" {output.count(letters.tasks, 'task')} are no letters." if letters.tasks else "")
+        + (
+            f" Not counted as letters: {output.count(letters.tasks, 'task')}."
+            if letters.tasks
+            else ""
+        )
     )
     if letters.unreached == told.customers and not told.everybody:
         yield Text(

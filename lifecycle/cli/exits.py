@@ -101,6 +101,14 @@ _CODES: tuple[tuple[type[LifecycleError], Code], ...] = (
 )
 
 
+# What pydantic, by which Typer judges values, has to say of them; the last is a part of the others.
+_PLAIN = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "it should be a whole number",
+    "Input should be a valid number, unable to parse string as a number": "it should be a number",
+    "Input should be ": "it should be ",
+}
+
 _NO_INPUT = frozenset({"file_not_found", "file_unreadable"})
 
 
@@ -157,9 +165,17 @@ def _usage(error: TyperException) -> str:
     possible = getattr(error, "possibilities", None)
     if possible:
         text = f"{error.message}. Did you mean {' or '.join(sorted(possible))}?"
+    if isinstance(error.__cause__, ValueError):  # Typer's judge says it
+        text = _in_our_words(text)
     context = getattr(error, "ctx", None)
     if context is not None:
         text = f"{text.rstrip()}\n       Try '{context.command_path} --help'."
+    return text
+
+
+def _in_our_words(text: str) -> str:
+    for said, plain in _PLAIN.items():
+        text = text.replace(said, plain)
     return text
 
 

@@ -252,7 +252,7 @@ def _table(part: Part, told: Answer) -> Table:
             _percent(row.missed.rate),
             "" if row.declared_mean is None else f"{row.declared_mean:.1f} d",
             "" if row.declared_median is None else f"{row.declared_median} d",
-            "" if row.gained is None else f"{row.gained:+.1f}",
+            "" if row.gained is None else f"{row.gained:+z.1f}",
         )
     return table
 
@@ -303,10 +303,10 @@ def _conclusions(part: Part, title: str) -> Iterator[Text]:
         return
     yield Text(f"{title}, own rhythm against the same days for all:", "bold")
     for each in part.comparisons:
-        yield Text.assemble("  ", *_compared(each))
+        yield Text.assemble("  ", *compared(each))
 
 
-def _compared(told: Comparison) -> Iterator[str | tuple[str, str]]:
+def compared(told: Comparison) -> Iterator[str | tuple[str, str]]:
     from lifecycle.insight.thresholds import Verdict
 
     name = f"own {told.threshold.quantile}"
@@ -317,20 +317,20 @@ def _compared(told: Comparison) -> Iterator[str | tuple[str, str]]:
     if told.verdict is Verdict.BETTER:
         yield (f"{name}: better than fixed days.", "bold green")
         yield (
-            f" It declares the lost {told.earlier:.1f} days sooner (95 %: {low:.1f} to {high:.1f}) than"
+            f" It declares the lost {told.earlier:z.1f} days sooner (95 %: {low:z.1f} to {high:z.1f}) than"
             f" {told.fixed:.0f} days for all, which give as many false alarms."
         )
     elif told.verdict is Verdict.WORSE:
         yield (f"{name}: not better than fixed days, worse.", "bold yellow")
         yield (
             f" {told.fixed:.0f} days for all give as many false alarms and declare the lost"
-            f" {-told.earlier:.1f} days sooner (95 %: {-high:.1f} to {-low:.1f})."
+            f" {-told.earlier:z.1f} days sooner (95 %: {-high:z.1f} to {-low:z.1f})."
         )
     else:
         yield (f"{name}: not better than fixed days.", "bold")
         yield (
             f" Against {told.fixed:.0f} days for all, which give as many false alarms, it is"
-            f" {told.earlier:+.1f} days sooner (95 %: {low:+.1f} to {high:+.1f}): that may be chance."
+            f" {told.earlier:+z.1f} days sooner (95 %: {low:+z.1f} to {high:+z.1f}): that may be chance."
         )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lifecycle.cli.backtest import spark
+from lifecycle.cli import output
+from lifecycle.cli.backtest import shown, spark
 from lifecycle.cli.exits import Code
 from lifecycle.resources import config_dir
 from tests.cli.conftest import Lifecycle
+from tests.pages import reports
 from tests.policies import scenario_policy
 
 POLICY = scenario_policy(care=True).replace(
@@ -84,13 +87,22 @@ def test_weeks_are_drawn_as_bars_and_nothing_as_a_dot() -> None:
     assert len(spark((1,) * 500)) == 32
 
 
+@pytest.mark.parametrize(("tasks", "said"), [(1, "letters: 1 task."), (3, "letters: 3 tasks.")])
+def test_how_many_tasks_are_no_letters_is_said_of_one_as_of_several(
+    tasks: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = reports.usual()
+    output.show(shown(replace(report, letters=replace(report.letters, tasks=tasks))))
+    assert f"Not counted as {said}" in capsys.readouterr().out
+
+
 def test_what_is_recorded_gives_the_digest_of_the_installation(
     lifecycle: Lifecycle, files: Path
 ) -> None:
     assert lifecycle("import", *FILE).code == Code.OK
     recorded = lifecycle("backtest", "--config-dir", ".", "--json").json
     assert recorded["digest"] == lifecycle("digest", "--json").json["hex"]
-    assert recorded["policies"][0]["source"] == "as it was in force"
+    assert recorded["policies"][0]["source"] == "the policy as it was in force"
     assert lifecycle("backtest", *FILE, "--json").json["digest"] == recorded["digest"]
     for policy in ("1", "current"):
         named = lifecycle("backtest", "--policy", policy, "--json").json

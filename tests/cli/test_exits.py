@@ -50,7 +50,11 @@ def one_line(text: str) -> str:
         (["verfy"], "No such command 'verfy'. Did you mean 'verify'?"),
         (["import"], "Missing argument 'FILE'"),
         (["import", "x.csv"], "Missing option '--mapping'"),
-        (["import", "x.csv", "-m", "m", "--effects", "maybe"], "Invalid value for '--effects'"),
+        (
+            ["import", "x.csv", "-m", "m", "--effects", "maybe"],
+            "for '--effects': 'maybe' is not one of 'on', 'off'.",
+        ),
+        (["outreach", "show", "abc"], "Invalid value for 'NUMBER': it should be a whole number"),
         (
             ["explain", "caf\udce9"],
             r"caf\udce9 is not UTF-8, as everything on the command line must",

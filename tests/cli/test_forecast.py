@@ -110,7 +110,7 @@ def test_days_beyond_what_is_allowed_are_refused(
     ran = lifecycle("forecast", flag, value)
     assert ran.code == Code.USAGE
     assert flag in ran.err
-    assert "Input should be" in ran.err
+    assert "it should be" in ran.err
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_version_that_judged_nothing_yet_is_named_with_how_to_forecast_by_it(
 ) -> None:
     told = f"Version 2 (hash {sooner.hash[:12]}) judges from {moment(sooner.effective_at)} UTC on"
     ran = lifecycle("forecast", "--days", "14")
-    assert ran.out.startswith("as it was in force: version 1 (hash ")
+    assert ran.out.startswith("the policy as it was in force: version 1 (hash ")
     assert f"{told}, after the last event, and is not forecast with" in " ".join(ran.out.split())
     how = "`--policy 2` forecasts with it, `--policy current` with the one that judges now."
     assert how in " ".join(ran.out.split())
@@ -148,14 +148,14 @@ def test_a_backtest_names_the_versions_that_judged_and_since_when(
     lifecycle: Lifecycle, sooner: PolicyVersion
 ) -> None:
     ran = lifecycle("backtest", "--html", "page.html")
-    assert ran.out.startswith("as it was in force: version 1 (hash ")
-    assert "as it was in force: version 1 (" in Path("page.html").read_text("utf-8")
+    assert ran.out.startswith("the policy as it was in force: version 1 (hash ")
+    assert "the policy as it was in force: version 1 (" in Path("page.html").read_text("utf-8")
     until = (sooner.effective_at + timedelta(days=1)).isoformat()
     first, second = lifecycle("backtest", "--to", until).out.splitlines()[:2]
-    assert first.startswith("as it was in force: version 1 (hash ")
+    assert first.startswith("the policy as it was in force: version 1 (hash ")
     since = moment(sooner.effective_at)
     assert second == (
-        f"as it was in force: version 2 (hash {sooner.hash[:12]}), from {since} UTC on"
+        f"the policy as it was in force: version 2 (hash {sooner.hash[:12]}), from {since} UTC on"
     )
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from lifecycle.cli.exits import Code
+from lifecycle.cli.suggest import compared
+from lifecycle.insight.intervals import Interval
+from lifecycle.insight.silences import Threshold
+from lifecycle.insight.thresholds import Comparison, Verdict
 from tests.cli.conftest import Lifecycle
 
 COMMAND = ("policy", "suggest", "dormancy")
@@ -90,3 +95,25 @@ def test_what_cannot_be_answered_says_why(
     ran = lifecycle(*COMMAND, invoices, "-m", "online-retail", *arguments)
     assert (ran.code, ran.out) == (code, "")
     assert told in ran.err
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        (Verdict.BETTER, "0.0 days sooner (95 %: 0.0 to 0.0)"),
+        (Verdict.WORSE, "0.0 days sooner (95 %: 0.0 to 0.0)"),
+        (Verdict.NOT_BETTER, "+0.0 days sooner (95 %: +0.0 to +0.0)"),
+    ],
+)
+def test_no_figure_is_less_than_nothing_where_it_is_told_as_nothing(
+    verdict: Verdict, said: str
+) -> None:
+    told = Comparison(
+        threshold=Threshold(wait=timedelta(days=30), quantile=Decimal("0.8")),
+        fixed=30.0,
+        earlier=-0.01 if verdict is Verdict.NOT_BETTER else 0.01,
+        interval=Interval(low=-0.04, high=0.04),
+        verdict=verdict,
+    )
+    text = "".join(part if isinstance(part, str) else part[0] for part in compared(told))
+    assert said in text

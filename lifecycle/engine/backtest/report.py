@@ -13,7 +13,7 @@ from lifecycle.engine.backtest.course import Became
 from lifecycle.engine.backtest.tally import Counting, Edge, Tally, day, monday, week_of
 from lifecycle.outreach.assignment import TASK
 
-AS_IT_WAS = "as it was in force"
+AS_IT_WAS = "the policy as it was in force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
