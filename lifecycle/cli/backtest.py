@@ -114,6 +114,8 @@ def _heading(told: Report) -> Iterator[str | tuple[str, str]]:
     )
     if told.sample is not None:
         yield f", a sample of {told.sample * 100:.4g} % of all customers"
+    if told.rows_left_out:
+        yield (f"; {trying.left_out(told.rows_left_out)}", "yellow")
     if told.everybody:
         yield (
             "; each taken to have an address everywhere, and to consent where she never said",

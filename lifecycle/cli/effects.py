@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from lifecycle.cli import output
+from lifecycle.cli import output, trying
 from lifecycle.intake.strict_json import tame
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ _COLOURS = {
 def shown(effect: Effect) -> Group:
     """All of it for a terminal, numbers first, then examples."""
     parts: list[RenderableType] = [Text("\nThe effect", "bold"), _over(effect)]
+    if effect.rows_left_out:
+        parts += [Text(f"{trying.left_out(effect.rows_left_out)}.", "yellow")]
     parts += _unfolded("before", effect.unfolded_before)
     parts += _unfolded("after", effect.unfolded_after)
     if not effect.moved and not effect.written and not effect.ends:

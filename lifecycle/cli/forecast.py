@@ -129,6 +129,8 @@ def _heading(told: Report) -> Iterator[str | tuple[str, str]]:
     )
     if told.has_season:
         yield ", with half of what was otherwise at this time a year ago"
+    if told.rows_left_out:
+        yield (f"; {trying.left_out(told.rows_left_out)}", "yellow")
     if told.everybody:
         yield (
             "; each taken to have an address everywhere, and to consent where she never said",

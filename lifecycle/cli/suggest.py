@@ -208,6 +208,8 @@ def _counted(told: Answer) -> Iterator[str]:
         f" ({told.until:%Y-%m-%d}), {counts.unjudged_ended:,} of which had ended; judging these alone"
         " would count short ones only."
     )
+    if told.rows_left_out:
+        yield f"{trying.left_out(told.rows_left_out)}."
     if counts.elsewhere:
         yield f"Left out: {counts.elsewhere:,} that began in another state."
     if counts.unfolded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -273,7 +273,12 @@ def _filed(stack: ExitStack, source: Source, file: Path, policy: Policy) -> File
             " by the others with --accept-valid; nothing was changed"
         )
     _warn_of_doubles(found, local.name)
-    return found
+    return replace(found, unread=refused.problems)
+
+
+def left_out(rows: int) -> str:
+    """What a report says of rows of its file that were refused, as whoever gets it saw no warning."""
+    return f"{output.count(rows, 'row')} of the file {'was' if rows == 1 else 'were'} refused and left out"
 
 
 def _drafts(rows: Iterator[Outcome], refused: Refused) -> Iterator[Draft]:

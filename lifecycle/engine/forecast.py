@@ -71,6 +71,7 @@ class Report:
     later: tuple[Judged, ...]  # versions that judge only after the last event, so not forecast with
     as_of: datetime  # the last event
     customers: int
+    rows_left_out: int  # of a file of history, as they were refused
     history_days: int
     rates_of_days: int  # how many of them, the last ones, the rates are of
     has_season: bool  # whether half of what was otherwise a year ago is expected again
@@ -126,6 +127,7 @@ def ahead(
         later=tuple(judged for judged, _ in given.judged() if judged.effective_at > until),
         as_of=until,
         customers=counts.customers,
+        rows_left_out=histories.rows_left_out,
         history_days=counts.days,
         rates_of_days=known.days,
         has_season=known.a_year_ago is not None,

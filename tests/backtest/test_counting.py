@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -125,7 +125,8 @@ def test_rows_that_say_an_event_again_count_once(whole: Report) -> None:
     unlike = events[5]._replace(type="account_closed", properties={})
     with filed(drafts([*events, *events[:10], unlike])) as found:
         assert found.again == (10, 1)
-        assert backtest(candidate(), found, WAYS, Period(until=day(400))) == whole
+        told = backtest(candidate(), found, WAYS, Period(until=day(400)))
+        assert told == replace(whole, rows_left_out=1)  # as an import would refuse that one
 
 
 @pytest.mark.parametrize("in_memory", [2, 1_000])

@@ -227,6 +227,31 @@ def test_rows_that_cannot_be_read_are_told_and_may_be_left_out(
     assert ran.json["events"] == 4
 
 
+def test_a_report_says_itself_how_many_rows_of_its_file_were_left_out(
+    lifecycle: Lifecycle, files: Path
+) -> None:
+    """Whoever is sent it saw none of the warnings; no such words where every row is in it."""
+    command = ("backtest", *FILE, "--html", "page.html")
+    effect = ("policy", "diff", "policy.yaml", "slower.yaml", "--effect", "--history", *FILE)
+    assert lifecycle(*command, "--json").json["rows_left_out"] == 0
+    assert lifecycle(*effect, "--json").json["effect"]["rows_left_out"] == 0
+    for told in (
+        lifecycle(*command).out,
+        lifecycle(*effect).out,
+        (files / "page.html").read_text(),
+    ):
+        assert "left out" not in told
+    bad = "5,yesterday,anna,1,False\n1,2010-01-01T10:00:00,anna,9,False\n"
+    (files / "history.csv").write_text(HISTORY + bad, encoding="utf-8")
+    said = "2 rows of the file were refused and left out"
+    for asked in (command, effect):
+        assert said in " ".join(lifecycle(*asked, "--accept-valid").out.split())
+    assert lifecycle(*command, "--accept-valid", "--json").json["rows_left_out"] == 2
+    assert lifecycle(*effect, "--accept-valid", "--json").json["effect"]["rows_left_out"] == 2
+    page = " ".join((files / "page.html").read_text(encoding="utf-8").split())
+    assert "2 rows of the file of history were refused and left out." in page
+
+
 def test_rows_that_say_an_event_again_are_told(lifecycle: Lifecycle, files: Path) -> None:
     again = HISTORY.splitlines()[1] + "\n" + "2,2010-01-05T10:00:00,anna,21.00,False\n"
     (files / "history.csv").write_text(HISTORY + again, encoding="utf-8")

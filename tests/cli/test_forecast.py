@@ -166,3 +166,15 @@ def test_an_empty_installation_has_nothing_to_forecast_from(
     ran = lifecycle("forecast")
     assert ran.code == Code.REFUSED
     assert "there are no events yet" in ran.err
+
+
+def test_the_report_says_how_many_rows_of_its_file_were_left_out(
+    lifecycle: Lifecycle, invoices: Path
+) -> None:
+    command = ("forecast", invoices, "--mapping", "online-retail")
+    assert lifecycle(*command, "--json").json["rows_left_out"] == 0
+    assert "of the file" not in lifecycle(*command).out
+    with invoices.open("a", encoding="utf-8") as file:
+        file.write("bad,yesterday,c1,10.00,False\n")
+    assert "1 row of the file was refused and left out" in lifecycle(*command, "--accept-valid").out
+    assert lifecycle(*command, "--accept-valid", "--json").json["rows_left_out"] == 1

@@ -117,3 +117,15 @@ def test_no_figure_is_less_than_nothing_where_it_is_told_as_nothing(
     )
     text = "".join(part if isinstance(part, str) else part[0] for part in compared(told))
     assert said in text
+
+
+def test_the_report_says_how_many_rows_of_its_file_were_left_out(
+    lifecycle: Lifecycle, invoices: Path
+) -> None:
+    command = (*COMMAND, invoices, "-m", "online-retail")
+    assert lifecycle(*command, "--json").json["rows_left_out"] == 0
+    assert "of the file" not in lifecycle(*command).out
+    with invoices.open("a", encoding="utf-8") as file:
+        file.write("bad,yesterday,c1,10.00,False\n")
+    assert "1 row of the file was refused and left out" in lifecycle(*command, "--accept-valid").out
+    assert lifecycle(*command, "--accept-valid", "--json").json["rows_left_out"] == 1

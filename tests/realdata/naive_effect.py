@@ -261,6 +261,7 @@ def effect(
         "everybody": True,
         "customers": len(before),
         "events": events,
+        "rows_left_out": 0,
         "moved": steps.customers,
         "written": letters.customers,
         "same_steps": sum(steps.same.values()),

@@ -148,6 +148,7 @@ def backtest(
         by.costs,
         sample=period.sample,
         everybody=by.everybody,
+        rows_left_out=histories.rows_left_out,
     )
 
 
@@ -180,6 +181,7 @@ def effect(
         by.costs,
         sample=period.sample,
         everybody=by.everybody,
+        rows_left_out=histories.rows_left_out,
     )
 
 

@@ -59,6 +59,7 @@ class Answer:
     horizon: int  # days
     in_time: int  # days
     until: datetime  # the last event
+    rows_left_out: int  # of a file of history, as they were refused
     counts: Counts
     parts: tuple[Part, ...]  # all, those with a rhythm, those without
     suggested: Suggested
@@ -169,11 +170,24 @@ def suggest(
     tally = run(
         listening(version, check, grid), histories, processes=processes, on_customers=on_customers
     )
-    return answer(version.policy, check, grid, tally, asked.false_alarms)
+    return answer(
+        version.policy,
+        check,
+        grid,
+        tally,
+        asked.false_alarms,
+        rows_left_out=histories.rows_left_out,
+    )
 
 
 def answer(
-    policy: Policy, check: Check, grid: Grid, tally: Tally, false_alarms: float | None
+    policy: Policy,
+    check: Check,
+    grid: Grid,
+    tally: Tally,
+    false_alarms: float | None,
+    *,
+    rows_left_out: int = 0,
 ) -> Answer:
     """What the counts say. Raises NotReady where they are too few."""
     figures = [Figures(tally, grid, whose) for whose in Whose]
@@ -201,6 +215,7 @@ def answer(
         horizon=grid.horizon,
         in_time=grid.in_time,
         until=grid.until,
+        rows_left_out=rows_left_out,
         counts=Counts(
             customers=tally.customers,
             seen_once=tally.seen_once,

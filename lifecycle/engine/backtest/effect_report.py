@@ -76,6 +76,7 @@ class Effect:
     everybody: bool
     customers: int
     events: int
+    rows_left_out: int  # of a file of history, as they were refused
     unfolded_before: Mapping[str, int]  # events that the policy could not fold, by type
     unfolded_after: Mapping[str, int]
     moved: int  # customers any of whose steps differ
@@ -102,6 +103,7 @@ def effect_report(
     *,
     sample: float | None = None,
     everybody: bool = False,
+    rows_left_out: int = 0,
 ) -> Effect:
     first = report(effects.before, counting, before, costs)
     second = report(effects.after, counting, after, costs)
@@ -114,6 +116,7 @@ def effect_report(
         everybody=everybody,
         customers=effects.customers,
         events=first.events,
+        rows_left_out=rows_left_out,
         unfolded_before=first.unfolded,
         unfolded_after=second.unfolded,
         moved=effects.moved,

@@ -52,6 +52,10 @@ class Histories(Protocol):
         """The instant of the last event; None where there is none."""
 
     @property
+    def rows_left_out(self) -> int:
+        """Rows of a file that are not in it, as they were refused."""
+
+    @property
     def is_small(self) -> bool:
         """Whether other processes would take longer to start than to help."""
 
@@ -69,6 +73,10 @@ class Recorded:
     url: str  # of the database
     customers: int
     last_at: datetime | None
+
+    @property
+    def rows_left_out(self) -> int:
+        return 0
 
     @property
     def is_small(self) -> bool:
@@ -125,6 +133,12 @@ class Filed:
     last_at: datetime | None
     again: Again  # rows that are left out, as an earlier one has the same source and id
     is_small: bool
+    unread: int = 0  # rows that are left out, as they could not be read
+
+    @property
+    def rows_left_out(self) -> int:
+        """An import would have refused them, and stored the others."""
+        return self.unread + self.again.unlike
 
     def parts(self) -> Iterator[Path | Sequence[History]]:
         return iter(self.drawers)
@@ -281,6 +295,11 @@ class Sampled:
     @property
     def last_at(self) -> datetime | None:
         return self.of.last_at
+
+    @property
+    def rows_left_out(self) -> int:
+        """Of the whole: who would have been in the sample is not known of a row that cannot be read."""
+        return self.of.rows_left_out
 
     @property
     def is_small(self) -> bool:

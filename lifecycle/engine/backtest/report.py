@@ -120,6 +120,7 @@ class Report:
     sample: float | None  # the share of customers that it looked at; None: all of them
     customers: int
     events: int
+    rows_left_out: int  # of a file of history, as they were refused
     unfolded: Mapping[str, int]  # events that could not be folded, by type
     everybody: bool  # each was taken to have an address, and to consent where she never said
     weeks: tuple[date, ...]  # the Mondays on which they begin, in UTC
@@ -144,6 +145,7 @@ def report(
     *,
     sample: float | None = None,
     everybody: bool = False,
+    rows_left_out: int = 0,
 ) -> Report:
     """`costs` say what a letter costs by channel; a channel that is not named is not known to cost."""
     newest = policies[-1][1]
@@ -156,6 +158,7 @@ def report(
         sample=sample,
         customers=tally.customers,
         events=tally.events,
+        rows_left_out=rows_left_out,
         unfolded=dict(sorted(tally.unfolded.items())),
         everybody=everybody,
         weeks=tuple(monday(week) for week in weeks),

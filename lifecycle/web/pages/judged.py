@@ -35,6 +35,11 @@ def assumptions(report: Report) -> list[str]:
             f"Only a sample of {told.part(report.sample)} of the customers was looked at. All figures are of"
             " the sample; none is scaled up."
         )
+    if rows := report.rows_left_out:
+        said.append(
+            f"{told.many(rows, 'row')} of the file of history {'was' if rows == 1 else 'were'} refused and"
+            " left out. No figure counts what they say."
+        )
     if report.unfolded:
         lost = sum(report.unfolded.values())
         types = ", ".join(f"{kind} {count:,}" for kind, count in report.unfolded.items())
