@@ -226,7 +226,7 @@ def _show(report: ImportReport, refused: Refused, asked: _Asked) -> None:
     show_kinds(refused, report.problems)
     for problem in refused.conflicts:
         show_problem(problem)
-    show_rest(len(report.conflicts) - len(refused.conflicts), refused.path)
+    show_rest(len(report.conflicts) - len(refused.conflicts), refused)
     table = output.table("rows", "", right=["rows"])
     for count, what in _lines(report):
         table.add_row(f"{count:,}", what)

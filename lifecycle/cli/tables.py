@@ -96,10 +96,17 @@ class _Kind:
 class Refused:
     """What is wrong with rows: each kind once, to be shown, and all of it for the rejects file."""
 
-    def __init__(self, stack: ExitStack, path: Path | None) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        path: Path | None,
+        *,
+        otherwise: str = "--rejects FILE keeps all of them",
+    ) -> None:
+        """`otherwise` says, where there is no such file, how all of it is had."""
         from lifecycle.intake.table import RejectsFile
 
-        self.path = path
+        self.kept = otherwise if path is None else f"all are in {path}"
         self.problems = 0
         self.conflicts: list[RowProblem] = []  # the first of them
         self._kinds: dict[tuple[str, str, str], _Kind] = {}
@@ -163,7 +170,7 @@ def show_kinds(refused: Refused, problems: int) -> None:
     for kind in kinds:
         more = f" (and {output.count(kind.rows - 1, 'more row')})" if kind.rows > 1 else ""
         show_problem(kind.first, more)
-    show_rest(problems - sum(kind.rows for kind in kinds), refused.path)
+    show_rest(problems - sum(kind.rows for kind in kinds), refused)
 
 
 def show_problem(problem: RowProblem, more: str = "") -> None:
@@ -171,7 +178,6 @@ def show_problem(problem: RowProblem, more: str = "") -> None:
     output.err().print(told, soft_wrap=True)
 
 
-def show_rest(rows: int, path: Path | None) -> None:
+def show_rest(rows: int, refused: Refused) -> None:
     if rows:
-        kept = f"all are in {path}" if path else "--rejects FILE keeps all of them"
-        output.err().print(f"… and {rows:,} more; {kept}")
+        output.err().print(Text(f"… and {rows:,} more; {refused.kept}"), soft_wrap=True)

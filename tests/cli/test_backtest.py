@@ -227,6 +227,19 @@ def test_rows_that_cannot_be_read_are_told_and_may_be_left_out(
     assert ran.json["events"] == 4
 
 
+def test_of_many_refused_rows_it_is_said_which_command_keeps_all(
+    lifecycle: Lifecycle, files: Path
+) -> None:
+    """A flag that this command does not have would be refused."""
+    bad = "".join(f"{',' * n}\n" for n in range(10, 40))
+    (files / "history.csv").write_text(HISTORY + bad, encoding="utf-8")
+    ran = lifecycle("backtest", *FILE)
+    command = "lifecycle import history.csv -m online-retail --dry-run --rejects FILE"
+    assert ran.err.splitlines()[20] == f"… and 10 more; `{command}` keeps all of them"
+    lifecycle(*command.replace("FILE", "bad.csv").split()[1:], "--config-dir", ".")
+    assert len((files / "bad.csv").read_text(encoding="utf-8").splitlines()) == 31
+
+
 def test_a_report_says_itself_how_many_rows_of_its_file_were_left_out(
     lifecycle: Lifecycle, files: Path
 ) -> None:
