@@ -126,7 +126,8 @@ class Refused:
 
     def add(self, problem: RowProblem) -> None:
         self.problems += 1
-        kind = (problem.column, problem.code, _OWN.sub("", problem.message))
+        told = problem.message if problem.alike is None else problem.alike
+        kind = (problem.column, problem.code, _OWN.sub("", told))
         if kind in self._kinds:
             self._kinds[kind].rows += 1
         elif len(self._kinds) < SHOWN:
@@ -141,11 +142,17 @@ class Refused:
             self._write(problem)
 
     def as_json(self) -> list[dict[str, object]]:
-        return [{**output.plain(kind.first), "rows": kind.rows} for kind in self.kinds]
+        return [_form(kind) for kind in self.kinds]
 
     def _write(self, problem: RowProblem) -> None:
         if self._file is not None:
             self._file.write(problem)
+
+
+def _form(kind: _Kind) -> dict[str, object]:
+    form: dict[str, object] = output.plain(kind.first)
+    del form["alike"]  # `rows` says how many there are
+    return form | {"rows": kind.rows}
 
 
 def _conflict(conflict: RowConflict) -> RowProblem:

@@ -74,6 +74,9 @@ class RowReader:
         self._instants = InstantReader(mapping.occurred_at)
         looked_at = dict.fromkeys(each.column for rule in mapping.rules for each in rule.when)
         self._looked_at = [(name, places[name]) for name in looked_at]
+        conditions = [each for rule in mapping.rules for each in rule.when]
+        self._by_text = _compared(conditions, places, {Comparison.IS, Comparison.NOT})
+        self._by_emptiness = _compared(conditions, places, {Comparison.EMPTY})
         comma = mapping.table.decimal == ","
         self._rules: list[tuple[Test | None, _EventReader | str]] = [
             (
@@ -100,7 +103,13 @@ class RowReader:
             code="no_rule_matches",
             message=f"line {line}: no rule of the mapping takes this row: {self._seen(fields)}",
             got=clip(" | ".join(fields)),
+            alike=self._alike(fields),
         )
+
+    def _alike(self, fields: Fields) -> str:
+        """The texts that the rules compare, and what is empty; numbers are each row's own."""
+        texts = [fields[at] for at in self._by_text]
+        return repr((texts, [not fields[at].strip() for at in self._by_emptiness]))
 
     def _seen(self, fields: Fields) -> str:
         """What stands in the columns that the rules look at."""
@@ -237,6 +246,14 @@ def _escaped(part: str) -> str:
 
 
 # -- conditions --------------------------------------------------------------------------------
+
+
+def _compared(
+    conditions: Sequence[Condition], places: dict[str, int], by: set[Comparison]
+) -> list[int]:
+    """Of the columns that are compared so."""
+    found = dict.fromkeys(each.column for each in conditions if each.comparison in by)
+    return [places[name] for name in found]
 
 
 def _tests(conditions: Sequence[Condition], places: dict[str, int], *, comma: bool) -> Test | None:

@@ -53,6 +53,7 @@ class RowProblem:
     message: str  # what was found and what is allowed
     got: str = ""  # clipped
     row: str = ""  # the row as it stands in the file; empty when it is too long to be kept
+    alike: str | None = None  # what rows with the same thing wrong share; None: the message itself
 
 
 def clip(text: str) -> str:

@@ -105,6 +105,29 @@ def test_what_is_wrong_with_many_rows_is_told_once_with_their_number(
     assert [(each["line"], each["rows"]) for each in told] == [(2, 4), (6, 4)]
 
 
+def test_rows_that_no_rule_takes_are_alike_whatever_their_numbers(
+    lifecycle: Lifecycle, orders: Path
+) -> None:
+    """One forgotten rule is one mistake; the texts that rules compare tell which it is."""
+    mapping = orders.with_name("shop.yaml")
+    mapping.write_text(
+        "version: 1\nsource: shop\ncustomer: CustomerID\nid: Invoice\n"
+        "occurred_at: {column: InvoiceDate, timezone: UTC}\n"
+        "rows:\n  - {when: {amount: {more_than: 0}, cancelled: 'False'}, type: order_paid,"
+        " properties: {amount: amount}}\n",
+        "utf-8",
+    )
+    with orders.open("a", encoding="utf-8") as file:
+        file.writelines(f"{n},2010-02-01T10:00:00,carl,-{n}.50,True\n" for n in range(50, 90))
+    ran = lifecycle("import", orders, "-m", mapping)
+    nothing, refunds = ran.err.splitlines()
+    assert 'amount is "-50.50", cancelled is "True" (and 39 more rows)' in refunds
+    assert 'amount is "0", cancelled is "False"  no_rule_matches' in nothing
+    told = lifecycle("import", orders, "-m", mapping, "--json").json["refused"]
+    assert [each["rows"] for each in told] == [1, 40]
+    assert set(told[0]) == {"line", "column", "code", "message", "got", "row", "rows"}
+
+
 def test_a_dry_run_stores_nothing_and_makes_no_database(
     lifecycle: Lifecycle, home: Path, orders: Path
 ) -> None:
