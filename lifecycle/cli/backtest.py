@@ -251,11 +251,9 @@ def _notes(told: Report) -> Iterator[Text]:
         )
     )
     if letters.unreached == told.customers and not told.everybody:
-        yield Text(
-            "This history knows no address of anybody, or no consent:"
-            " --everybody takes all to be reachable.",
-            "yellow",
-        )
+        why = trying.unreached(letters.waiting, letters.unreachable)
+        if why is not None:
+            yield Text(why, "yellow")
     yield Text(
         f"To and fro within {told.flip_flop.days} days: {output.count(told.flip_flopping, 'customer')}"
         + "".join(

@@ -397,12 +397,9 @@ def _tell_figures(changes: tuple[str, ...], measured: Measured) -> None:
         table.add_row(name, before, after)
     output.show(table)
     if measured.customers and measured.unreached == measured.customers:
+        why = trying.unreached(measured.waiting, measured.unreachable)
         output.show(
-            Text(
-                "No customer would get a letter: this history knows no address of anybody, or no"
-                " consent, so that only tasks are counted. --everybody takes all to be reachable.",
-                "yellow",
-            )
+            Text(" ".join(filter(None, ("No customer would get a letter.", why))), "yellow")
         )
 
 

@@ -283,6 +283,20 @@ def _rejecting(file: Path, mapping: str) -> str:
     return f"`lifecycle import {named} --dry-run --rejects FILE` keeps all of them"
 
 
+def unreached(waiting: int, unreachable: int) -> str | None:
+    """Why nobody at all gets a letter, where that is not for the rules to say; None: it is."""
+    told = []
+    if unreachable:
+        told.append(
+            f"This history knows no address, or no consent, for {output.count(unreachable, 'message')}:"
+            " --everybody takes all to be reachable."
+        )
+    if waiting:
+        wait = "waits" if waiting == 1 else "wait"
+        told.append(f"At the end {output.count(waiting, 'message')} still {wait}.")
+    return " ".join(told) or None
+
+
 def left_out(rows: int) -> str:
     """What a report says of rows of its file that were refused, as whoever gets it saw no warning."""
     return f"{output.count(rows, 'row')} of the file {'was' if rows == 1 else 'were'} refused and left out"

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle.bootstrap import build
 from lifecycle.cli import output
 from lifecycle.cli.backtest import shown, spark
 from lifecycle.cli.exits import Code
 from lifecycle.resources import config_dir
+from lifecycle.settings import Settings
+from tests.backtest.lives import agreed, known
 from tests.cli.conftest import Lifecycle
 from tests.pages import reports
-from tests.policies import scenario_policy
+from tests.policies import SCENARIO_POLICY, scenario_policy
+from tests.scenarios.driver import order
+from tests.support.engine import draft
 
 POLICY = scenario_policy(care=True).replace(
     "currency: currency}", "currency: currency, order_id: text}"
@@ -225,6 +230,32 @@ def test_rows_that_cannot_be_read_are_told_and_may_be_left_out(
     ran = lifecycle("backtest", *FILE, "--accept-valid", "--json")
     assert ran.code == Code.OK
     assert ran.json["events"] == 4
+
+
+def test_letters_that_only_wait_are_no_lack_of_an_address(lifecycle: Lifecycle, home: Path) -> None:
+    """She is dormant from day 60 on, and her letter settles for ten minutes."""
+    (home / "policy.yaml").write_text(SCENARIO_POLICY, encoding="utf-8")
+    settings = Settings(database_url=f"sqlite:///{home / 'lifecycle.db'}", config_dir=home)
+    with build(settings) as engine:
+        engine.accept([draft(event) for event in (known(), agreed(), order(0))])
+        engine.apply_pending()
+    waits = lifecycle("backtest", "--to", "2026-03-02T00:05:00Z").out
+    assert "At the end 1 message still waits." in waits
+    assert "--everybody" not in waits
+    assert "still wait" not in lifecycle("backtest", "--to", "2026-02-01T00:00:00Z").out
+    assert "--everybody" not in lifecycle("backtest", "--to", "2026-03-05T00:00:00Z").out
+
+
+def test_letters_for_which_no_address_is_known_are_counted(
+    lifecycle: Lifecycle, files: Path
+) -> None:
+    ran = lifecycle("backtest", *FILE)
+    told = lifecycle("backtest", *FILE, "--json").json["letters"]
+    assert (told["unreached"], told["unreachable"], told["waiting"]) == (2, 4, 0)
+    said = "knows no address, or no consent, for 4 messages: --everybody takes all to be reachable."
+    assert said in ran.out
+    assert "still wait" not in ran.out
+    assert "--everybody" not in lifecycle("backtest", *FILE, "--to", "2010-01-20T00:00Z").out
 
 
 def test_of_many_refused_rows_it_is_said_which_command_keeps_all(

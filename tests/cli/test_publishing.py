@@ -91,6 +91,23 @@ def test_what_is_measured_is_what_the_recorded_history_gives(
     assert lifecycle(*command).code == Code.OK
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"unreachable": 4}, "no address, or no consent, for 4 messages: --everybody takes all"),
+        ({"waiting": 2}, "No customer would get a letter. At the end 2 messages still wait."),
+        ({}, "No customer would get a letter."),
+    ],
+)
+def test_why_nobody_gets_a_letter_is_told_as_it_is(
+    publishing: Lifecycle, figures: dict[str, int], found: dict[str, int], said: str
+) -> None:
+    figures.update(unreached=100, **found)
+    told = " ".join(publishing("publish", "patient.yaml", "--dry-run").out.split())
+    assert said in told
+    assert ("--everybody" in told) == ("unreachable" in found)
+
+
 def test_where_nothing_has_happened_nothing_stands_in_the_way(
     lifecycle: Lifecycle, home: Path
 ) -> None:

@@ -272,8 +272,8 @@ def effect(
         ],
         "rules": [rule_effect(rule.name, before, after, letters) for rule in RULES],
         "letters": told(letters, [rule.name for rule in RULES]),
-        "letters_before": all_letters(before, costs or {}),
-        "letters_after": all_letters(after, costs or {}),
+        "letters_before": all_letters(before, costs or {}, end),
+        "letters_after": all_letters(after, costs or {}, end),
         "states_before": {state: sum(each.state == state for each in before) for state in STATES},
         "states_after": {state: sum(each.state == state for each in after) for state in STATES},
     }
@@ -427,7 +427,7 @@ def rule_effect(
     }
 
 
-def all_letters(courses: list[Course], costs: dict[str, Decimal]) -> dict[str, Any]:
+def all_letters(courses: list[Course], costs: dict[str, Decimal], end: datetime) -> dict[str, Any]:
     channels: Counter[str] = Counter()
     days: Counter[date] = Counter()
     by_rule: defaultdict[date, Counter[tuple[str, str]]] = defaultdict(Counter)
@@ -460,6 +460,8 @@ def all_letters(courses: list[Course], costs: dict[str, Decimal]) -> dict[str, A
         "a_customer": {str(letters): a_customer.count(letters) for letters in set(a_customer)},
         "unplanned": sum(not one.messages for one in courses),
         "unreached": a_customer.count(0),
+        "waiting": sum(each.due > end for one in courses for each in one.messages),
+        "unreachable": 0,  # everybody is taken to be
     }
 
 

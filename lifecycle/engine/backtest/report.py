@@ -12,6 +12,7 @@ from lifecycle.domain.policy import Policy
 from lifecycle.engine.backtest.course import Became
 from lifecycle.engine.backtest.tally import Counting, Edge, Tally, day, monday, week_of
 from lifecycle.outreach.assignment import TASK
+from lifecycle.outreach.verdict import Reason
 
 AS_IT_WAS = "the policy as it was in force"
 
@@ -103,6 +104,8 @@ class Letters:
     a_customer: Mapping[int, int]  # letters → customers who get so many
     unplanned: int  # customers for whom no rule planned anything
     unreached: int  # customers who get no letter
+    waiting: int  # messages whose time has not come by the end, or that were put off beyond it
+    unreachable: int  # messages that found no address of hers, or no consent
 
     @property
     def on_peak_day(self) -> int:
@@ -255,6 +258,10 @@ def _letters(tally: Tally, costs: Mapping[str, Decimal]) -> Letters:
     for (_, _, _, channel), times in tally.letters.items():
         if channel:
             sent[channel] += times
+    waiting = unreachable = 0
+    for (_, fate, reason, _), times in tally.letters.items():
+        waiting += times if fate == Became.WAITING else 0
+        unreachable += times if reason in _UNREACHABLE else 0
     days = list(_days(tally))
     most = max(tally.busiest, default=0)
     return Letters(
@@ -269,7 +276,12 @@ def _letters(tally: Tally, costs: Mapping[str, Decimal]) -> Letters:
         a_customer=dict(sorted(tally.a_customer.items())),
         unplanned=tally.unplanned,
         unreached=tally.a_customer[0],
+        waiting=waiting,
+        unreachable=unreachable,
     )
+
+
+_UNREACHABLE = frozenset({Reason.NO_ADDRESS, Reason.NO_CONSENT})
 
 
 def _cost(sent: Mapping[str, int], costs: Mapping[str, Decimal]) -> Decimal | None:

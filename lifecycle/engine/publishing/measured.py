@@ -28,6 +28,8 @@ class Measured:
     unfolded_after: int = 0
     stranded: int = 0  # customers in states that it does not have; no rule moves them
     unreached: int = 0  # customers who would get no letter
+    waiting: int = 0  # messages that still wait at the end
+    unreachable: int = 0  # messages that find no address, or no consent
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

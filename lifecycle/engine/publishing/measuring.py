@@ -66,6 +66,8 @@ def _measured(effect: Effect) -> Measured:
         unfolded_before=sum(effect.unfolded_before.values()),
         unfolded_after=sum(effect.unfolded_after.values()),
         unreached=now.unreached,
+        waiting=now.waiting,
+        unreachable=now.unreachable,
     )
 
 
