@@ -199,6 +199,15 @@ def test_a_version_that_there_is_not_is_told_with_those_that_there_are(
     assert "there is no version 7 of the policy; there is only version 1" in ran.err
 
 
+def test_a_sample_that_holds_nobody_says_so(lifecycle: Lifecycle, files: Path) -> None:
+    """A share that is too small is another thing than a period in which nothing had happened yet."""
+    ran = lifecycle("backtest", *FILE, "--sample", "0.0001%")
+    assert ran.code == Code.REFUSED
+    assert "the sample of 0.0001 % holds none of the 2 customers" in ran.err
+    ran = lifecycle("backtest", *FILE, "--sample", "100%", "--to", "2009-01-01T00:00Z")
+    assert "nothing had happened to any customer of the sample by 2009-01-01" in ran.err
+
+
 def test_an_installation_without_events_has_no_history(lifecycle: Lifecycle, files: Path) -> None:
     (files / "history.csv").write_text(HISTORY.splitlines()[0] + "\n", encoding="utf-8")
     ran = lifecycle("backtest", *FILE)

@@ -196,6 +196,11 @@ def _run(
     people = sampled(histories, period)
     found = run(work, people, processes=processes, on_customers=on_customers)
     if not found.customers:
+        if isinstance(people, Sampled) and people.is_empty:
+            raise NotReady(
+                f"the sample of {people.part * 100:.4g} % holds none of the {histories.customers:,} customers,"
+                " so there is nothing to tell; ask for a larger share. Nothing was changed"
+            )
         whom = "to any customer of the sample " if period.sample is not None else ""
         raise NotReady(
             f"nothing had happened {whom}by {instant_text(counted.until)}, so there is nothing to tell;"

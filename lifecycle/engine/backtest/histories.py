@@ -293,6 +293,12 @@ class Sampled:
         return round(self.of.customers * self.part)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nobody is in it, found out by looking at everybody."""
+        with self.reader().reading() as read:
+            return not any(True for part in self.parts() for _ in read(part))
+
+    @property
     def last_at(self) -> datetime | None:
         return self.of.last_at
 
