@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -146,12 +147,18 @@ def diff(
     from lifecycle.cli import differences, effects
     from lifecycle.policy.diff import changes
 
-    of_an_effect = (history, mapping, since, until, sample, processes)
-    if not effect and (everybody or accept_valid or of_an_effect != (None,) * len(of_an_effect)):
-        raise typer.BadParameter(
-            "a history and how it is looked at (its mapping, a period, a sample, --everybody,"
-            " --accept-valid, --processes) are those of an effect: ask for --effect",
-            param_hint="--effect",
+    if not effect:
+        _refuse_without_effect(
+            {
+                "--history": history is not None,
+                "--mapping": mapping is not None,
+                "--from": since is not None,
+                "--to": until is not None,
+                "--sample": sample is not None,
+                "--everybody": everybody,
+                "--accept-valid": accept_valid,
+                "--processes": processes is not None,
+            }
         )
     source = trying.Source.of(settings, history, mapping, accept_valid=accept_valid)
     period = trying.period(since, until, sample)
@@ -176,6 +183,16 @@ def diff(
     output.show(differences.structure(before, after, said, width=output.out().width))
     if told is not None:
         output.show(effects.shown(told))
+
+
+def _refuse_without_effect(given: Mapping[str, bool]) -> None:
+    """A history, and how it is looked at, would otherwise be passed over without a word."""
+    flags = [flag for flag, is_given in given.items() if is_given]
+    if flags:
+        belong = "belongs" if len(flags) == 1 else "belong"
+        raise typer.BadParameter(
+            f"{' and '.join(flags)} {belong} to --effect; add --effect", param_hint=flags[0]
+        )
 
 
 @app.command()

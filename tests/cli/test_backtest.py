@@ -217,14 +217,25 @@ def test_an_installation_without_events_has_no_history(lifecycle: Lifecycle, fil
 
 @pytest.mark.parametrize(
     "flags",
-    [["--sample", "10%"], ["--everybody"], ["--accept-valid"], ["--processes", "2"]],
+    [
+        ["--history", "history.csv"],
+        ["--mapping", "online-retail"],
+        ["--from", "2010-01-01T00:00Z"],
+        ["--to", "2010-01-01T00:00Z"],
+        ["--sample", "10%"],
+        ["--everybody"],
+        ["--accept-valid"],
+        ["--processes", "2"],
+    ],
 )
 def test_what_only_an_effect_looks_at_is_refused_without_one(
     lifecycle: Lifecycle, files: Path, flags: list[str]
 ) -> None:
     ran = lifecycle("policy", "diff", "policy.yaml", "slower.yaml", *flags)
     assert ran.code == Code.USAGE
-    assert "ask for --effect" in " ".join(ran.err.split())
+    assert f"{flags[0]} belongs to --effect; add --effect" in " ".join(ran.err.split())
+    ran = lifecycle("policy", "diff", "policy.yaml", "slower.yaml", "-m", "x", "--sample", "nan")
+    assert "--mapping and --sample belong to --effect" in " ".join(ran.err.split())
 
 
 def test_rows_that_cannot_be_read_are_told_and_may_be_left_out(
