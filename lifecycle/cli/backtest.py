@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -62,6 +64,8 @@ def backtest(
     from lifecycle.engine.backtest import asking
 
     period = trying.period(since, until, sample)
+    if html is not None:
+        _refuse_unwritable(html)
     source = trying.Source.of(settings, file, mapping, accept_valid=accept_valid)
     by = asking.ways(settings.config_dir, os.environ, everybody=everybody)
     tried = trying.candidate(source, policy)
@@ -89,6 +93,23 @@ def backtest(
         output.show(shown(told))
 
 
+def _refuse_unwritable(file: Path) -> None:
+    """Before anything is counted, which may take long; what is there stays as it is."""
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if file.is_file():
+            file.open("ab").close()
+        elif not file.exists():
+            tempfile.TemporaryFile(dir=file.parent).close()
+    except OSError as error:
+        raise _cannot_write(file, error) from error
+
+
+def _cannot_write(file: Path, error: OSError) -> exits.CannotWrite:
+    return exits.CannotWrite(f"--html {file}: {error.strerror or error}")
+
+
 def _write_page(file: Path, told: Report, policy: Policy) -> None:
     from lifecycle.web.pages import backtest_page
 
@@ -96,7 +117,7 @@ def _write_page(file: Path, told: Report, policy: Policy) -> None:
     try:
         file.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
-        raise exits.CannotWrite(f"--html {file}: {error.strerror or error}") from error
+        raise _cannot_write(file, error) from error
 
 
 def shown(told: Report) -> Group:

@@ -85,6 +85,29 @@ def test_the_page_is_written_beside_what_is_shown(lifecycle: Lifecycle, files: P
     assert "--html nowhere/page.html: No such file or directory" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [("nowhere/page.html", "No such file or directory"), ("mappings", "Is a directory")],
+)
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_read(
+    lifecycle: Lifecycle, files: Path, page: str, why: str
+) -> None:
+    ran = lifecycle("backtest", "nothing.csv", *FILE[1:], "--html", page)
+    assert ran.code == Code.CANNOT_WRITE
+    assert f"--html {page}: {why}" in ran.err
+
+
+def test_a_page_that_is_there_stays_where_nothing_can_be_tried(
+    lifecycle: Lifecycle, files: Path
+) -> None:
+    (files / "page.html").write_text("the last one", encoding="utf-8")
+    for page in ("page.html", "new.html"):
+        ran = lifecycle("backtest", "nothing.csv", *FILE[1:], "--html", page)
+        assert ran.code == Code.NO_INPUT
+    assert (files / "page.html").read_text(encoding="utf-8") == "the last one"
+    assert not (files / "new.html").exists()
+
+
 def test_weeks_are_drawn_as_bars_and_nothing_as_a_dot() -> None:
     assert spark((0, 1, 4, 8)) == "·▁▄█"
     assert spark((0, 0)) == "··"
