@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from lifecycle.cli import exits, output, trying
-from lifecycle.cli.options import with_settings
+from lifecycle.cli.options import pointing_at_flags, with_settings
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def backtest(
         with (
             trying.history(source, tried.newest) as histories,
             output.progress("trying the policy on customers") as bar,
+            pointing_at_flags(),
         ):
             told = asking.backtest(
                 tried,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lifecycle.cli import output
 from lifecycle.cli.opening import opened
-from lifecycle.cli.options import parse_instant, with_settings
+from lifecycle.cli.options import parse_instant, pointing_at_flags, with_settings
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def states(
             months = report.states_by_month(engine.installation, until=instant)
             found, shown = {"months": months}, _by_month(months, palette) if months else None
         else:
-            found = report.states(engine.installation, instant)
+            with pointing_at_flags():
+                found = report.states(engine.installation, instant)
             shown = _now(found, palette)
     if json:
         output.json_document(found)

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from lifecycle.cli import exits, output
 from lifecycle.cli.opening import opened
-from lifecycle.cli.options import parse_instant
+from lifecycle.cli.options import parse_instant, pointing_at_flags
 from lifecycle.cli.sides import POLICY_FILE, is_version
 from lifecycle.cli.tables import Refused, at_hand, find_mapping, reading, show_kinds
 from lifecycle.errors import NotReady
@@ -215,6 +215,7 @@ def effect(
         with (
             history(source, second.newest) as histories,
             output.progress("trying both policies on customers") as bar,
+            pointing_at_flags(),
         ):
             return asking.effect(
                 first, second, histories, by, period, processes=processes, on_customers=bar

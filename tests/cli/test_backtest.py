@@ -213,6 +213,17 @@ def test_what_cannot_be_tried_is_refused_with_what_is_allowed(
     assert not (files / "lifecycle.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("flag", "when"), [("--from", "2011-01-01T00:00Z"), ("--to", "9999-12-31T23:59Z")]
+)
+def test_a_period_that_is_none_is_told_by_its_flag(
+    lifecycle: Lifecycle, files: Path, flag: str, when: str
+) -> None:
+    effect = ("policy", "diff", "policy.yaml", "slower.yaml", "--effect", "--history")
+    for command in (("backtest",), effect):
+        assert f"where: {flag}\n" in lifecycle(*command, *FILE, flag, when).err
+
+
 def test_a_version_that_there_is_not_is_told_with_those_that_there_are(
     lifecycle: Lifecycle, files: Path
 ) -> None:

@@ -494,6 +494,8 @@ def test_the_states_are_counted_now_then_and_by_month(shop: Lifecycle) -> None:
     assert [(each["month"], each["counts"]["deal"]) for each in months] == [("2010-01", 2)]
     assert "成交" in shop("report", "states").out
     assert "2010-01" in shop("report", "states", "--monthly").out
+    future = shop("report", "states", "--at", "2030-01-01T00:00:00Z")
+    assert "where: --at\n" in future.err
 
 
 def test_a_month_that_has_not_ended_says_so_below_its_name(
