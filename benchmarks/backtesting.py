@@ -146,6 +146,10 @@ class Generated:
         return END
 
     @property
+    def rows_left_out(self) -> int:
+        return 0
+
+    @property
     def is_small(self) -> bool:
         return False
 
