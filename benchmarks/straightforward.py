@@ -18,6 +18,7 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.worker import Worker
 from fastapi import FastAPI, Request
 from sqlalchemy import Engine, event, func
+from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel, create_engine, select
 from transitions import Machine
 
@@ -29,7 +30,11 @@ STATES = ["potential", "intent", "deal", "loyal", "dormant", "churned", "reactiv
 THREADS = 4
 
 
-class PlainCustomer(SQLModel, table=True):
+class Plain(SQLModel, registry=registry()):
+    """Apart from the product's own tables, should one process know both."""
+
+
+class PlainCustomer(Plain, table=True):
     key: str = Field(primary_key=True)
     state: str = "potential"
     orders: int = 0
@@ -37,7 +42,7 @@ class PlainCustomer(SQLModel, table=True):
     last_seen_at: datetime | None = None
 
 
-class PlainEvent(SQLModel, table=True):
+class PlainEvent(Plain, table=True):
     id: int | None = Field(default=None, primary_key=True)
     source: str = Field(index=True)
     event_id: str = Field(index=True, unique=True)
@@ -48,7 +53,7 @@ class PlainEvent(SQLModel, table=True):
     applied: bool = Field(default=False, index=True)
 
 
-class PlainTransition(SQLModel, table=True):
+class PlainTransition(Plain, table=True):
     id: int | None = Field(default=None, primary_key=True)
     customer: str = Field(index=True)
     from_state: str
@@ -146,7 +151,7 @@ def _machine(customer: PlainCustomer) -> Any:
 
 def main(url: str, port: int) -> None:
     engine = _open(url)
-    SQLModel.metadata.create_all(engine)
+    Plain.metadata.create_all(engine)
     broker = StubBroker()
     policy = default_policy()
 
