@@ -44,12 +44,19 @@ def round_ticks(most: float, about: int) -> list[int]:
 
 
 def calendar_ticks(first: date, last: date, most: int) -> list[tuple[date, str]]:
-    """Beginnings of days, weeks, months or years between the two, no more than `most` of them."""
+    """Beginnings of days, weeks, months or years between the two, no more than `most` of them.
+
+    The first day alone where there are too many days, and none of them begins anything longer.
+    """
     for made in (*_by_days(first, last), *_by_months(first, last)):
         ticks = list(made)
         if 0 < len(ticks) <= most:
             return ticks
-    return []
+    return [(first, _day(first))]
+
+
+def _day(at: date) -> str:
+    return f"{at.day} {MONTHS[at.month - 1]}"
 
 
 def _by_days(first: date, last: date) -> Iterator[Iterator[tuple[date, str]]]:
@@ -61,7 +68,7 @@ def _by_days(first: date, last: date) -> Iterator[Iterator[tuple[date, str]]]:
 def _days(first: date, last: date, step: int) -> Iterator[tuple[date, str]]:
     at = first + timedelta(days=-first.weekday() % 7) if step >= 7 else first
     while at <= last:
-        yield at, f"{at.day} {MONTHS[at.month - 1]}"
+        yield at, _day(at)
         at += timedelta(days=step)
 
 
