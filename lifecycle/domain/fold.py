@@ -8,10 +8,9 @@ the last event, those due up to `until`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from heapq import heapify, heappop, heapreplace
 from typing import Any, NamedTuple
 
 from lifecycle.domain import builtin, calendar
@@ -149,6 +148,13 @@ def facts_at(timeline: Timeline, snapshot: Snapshot, at: datetime) -> dict[str, 
     }
 
 
+def _standing(due_of: Callable[[Check], Due | None], checks: Iterable[Check]) -> list[Due]:
+    """Those of the checks that stand armed, the first one last."""
+    found = [due for due in map(due_of, checks) if due is not None]
+    found.sort(reverse=True)
+    return found
+
+
 class Run:
     """One fold under way: the only place where a customer's state changes.
 
@@ -157,7 +163,6 @@ class Run:
 
     __slots__ = (
         "_at_once",
-        "_before",
         "_began_at",
         "_calendar_since",
         "_checked_at",
@@ -175,14 +180,11 @@ class Run:
         "_refused",
         "_slots",
         "_slots_ahead",
-        "_slots_known",
         "_stay",
         "_steady",
-        "_steady_known",
         "_switch_at",
         "_timeline",
-        "_unsteady_ahead",
-        "_unsteady_known",
+        "_unsteady",
         "_version",
         "_witness",
         "attributes",
@@ -201,7 +203,6 @@ class Run:
         if before.shape != timeline.shape:
             raise FoldBroken("this snapshot was made with other facts: fold from the beginning")
         self._timeline = timeline
-        self._before = before
         self._witness = witness
         self.steps: list[Step] = []
         self.messages: list[PlannedMessage] = []
@@ -220,15 +221,10 @@ class Run:
         self._marks = dict(before.marks)
         self._own_marks: set[str] = set()  # copied in this fold, so that they may be changed
         self._slots = dict(before.slots)
-        # A heap: the next slot of each calendar rule, until a date, the zone or the version changes.
-        self._slots_known = False
-        self._slots_ahead: list[Due] = []
-        # Of the steady checks all, the first one last, until a fact of theirs or the version changes.
-        self._steady_known = False
-        self._steady: list[Due] = []
-        # The first of the others, until one fires, or she enters a state.
-        self._unsteady_known = False
-        self._unsteady_ahead: Due | None = None
+        # What stands armed, the first one last. None: it is to be looked at again.
+        self._slots_ahead: list[Due] | None = None  # until a date, the zone or the version changes
+        self._steady: list[Due] | None = None  # until a fact of theirs or the version changes
+        self._unsteady: list[Due] | None = None  # and until one of them fires or she enters a state
         self._next: Due | None = None
         self._next_at = END
         self._refused = dict(before.refused)
@@ -246,7 +242,7 @@ class Run:
     # -- versions ----------------------------------------------------------------------------
 
     def _enter_version(self) -> None:
-        self._slots_known = self._steady_known = False
+        self._slots_ahead = self._steady = None
         versions = self._timeline.versions
         self._version = versions[self._index]
         more = self._index + 1 < len(versions)
@@ -255,7 +251,7 @@ class Run:
 
     def _enter_state(self, at: datetime | None) -> None:
         """No check that leaves a state is due before it was entered, nor before its version."""
-        self._entered_at, self._unsteady_known = at, False
+        self._entered_at, self._unsteady = at, None
         effective = self._version.effective_at
         self._earliest = effective if at is None else max(at, effective)
 
@@ -280,11 +276,11 @@ class Run:
             self.enter_version_at(at)
             self._began_at = self._calendar_since = at
             self._enter_state(at)
-            self._slots_known = False
+            self._slots_ahead = None
         for update in self._timeline.updates(kind):
             update(self.cells, event)
         if kind not in self._version.idle:
-            self._steady_known = self._unsteady_known = False
+            self._steady = self._unsteady = None
         if kind in _PROFILE:
             self._profile(event)
         if kind == MOVED:
@@ -322,7 +318,7 @@ class Run:
                     for name, value in changed.items()
                 ):
                     self._calendar_since = event.occurred_at
-                    self._slots_known = False
+                    self._slots_ahead = None
             case builtin.TAG_ADDED:
                 self.tags = tuple(sorted({*self.tags, given["tag"]}))
             case builtin.TAG_REMOVED:
@@ -493,49 +489,27 @@ class Run:
         self._next_at = self.wake = END
         if self._began_at is None:
             return
-        if not self._unsteady_known:
-            self._look_at_unsteady()
-        if not self._steady_known:
-            self._look_at_steady()
-        if not self._slots_known:
-            self._look_ahead()
-        first = self._unsteady_ahead
+        if self._unsteady is None:
+            self._unsteady = _standing(self._due, self._version.unsteady(self.state))
+        if self._steady is None:
+            self._steady = _standing(self._due, self._version.steady)
+        if self._slots_ahead is None:
+            self._slots_ahead = _standing(self._slot, self._version.calendar)
+        first = self._unsteady[-1] if self._unsteady else None
         if self._steady and (first is None or self._steady[-1] < first):
             first = self._steady[-1]
-        if self._slots_ahead and (first is None or self._slots_ahead[0] < first):
-            first = self._slots_ahead[0]
+        if self._slots_ahead and (first is None or self._slots_ahead[-1] < first):
+            first = self._slots_ahead[-1]
         if first is not None:
             self._next, self._next_at = first, first.at
         self.wake = self._next_at if self._next_at < self._switch_at else self._switch_at  # noqa: FURB136
-
-    def _look_at_unsteady(self) -> None:
-        self._unsteady_known, first = True, None
-        for check in self._version.unsteady(self.state):
-            due = self._due(check)
-            if due is not None and (first is None or due < first):
-                first = due
-        self._unsteady_ahead = first
-
-    def _look_at_steady(self) -> None:
-        self._steady_known, self._steady = True, []
-        for check in self._version.steady:
-            due = self._due(check)
-            if due is not None:
-                self._steady.append(due)
-        self._steady.sort(reverse=True)
-
-    def _look_ahead(self) -> None:
-        slots = map(self._slot, self._version.calendar)
-        self._slots_known, self._slots_ahead = True, [slot for slot in slots if slot is not None]
-        heapify(self._slots_ahead)
 
     def dues(self) -> list[Due]:
         """Everything that stands armed as things are now."""
         if self._began_at is None:
             return []
-        timed = map(self._due, self._version.checks(self.state))
-        slots = map(self._slot, self._version.calendar)
-        return [due for due in (*timed, *slots) if due is not None]
+        timed = _standing(self._due, self._version.checks(self.state))
+        return [*timed, *_standing(self._slot, self._version.calendar)]
 
     def _due(self, check: Check) -> Due | None:
         """When a timed check comes due, and at which anchor; None: it is not armed."""
@@ -586,10 +560,11 @@ class Run:
     def _spend_slot(self, check: Check, day: date) -> None:
         """Only the rule that has fired looks for its next date."""
         self._slots[check.name] = day
+        assert self._slots_ahead is not None, "one of them has fired"
+        del self._slots_ahead[-1]
         if (slot := self._slot(check)) is not None:
-            heapreplace(self._slots_ahead, slot)
-        else:
-            heappop(self._slots_ahead)
+            self._slots_ahead.append(slot)
+            self._slots_ahead.sort(reverse=True)
 
     def _slot(self, check: Check) -> Due | None:
         rule = check.calendar
@@ -649,7 +624,7 @@ class Run:
         if self._steady and self._steady[-1] is self._next:
             self._steady.pop()  # until its anchor moves; the others stand as they stood
         else:
-            self._unsteady_known = False
+            self._unsteady = None
         mark = self._marks.get(check.name)
         if mark is None:
             mark = self._marks[check.name] = Mark(stay=self._stay, spent=[], counts={})
