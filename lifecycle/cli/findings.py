@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.text import Text
 
+from lifecycle.cli import output
 from lifecycle.errors import Finding
+
+
+def print_findings_of(path: Path, findings: Iterable[Finding]) -> None:
+    """Print all that is found in one file."""
+    print_findings(findings, path.read_text(encoding="utf-8", errors="replace").splitlines())
+
+
+def print_findings(findings: Iterable[Finding], lines: Sequence[str] = ()) -> None:
+    """Print them; `lines` are those of their file."""
+    for finding in findings:
+        output.out().print(told(finding, lines), soft_wrap=True)  # one finding, one line
 
 
 def told(finding: Finding, lines: Sequence[str]) -> Text:

@@ -76,12 +76,13 @@ SHARED = (
         " on standard output.",
     ),
 )
+TEMPLATES_DIR = _setting(
+    "templates_dir",
+    "DIR",
+    "The folder of the messages, one folder each; left out: those that come with the program.",
+)
 OUTREACH = (
-    _setting(
-        "templates_dir",
-        "DIR",
-        "The folder of the messages, one folder each; left out: those that come with the program.",
-    ),
+    TEMPLATES_DIR,
     _setting(
         "public_url",
         "URL",

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from lifecycle.cli import exits, output, publishing, suggest, trying
-from lifecycle.cli.findings import told
+from lifecycle.cli.findings import print_findings_of
 from lifecycle.cli.options import with_settings
 from lifecycle.cli.sides import CURRENT, POLICY_FILE, read_sides
 from lifecycle.errors import Finding, PolicyRefused
@@ -259,9 +259,7 @@ def _tell(
             }
         )
         return
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for finding in findings:
-        output.out().print(told(finding, lines), soft_wrap=True)  # one finding, one line
+    print_findings_of(path, findings)
     output.out().print(_verdict(path, findings, loaded), soft_wrap=True)
 
 

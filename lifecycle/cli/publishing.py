@@ -14,9 +14,15 @@ import typer
 from rich.text import Text
 
 from lifecycle.cli import exits, output, trying
-from lifecycle.cli.findings import told
+from lifecycle.cli.findings import print_findings, print_findings_of
 from lifecycle.cli.opening import published_in
-from lifecycle.cli.options import OUTREACH, login, parse_instant, pointing_at_flags, with_settings
+from lifecycle.cli.options import (
+    TEMPLATES_DIR,
+    login,
+    parse_instant,
+    pointing_at_flags,
+    with_settings,
+)
 from lifecycle.errors import Finding, PolicyRefused
 from lifecycle.settings import Settings
 
@@ -65,7 +71,6 @@ def _measure(settings: Settings, inst: Installation, everybody: bool) -> Measure
     return measure
 
 
-TEMPLATES_DIR = OUTREACH[:1]
 TOOLS = Tools(changes=_words, measure=_measure)
 
 
@@ -92,7 +97,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
     """Give the noun its commands; `tools` measure what a policy would do."""
 
     @app.command()
-    @with_settings(*TEMPLATES_DIR)
+    @with_settings(TEMPLATES_DIR)
     def publish(
         settings: Settings,
         file: Annotated[
@@ -156,7 +161,7 @@ def register(app: typer.Typer, tools: Tools = TOOLS) -> None:
             )
 
     @app.command()
-    @with_settings(*TEMPLATES_DIR)
+    @with_settings(TEMPLATES_DIR)
     def rollback(
         settings: Settings,
         number: Annotated[
@@ -305,20 +310,14 @@ def _checked(settings: Settings, file: Path | None, *, as_json: bool) -> Loaded:
         if as_json:
             output.json_document({"outcome": "refused", "findings": refused.findings})
         else:
-            _tell_findings(path, refused.findings)
+            print_findings_of(path, refused.findings)
             output.out().print(
                 Text(f"{path}: refused; nothing was changed", "bold red"), soft_wrap=True
             )
         raise typer.Exit(exits.Code.REFUSED) from refused
     if not as_json:
-        _tell_findings(path, loaded.findings)
+        print_findings_of(path, loaded.findings)
     return loaded
-
-
-def _tell_findings(path: Path, findings: Sequence[Finding]) -> None:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for finding in findings:
-        output.out().print(told(finding, lines), soft_wrap=True)
 
 
 def _unwritten(settings: Settings, policy: Policy, *, as_json: bool) -> tuple[Finding, ...]:
@@ -327,8 +326,8 @@ def _unwritten(settings: Settings, policy: Policy, *, as_json: bool) -> tuple[Fi
     from lifecycle.outreach.templates.check import unwritten
 
     found = unwritten(Catalogue(settings.templates_dir), policy)
-    for finding in () if as_json else found:
-        output.out().print(told(finding, ()), soft_wrap=True)
+    if not as_json:
+        print_findings(found)
     return found
 
 

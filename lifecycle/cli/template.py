@@ -11,8 +11,8 @@ import typer
 from rich.text import Text
 
 from lifecycle.cli import exits, output
-from lifecycle.cli.findings import told
-from lifecycle.cli.options import OUTREACH, with_settings
+from lifecycle.cli.findings import print_findings
+from lifecycle.cli.options import OUTREACH, TEMPLATES_DIR, with_settings
 from lifecycle.errors import Finding, NotFound, Problem
 from lifecycle.intake.strict_json import tame
 from lifecycle.settings import Settings
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from lifecycle.outreach.templates.names import Missing
 
 app = typer.Typer(help="Check what messages say, and look at them.", no_args_is_help=True)
-
-TEMPLATES_DIR = OUTREACH[:1]
 
 
 class To(StrEnum):
@@ -57,7 +55,7 @@ Json = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
 
 
 @app.command("check")
-@with_settings(*TEMPLATES_DIR)
+@with_settings(TEMPLATES_DIR)
 def check(
     settings: Settings,
     messages: Messages = None,
@@ -371,8 +369,7 @@ def _picture(rendered: Rendered, out: Path, *, width: int, dark: bool) -> None:
 
 def _tell(folder: Path, checked: Checked) -> None:
     for finding in checked.findings:
-        shown = told(finding, _lines(folder / finding.file))
-        output.out().print(shown, soft_wrap=True)
+        print_findings([finding], _lines(folder / finding.file))
     for sized in checked.sizes:
         if counted := sized.segments:
             line = f"{sized.path}: {output.count(counted.count, 'short message')}"

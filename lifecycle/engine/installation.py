@@ -7,7 +7,7 @@ from datetime import datetime
 
 from lifecycle.clock import ClockSpec, Origin
 from lifecycle.domain.policy import Policy
-from lifecycle.domain.timeline import Timeline
+from lifecycle.domain.timeline import Timeline, Version
 from lifecycle.engine import policies
 from lifecycle.engine.pace import Pace
 from lifecycle.errors import NotReady
@@ -60,5 +60,9 @@ class Installation:
 
     def policy(self) -> Policy:
         """The policy that judges now."""
+        return self.version().policy
+
+    def version(self) -> Version:
+        """The version of it that judges now."""
         with self.db.read() as tx:
-            return self.timeline(tx).at(self.now(tx)).policy
+            return self.timeline(tx).at(self.now(tx))
