@@ -8,12 +8,12 @@ import pytest
 
 from lifecycle.domain.builtin import CONSENT_WITHDRAWN
 from lifecycle.domain.event import BOUNCED, OUR_SOURCE, SENT, Event
-from lifecycle.domain.fold import Run
 from lifecycle.engine.backtest.course import Ways
 from lifecycle.outreach.verdict import Reason
 from tests.backtest.lives import MINUTE, Left, agreed, known, left, tried
 from tests.policies import scenario_policy
 from tests.scenarios.driver import ANNA, day, happened, order, page
+from tests.support.folding import counted_takes
 
 OFFER = "{name: offer, on: {event: order_paid}, channels: [email, sms], holdout: 0%"
 
@@ -195,22 +195,14 @@ def test_however_many_events_of_a_kind_cannot_be_folded_the_rest_is_folded_twice
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A policy may read a property otherwise than that under which a whole history was accepted."""
-    taken = 0
-    take = Run.take
-
-    def counted(run: Run, event: Event) -> None:
-        nonlocal taken
-        taken += 1
-        take(run, event)
-
-    monkeypatch.setattr(Run, "take", counted)
+    taken = counted_takes(monkeypatch)
     rules = policy(f"{OFFER}}}", facts=["spent: {sum: order_paid.amount}"])
     good = [known(), agreed(), *(order(1 + number / 8) for number in range(40))]
     broken = [happened("order_paid", 1.01 + n / 8, f"broken-{n}", amount="ten") for n in range(40)]
     course = tried(rules, [*good, *broken], 100)
     assert [event.id for event, _ in course.unfolded] == [event.id for event in broken]
     assert course.events == 82
-    assert taken <= 2 * len(good) + 1
+    assert taken.total() <= 2 * len(good) + 1
     without = tried(rules, good, 100)
     assert (course.steps, course.letters) == (without.steps, without.letters)
 

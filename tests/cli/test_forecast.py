@@ -14,6 +14,7 @@ from lifecycle.domain.policy import PolicyVersion
 from lifecycle.resources import config_dir
 from lifecycle.settings import Settings
 from tests.cli.conftest import Lifecycle
+from tests.cli.left_out import assert_it_says_how_many_rows_were_left_out
 from tests.support.publishing import published
 
 HEADER = "Invoice,InvoiceDate,CustomerID,amount,cancelled\n"
@@ -172,9 +173,4 @@ def test_the_report_says_how_many_rows_of_its_file_were_left_out(
     lifecycle: Lifecycle, invoices: Path
 ) -> None:
     command = ("forecast", invoices, "--mapping", "online-retail")
-    assert lifecycle(*command, "--json").json["rows_left_out"] == 0
-    assert "of the file" not in lifecycle(*command).out
-    with invoices.open("a", encoding="utf-8") as file:
-        file.write("bad,yesterday,c1,10.00,False\n")
-    assert "1 row of the file was refused and left out" in lifecycle(*command, "--accept-valid").out
-    assert lifecycle(*command, "--accept-valid", "--json").json["rows_left_out"] == 1
+    assert_it_says_how_many_rows_were_left_out(lifecycle, command, invoices)

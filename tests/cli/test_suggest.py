@@ -15,6 +15,7 @@ from lifecycle.insight.intervals import Interval
 from lifecycle.insight.silences import Threshold
 from lifecycle.insight.thresholds import Comparison, Verdict
 from tests.cli.conftest import Lifecycle
+from tests.cli.left_out import assert_it_says_how_many_rows_were_left_out
 
 COMMAND = ("policy", "suggest", "dormancy")
 
@@ -123,9 +124,4 @@ def test_the_report_says_how_many_rows_of_its_file_were_left_out(
     lifecycle: Lifecycle, invoices: Path
 ) -> None:
     command = (*COMMAND, invoices, "-m", "online-retail")
-    assert lifecycle(*command, "--json").json["rows_left_out"] == 0
-    assert "of the file" not in lifecycle(*command).out
-    with invoices.open("a", encoding="utf-8") as file:
-        file.write("bad,yesterday,c1,10.00,False\n")
-    assert "1 row of the file was refused and left out" in lifecycle(*command, "--accept-valid").out
-    assert lifecycle(*command, "--accept-valid", "--json").json["rows_left_out"] == 1
+    assert_it_says_how_many_rows_were_left_out(lifecycle, command, invoices)

@@ -10,7 +10,6 @@ from decimal import Decimal
 import pytest
 
 from lifecycle.domain.event import Event
-from lifecycle.domain.fold import Run
 from lifecycle.domain.policy import OwnRhythm
 from lifecycle.engine.backtest import histories as sources
 from lifecycle.engine.backtest.asking import recorded
@@ -24,6 +23,7 @@ from tests.insight.listening import ASKED, letter, made_up, policy, version
 from tests.policies import scenario_policy
 from tests.scenarios.driver import day, order
 from tests.support.engine import arrive, draft, installation, of
+from tests.support.folding import counted_takes
 
 RHYTHM = "{fact: usual_gap, at_least: 20d, at_most: 90d, otherwise: 40d}"
 BY_RHYTHM = scenario_policy(facts=["usual_gap: {gap: order_paid, quantile: 0.9}"]).replace(
@@ -260,15 +260,7 @@ def test_an_event_that_cannot_be_folded_is_left_out_and_counted() -> None:
 def test_however_many_events_of_a_kind_cannot_be_folded_the_rest_is_folded_twice_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    taken = 0
-    take = Run.take
-
-    def counted(run: Run, event: Event) -> None:
-        nonlocal taken
-        taken += 1
-        take(run, event)
-
-    monkeypatch.setattr(Run, "take", counted)
+    taken = counted_takes(monkeypatch)
     text = scenario_policy(facts=["spent: {sum: order_paid.amount}"])
     good = everybody()
     broken = [
@@ -283,4 +275,4 @@ def test_however_many_events_of_a_kind_cannot_be_folded_the_rest_is_folded_twice
         without = suggest(version(text), found, ASKED, processes=1)
     assert answer.counts.unfolded == 40
     assert answer.counts.customers == without.counts.customers
-    assert taken <= 2 * len(good) + len(REGULAR[0]) + 1
+    assert taken.total() <= 2 * len(good) + len(REGULAR[0]) + 1
